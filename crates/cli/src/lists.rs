@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressStyle};
 use mailmesh::lists::{self, Entry, Format, LeftOutNetworks, Listed, OutputFormat, Terms};
+use mailmesh::secrets::{path_words, redact};
 use mailmesh::{Block, Network, Rule, UnixMillis};
 use mailmesh_cli::protocol::{Imported, Request};
 use serde_json::Value;
@@ -53,8 +54,7 @@ pub(crate) async fn import(options: Import, client: &mut Client) -> Result<(), F
     let text = read(&options.file)?;
     let format = options.format.unwrap_or_else(|| Format::guess(&text));
     let rule = if options.allow { Rule::Allow } else { Rule::Block };
-    let failed =
-        |error: lists::ListError| Failure::failed(format!("{}: {error}", options.file.display()));
+    let failed = |error: lists::ListError| unreadable(&options.file, &error);
     let mut list = lists::read_for(rule, &text, format).map_err(failed)?;
     drop(text);
     zone::settle(&options, &mut list);
@@ -99,7 +99,7 @@ pub(crate) async fn remove(
         let text = read(file)?;
         let rule = if allow { Rule::Allow } else { Rule::Block };
         let list = lists::read_for(rule, &text, Format::guess(&text));
-        let list = list.map_err(|e| Failure::failed(format!("{}: {e}", file.display())))?;
+        let list = list.map_err(|error| unreadable(file, &error))?;
         report::details(file, &list, &LeftOutNetworks::default());
         networks.extend(list.entries.iter().map(|entry| entry.network));
     }
@@ -215,10 +215,14 @@ fn entry_of(entry: &Value) -> Option<(Network, Block)> {
     Some((network, made))
 }
 
+/// The failure of reading a list. A file that is no list may hold a key.
+fn unreadable(file: &Path, error: &dyn std::fmt::Display) -> Failure {
+    Failure::failed(format!("{}: {}", path_words(file), redact(&error.to_string())))
+}
+
 /// A list's text, refused before it is in memory if it is none.
 fn read(file: &Path) -> Result<String, Failure> {
-    let failed =
-        |error: &dyn std::fmt::Display| Failure::failed(format!("{}: {error}", file.display()));
+    let failed = |error: &dyn std::fmt::Display| unreadable(file, error);
     let mut from: Box<dyn Read> = if file.as_os_str() == "-" {
         Box::new(std::io::stdin().lock())
     } else {

@@ -46,16 +46,22 @@ fn main() -> ExitCode {
 }
 
 /// Shows a usage error, or the help that was asked for. The error is that of the arguments as
-/// they may be shown: a script may have them from elsewhere, and clap shows them as they are.
+/// they may be shown: a script may have them from elsewhere, one may be a key, and clap shows them
+/// as they are.
 fn usage(error: &clap::Error) -> ExitCode {
     if !error.use_stderr() {
         error.exit();
     }
-    let args =
-        std::env::args_os().map(|arg| mailmesh::Printable(arg.to_string_lossy()).to_string());
+    let args = std::env::args_os().map(|arg| {
+        let shown = mailmesh::secrets::redact(&arg.to_string_lossy());
+        mailmesh::Printable(shown).to_string()
+    });
     match Args::try_parse_from(args) {
         Err(error) => error.exit(),
-        Ok(_) => Failure::usage("an argument is not UTF-8, or holds control characters").report(),
+        Ok(_) => Failure::usage(
+            "an argument is not UTF-8, holds control characters, or looks like a key",
+        )
+        .report(),
     }
 }
 

@@ -28,6 +28,17 @@ pub enum ListError {
         /// The names of the formats.
         known: String,
     },
+    /// A line is a key: the text is not shown.
+    #[error(
+        "line {line}: this looks like a key ({what}), so it is not shown and nothing is read; is \
+         this the right file?"
+    )]
+    Key {
+        /// The line, from 1.
+        line: usize,
+        /// The kind of key.
+        what: &'static str,
+    },
     /// The data is no text.
     #[error("it is not text: byte {at} is NUL; is this the right file?")]
     NotText {

@@ -4,7 +4,7 @@
 
 use mailmesh_events::Rule;
 
-use crate::field::{bounded, clean, network, words};
+use crate::field::{bounded, clean, network, shown, words};
 use crate::list::{List, Unit};
 use crate::record::push;
 use crate::{Ends, ListError, MAX_LINE, Reason, moment};
@@ -44,7 +44,7 @@ fn timed(line: &str) -> Option<(&str, Result<Ends, String>)> {
         return Some((address, Ok(Ends::Never)));
     }
     let end = clean(end);
-    let wrong = || format!("`{}` is no moment", end.chars().take(40).collect::<String>());
+    let wrong = || format!("`{}` is no moment", shown(end));
     Some((address, moment::read(end).map(Ends::Local).ok_or_else(wrong)))
 }
 

@@ -6,6 +6,7 @@ use std::time::Duration;
 use ipnet::{IpNet, IpSubnets, Ipv4Subnets, Ipv6Subnets};
 use mailmesh_events::{Network, UnixMillis, limits};
 
+use crate::key::hidden;
 use crate::{Ends, moment};
 
 /// Without spaces, byte-order marks and characters of no width at both ends: files that were
@@ -14,9 +15,9 @@ pub(crate) fn clean(text: &str) -> &str {
     text.trim_matches(|c: char| c.is_whitespace() || matches!(c, '\u{feff}' | '\u{200b}'))
 }
 
-/// A text that may be shown in a message.
+/// The begin of a text, for a message: what may be a key is not shown.
 pub(crate) fn shown(text: &str) -> String {
-    text.chars().take(80).collect()
+    hidden(text).chars().take(80).collect()
 }
 
 /// A text of a list in bounds, on one line.
@@ -79,7 +80,7 @@ pub(crate) fn network(text: &str) -> Result<Parsed, String> {
     });
     bare(without_brackets.as_deref().unwrap_or(unwrapped)).ok_or_else(|| {
         // The error of events, so that there is one wording for it.
-        text.parse::<Network>().err().map_or_else(String::new, |error| error.to_string())
+        hidden(text).parse::<Network>().err().map_or_else(String::new, |error| error.to_string())
     })
 }
 
@@ -241,7 +242,7 @@ pub(crate) fn ends(text: &str, bare: Bare) -> Result<Ends, String> {
     if let Ok(left) = duration(text) {
         return Ok(Ends::After(left));
     }
-    let text: String = text.chars().take(40).collect();
+    let text: String = shown(text).chars().take(40).collect();
     Err(format!("`{text}` is no end: expected like 2027-01-31T12:00:00Z, 1801396800 or 4h30m"))
 }
 

@@ -5,6 +5,7 @@ use std::fmt;
 use mailmesh_events::{Network, Printable, Rule, UnixMillis};
 
 use crate::field::moment_of;
+use crate::key::hidden;
 use crate::moment::{is_date, latest};
 use crate::role::{Hint, Role, hint, role};
 use crate::{Ends, Entry, ListError, MAX_BAD, MAX_ENTRIES, check_line};
@@ -206,7 +207,7 @@ const MAX_EXCEPTIONS: usize = 100_000;
 const MAX_WHY: usize = 300;
 
 fn shown(text: impl fmt::Display) -> String {
-    Printable(text).to_string().chars().take(MAX_WHY).collect()
+    hidden(&Printable(text).to_string()).chars().take(MAX_WHY).collect()
 }
 
 impl List {

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use mailmesh_events::UnixMillis;
 
-use crate::field::clean;
+use crate::field::{clean, shown};
 
 const DAY: Duration = Duration::from_secs(86_400);
 
@@ -106,7 +106,7 @@ fn split_day(text: &str) -> (&str, &str) {
 /// The fault of a day that may be read in two ways (`03/04/2026`); none, if it is no such.
 pub(crate) fn ambiguous(text: &str) -> Option<String> {
     let Day::Ambiguous { year, a, b } = day(split_day(clean(text)).0)? else { return None };
-    let shown: String = clean(text).chars().take(40).collect();
+    let shown: String = shown(clean(text)).chars().take(40).collect();
     Some(format!(
         "`{shown}` may be {year}-{b:02}-{a:02} or {year}-{a:02}-{b:02}: write it in this order"
     ))

@@ -4,6 +4,8 @@ use std::path::Path;
 
 use mailmesh::lists::{LeftOutNetworks, List, Unit};
 
+use mailmesh::secrets::{path_words, redact};
+
 use super::SHOWN;
 use crate::say::note;
 
@@ -30,15 +32,15 @@ pub(super) fn account(list: &List) -> String {
 
 /// Bad lines, notes, and networks that are left out.
 pub(super) fn details(file: &Path, list: &List, left_out_networks: &LeftOutNetworks) {
-    let file = file.display();
+    let file = path_words(file);
     let mut bad: Vec<_> = list.bad.iter().collect();
     bad.sort_by_key(|bad| bad.line);
     for bad in bad.iter().take(SHOWN) {
-        note!("{file}:{}: {}", bad.line, bad.why);
+        note!("{file}:{}: {}", bad.line, redact(&bad.why));
     }
     more(list.bad_count(), "bad");
     for told in list.notes.iter().take(SHOWN) {
-        note!("{file}:{}: note: {}", told.line, told.what);
+        note!("{file}:{}: note: {}", told.line, redact(&told.what));
     }
     more(list.note_count, "notes");
     if left_out_networks.private_count > 0 {

@@ -4,6 +4,7 @@ use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use mailmesh::UnixMillis;
 use mailmesh::lists::List;
+use mailmesh::secrets::path_words;
 
 use super::Import;
 use crate::say::note;
@@ -30,7 +31,7 @@ pub(crate) fn zone(name: &str) -> Result<Zone, String> {
 /// Puts the ends of a list that have no zone into the zone asked for, or that of this host, and
 /// says so.
 pub(super) fn settle(options: &Import, list: &mut List) {
-    let file = options.file.display();
+    let file = path_words(&options.file);
     let (rules, words) = match &options.time_zone {
         Some(zone) => {
             (zone.rules.clone(), format!("the time zone {}, as `--time-zone` says", zone.name))
