@@ -195,8 +195,8 @@ pub(crate) enum Block {
         /// Also prefixes wider than /8 (IPv4) or /16 (IPv6), which are most often a mistake.
         #[arg(long)]
         force: bool,
-        /// The time zone of ends that have none, as fail2ban prints them, such as Europe/Berlin or
-        /// UTC; without it, that of this host.
+        /// The time zone of ends that have none, such as Europe/Berlin; without it UTC, or that of
+        /// this host for what fail2ban prints. Which one was used is said.
         #[arg(long, value_name = "ZONE", value_parser = crate::lists::zone)]
         time_zone: Option<crate::lists::Zone>,
         /// Also private and reserved networks, such as 10.0.0.0/8: they may be your own.

@@ -67,6 +67,7 @@ pub(crate) async fn import(options: Import, client: &mut Client) -> Result<(), F
         include_private: options.include_private,
     });
     report::details(&options.file, &list, &left_out_networks);
+    report::warn_of_no_ends(&options.file, &list);
     let bad_count = list.bad_count();
     if bad_count > 0 && options.strict {
         let account = report::account(&list);

@@ -55,6 +55,9 @@ pub enum ListError {
         /// The command that unpacks it to standard output.
         command: &'static str,
     },
+    /// The data is a workbook of a spreadsheet.
+    #[error("it is a workbook of a spreadsheet: save it as CSV, and import that")]
+    Workbook,
     /// The data is packed with gzip, and cannot be unpacked.
     #[error("it is compressed (gzip), and cannot be unpacked: {}; fetch it again", Printable(.why))]
     Damaged {

@@ -67,7 +67,7 @@ fn lines(text: &str, rule: Rule) -> Result<List, ListError> {
         } else if let Some((address, ends)) = timed(line) {
             if !has_moments {
                 list.note(number, "the ends are of the time zone of the host that wrote them");
-                has_moments = true;
+                (has_moments, list.has_host_time) = (true, true);
             }
             match ends {
                 Ok(ends) => take(&mut list, number, address, &jail, ends)?,

@@ -12,13 +12,14 @@ const IN_BASE64: usize = 43;
 /// 32 bytes in hexadecimal digits.
 const IN_HEX: usize = 64;
 
-/// Refuses a text with a private key in PEM, or with a line that is a key of 32 bytes in base64.
+/// Refuses a text with PEM in it, or with a line that is a key of 32 bytes in base64.
 /// Gives the first line with 64 hexadecimal digits alone: a key, or the hash of a file.
 pub(crate) fn refuse(text: &str) -> Result<Option<usize>, ListError> {
     let mut in_hex = None;
     for (number, line) in (1..).zip(text.lines()) {
-        if line.contains("PRIVATE KEY-----") {
-            return Err(ListError::Key { line: number, what: "a private key in PEM" });
+        // Whatever its label says, which may be wrong.
+        if line.contains("-----BEGIN ") || line.contains("PRIVATE KEY-----") {
+            return Err(ListError::Key { line: number, what: "a text in PEM" });
         }
         let text = without_name(line);
         if is_hex(text) {

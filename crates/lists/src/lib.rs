@@ -54,7 +54,7 @@ use mailmesh_events::{Network, Rule, UnixMillis};
 pub use error::ListError;
 pub use format::{Format, OutputFormat};
 pub use list::{BadLine, LeftOut, List, Note, Reason, Unit};
-pub use select::{LeftOutNetworks, Terms};
+pub use select::{Ended, LeftOutNetworks, Terms};
 pub use text::Text;
 pub use write::{Listed, stale_at, write};
 
@@ -99,8 +99,8 @@ pub enum Ends {
     Never,
     /// At this moment.
     At(UnixMillis),
-    /// At this moment, taken for one of UTC, by a clock whose time zone the list does not say; see
-    /// [`List::in_zone`].
+    /// At this moment, taken for one of UTC, in a time zone that the list does not say; a day alone
+    /// ends with it. See [`List::in_zone`].
     Local(UnixMillis),
     /// This long after the list is read.
     After(Duration),

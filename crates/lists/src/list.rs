@@ -164,6 +164,9 @@ pub struct List {
     pub notes: Vec<Note>,
     /// The number of all notes.
     pub note_count: usize,
+    /// Ends without a time zone are of the host that wrote the list, as fail2ban prints them. If
+    /// not, the list says nothing of their zone.
+    pub has_host_time: bool,
     pub(crate) exceptions: Vec<Exception>,
     pub(crate) rule: ReadFor,
     /// Whether a note on columns that are not used was made.

@@ -97,7 +97,7 @@ fn decisions_of_crowdsec() {
         {"duration":"1h","origin":"lists","scenario":"x","scope":"Ip","type":"captcha","value":"192.0.2.8"},
         {"duration":"-3m","origin":"lists","scenario":"x","scope":"Ip","type":"ban","value":"192.0.2.9"},
         {"duration":"1h","origin":"lists","scenario":"x","scope":"Ip","type":"ban","value":"somewhere"},
-        {"duration":"for ever","origin":"lists","scenario":"x","scope":"Ip","type":"ban","value":"192.0.2.1"}]"#;
+        {"duration":"some days","origin":"lists","scenario":"x","scope":"Ip","type":"ban","value":"192.0.2.1"}]"#;
     let alerts = format!(
         r#"[{{"id":1,"decisions":{decisions},"machine_id":"m"}},{{"id":2,"decisions":null}}]"#
     );

@@ -51,7 +51,9 @@ fn a_file_that_is_a_key_is_refused_and_not_shown() {
             texts.push((key.to_owned(), text));
         }
     }
-    for kind in ["PRIVATE KEY", "RSA PRIVATE KEY", "EC PRIVATE KEY", "ENCRYPTED PRIVATE KEY"] {
+    for kind in
+        ["CERTIFICATE", "PRIVATE KEY", "RSA PRIVATE KEY", "EC PRIVATE KEY", "ENCRYPTED PRIVATE KEY"]
+    {
         texts.push((BODY.to_owned(), pem(kind)));
         texts.push((BODY.to_owned(), format!("192.0.2.7\n{}", pem(kind))));
         texts.push((BODY.to_owned(), pem(kind).replace('\n', " ")));

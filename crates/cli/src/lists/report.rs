@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use mailmesh::lists::{LeftOutNetworks, List, Unit};
+use mailmesh::lists::{Ended, Ends, LeftOutNetworks, List, Unit};
 
 use mailmesh::secrets::{path_words, redact};
 
@@ -43,6 +43,10 @@ pub(super) fn details(file: &Path, list: &List, left_out_networks: &LeftOutNetwo
         note!("{file}:{}: note: {}", told.line, redact(&told.what));
     }
     more(list.note_count, "notes");
+    for Ended { line, network, end } in left_out_networks.ended.iter().take(SHOWN) {
+        note!("{file}:{line}: {network} ended at {end}");
+    }
+    more(left_out_networks.ended_count, "ended");
     if left_out_networks.private_count > 0 {
         let networks: Vec<String> = left_out_networks
             .private
@@ -59,6 +63,22 @@ pub(super) fn details(file: &Path, list: &List, left_out_networks: &LeftOutNetwo
              but never the loopback",
             networks.join(", ")
         );
+    }
+}
+
+/// That entries have no end, if none has one: a mistake of the list or of its format shows there.
+pub(super) fn warn_of_no_ends(file: &Path, list: &List) {
+    let count = list.entries.len();
+    let file = path_words(file);
+    if list.entries.iter().any(|entry| entry.ends != Ends::Never) {
+        return;
+    }
+    match count {
+        0 => {}
+        1 => note!("{file}: 1 entry has no end: it stays until removed (`--ttl` sets one)"),
+        _ => {
+            note!("{file}: {count} entries have no end: they stay until removed (`--ttl` sets one)")
+        }
     }
 }
 

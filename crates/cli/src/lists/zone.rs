@@ -28,31 +28,29 @@ pub(crate) fn zone(name: &str) -> Result<Zone, String> {
     Ok(Zone { rules, name: name.to_owned() })
 }
 
-/// Puts the ends of a list that have no zone into the zone asked for, or that of this host, and
-/// says so.
+/// Puts the ends of a list that have no zone into the zone asked for, and says so. Without one it
+/// is UTC, or that of this host for a list of a program that prints the time of its host.
 pub(super) fn settle(options: &Import, list: &mut List) {
     let file = path_words(&options.file);
-    let (rules, words) = match &options.time_zone {
-        Some(zone) => {
-            (zone.rules.clone(), format!("the time zone {}, as `--time-zone` says", zone.name))
+    let system = list.has_host_time.then(TimeZone::try_system);
+    let changes = "`--time-zone` changes that";
+    let (rules, words) = match (&options.time_zone, system) {
+        (Some(zone), _) => (zone.rules.clone(), format!("in {}, as `--time-zone` says", zone.name)),
+        (None, None) => (TimeZone::UTC, format!("as UTC; {changes}")),
+        (None, Some(Ok(rules))) => {
+            let name = rules.iana_name().map(|name| format!(" ({name})")).unwrap_or_default();
+            let words = format!("in the time zone of this host{name}; {changes}");
+            (rules, words)
         }
-        None => match TimeZone::try_system() {
-            Ok(rules) => {
-                let name = rules.iana_name().map(|name| format!(" ({name})")).unwrap_or_default();
-                let words =
-                    format!("the time zone of this host{name}; `--time-zone` names another");
-                (rules, words)
-            }
-            Err(_) => {
-                let words = "UTC, since the time zone of this host is not known; `--time-zone` \
-                             names one";
-                (TimeZone::UTC, words.to_owned())
-            }
-        },
+        (None, Some(Err(_))) => {
+            let words = format!("as UTC, since the time zone of this host is not known; {changes}");
+            (TimeZone::UTC, words)
+        }
     };
-    let count = list.in_zone(|local| to_utc(&rules, local));
-    if count > 0 {
-        note!("{file}: {count} ends are read in {words}");
+    match list.in_zone(|local| to_utc(&rules, local)) {
+        0 => {}
+        1 => note!("{file}: 1 end without a zone: read {words}"),
+        count => note!("{file}: {count} ends without a zone: read {words}"),
     }
 }
 

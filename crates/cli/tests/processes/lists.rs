@@ -224,6 +224,62 @@ fn each_line_of_a_list_is_imported_or_counted_under_a_reason() {
     assert_eq!(lines(&said)[1], "5 lines: 2 imported, 3 comment");
 }
 
+#[test]
+fn ends_are_told_with_their_zone_and_so_is_that_there_is_none() {
+    let site = Site::new();
+    let node = site.start("a");
+    let file = |name: &str, text: &str| {
+        std::fs::write(site.path(name), text).unwrap();
+        site.path(name).to_str().unwrap().to_owned()
+    };
+    let import = |args: &[&str]| {
+        // The zone of the host is not that of a list of which nothing is known.
+        let output = node.run_in_zone("XXX-2", &[&["block", "import"], args].concat());
+        let said = String::from_utf8(output.stderr).unwrap();
+        assert!(output.status.success(), "{said}");
+        said
+    };
+    let list = file(
+        "ends.csv",
+        "ip;bis\n192.0.2.1;31.12.2099 23:59\n192.0.2.2;31.12.2099\n\
+         192.0.2.3;2099-12-31T23:00:00Z\n192.0.2.4;unbefristet\n",
+    );
+    for (args, ends, said) in [
+        (
+            &[][..],
+            ["2099-12-31T23:59:00Z", "2100-01-01T00:00:00Z"],
+            "ends.csv: 2 ends without a zone: read as UTC; `--time-zone` changes that",
+        ),
+        (
+            &["--time-zone", "Europe/Berlin"],
+            ["2099-12-31T22:59:00Z", "2099-12-31T23:00:00Z"],
+            "ends.csv: 2 ends without a zone: read in Europe/Berlin, as `--time-zone` says",
+        ),
+    ] {
+        let output = import(&[&[&*list], args].concat());
+        assert!(output.contains(said) && !output.contains("no end"), "{output}");
+        let listed = node.json(&["block", "list", "--json"]);
+        let end = |at: usize| listed[at]["block"]["expires"].as_u64().map(mailmesh::UnixMillis);
+        for (at, expected) in ends.iter().enumerate() {
+            assert_eq!(end(at).unwrap().to_string(), *expected, "{listed}");
+        }
+        assert_eq!(end(3), None);
+    }
+    let scores = "ipAddress,abuseConfidenceScore\n192.0.2.9,7\n192.0.2.10,0\n192.0.2.11,1\n";
+    let scores = file("scores.csv", scores);
+    let said = import(&[&scores]);
+    for words in [
+        "abuseConfidenceScore: only 0 is looked at; entries of any score are blocked",
+        "scores.csv: 2 entries have no end: they stay until removed (`--ttl` sets one)",
+    ] {
+        assert!(said.contains(words) && !said.contains("zone"), "{said}");
+    }
+    assert!(!import(&[&scores, "--ttl", "2h"]).contains("no end"));
+    let ended = "ip,expires\n192.0.2.20,2099-12-31T00:00:00Z\n192.0.2.21,2020-01-02T00:00:00Z\n";
+    let said = import(&[&file("ended.csv", ended)]);
+    assert!(said.contains("ended.csv:3: 192.0.2.21 ended at 2020-01-02T00:00:00Z"), "{said}");
+}
+
 /// `get JAIL banip --with-time` of fail2ban has the time of its host, without a zone.
 #[test]
 fn ends_without_a_zone_are_of_this_host_unless_another_is_named() {

@@ -261,7 +261,9 @@ fn a_key_in_the_place_of_something_else_is_not_shown() {
             let args = [&["--socket", socket], args].concat();
             run(&mut outcome, "a file of another kind", form, &args, &bytes);
         }
-        if let (false, Ok(text)) = (bytes.contains(&0), std::str::from_utf8(&bytes)) {
+        // Little of a key may by chance read like names.
+        let is_part = form.starts_with("cut");
+        if let (false, Ok(text)) = (is_part || bytes.contains(&0), std::str::from_utf8(&bytes)) {
             for args in [
                 &["block", "add", text][..],
                 &["block", "remove", text],
