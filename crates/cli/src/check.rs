@@ -42,16 +42,19 @@ pub(crate) fn run(options: &Check, socket: Option<&Path>) -> Result<ExitCode, Fa
     if options.offline {
         warn(&coordinator.check_embedded().map_err(failure)?);
     } else {
-        warn(&coordinator.preflight().map_err(failure)?);
+        let of_credentials = coordinator.preflight().map_err(failure)?;
+        warn(&of_credentials);
         let has_key = coordinator.mesh().key.is_some();
         warn(&coordinator.check_machine(has_key).map_err(failure)?);
         coordinator.mesh().store.as_deref().map_or(Ok(()), check_store)?;
         warn_of_process(&coordinator, socket);
         if matches!(coordinator.backend(), Backend::Zenoh(_)) {
-            say!(
-                "{:<12}has the ports free, files and interfaces there, and certificates and keys in order",
-                "machine"
-            );
+            let credentials = if of_credentials.is_empty() {
+                "and certificates and keys in order"
+            } else {
+                "of certificates and keys see the warnings"
+            };
+            say!("{:<12}has the ports free, files and interfaces there, {credentials}", "machine");
         }
     }
     Ok(ExitCode::SUCCESS)
@@ -103,7 +106,12 @@ fn check_key(coordinator: &Coordinator, offline: bool) -> Result<Option<Keyring>
     }
     let text = secret.resolve()?;
     let keys = Keyring::from_text(&text);
-    keys.map(Some).map_err(|error| Failure::config(format!("`mesh.key`: {error}")))
+    let file = match secret {
+        Secret::File(path) => Some(path.clone()),
+        _ => None,
+    };
+    // As a node that starts says it.
+    keys.map(Some).map_err(|error| mailmesh::Error::KeyText { file, error }.into())
 }
 
 /// The fingerprints of keys, as `key list` shows them.

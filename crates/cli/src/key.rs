@@ -1,5 +1,5 @@
 use std::collections::BTreeSet;
-use std::io::{Read, Write};
+use std::io::{ErrorKind, Read, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -182,10 +182,20 @@ fn generate(out: Option<&Path>, cluster: &str) -> Result<ExitCode, Failure> {
 
 fn write_new(path: &Path, key: &ClusterKey) -> Result<(), Failure> {
     write_key(path, key).map_err(|error| {
-        Failure::failed(format!(
-            "{}: {error}; a key is never overwritten: give the path of a new file",
-            path.display()
-        ))
+        let dir = path.parent().filter(|dir| !dir.as_os_str().is_empty());
+        let why = match (error.kind(), dir) {
+            (ErrorKind::NotFound, Some(dir)) => {
+                format!("the directory {} does not exist; make it first", path_words(dir))
+            }
+            (ErrorKind::NotADirectory, Some(dir)) => {
+                format!("{} is not a directory", path_words(dir))
+            }
+            (ErrorKind::AlreadyExists, _) => {
+                format!("{error}; a key is never overwritten: give the path of a new file")
+            }
+            _ => io_words(&error),
+        };
+        Failure::failed(format!("{}: {why}", path_words(path)))
     })
 }
 

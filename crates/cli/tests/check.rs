@@ -180,3 +180,81 @@ fn listeners_that_exclude_each_other_and_interfaces_that_are_not_there_are_found
     let (code, text) = place.check(&low);
     assert!(code == 3 && text.contains("excludes `transport.unicast.qos.enabled`"), "{text}");
 }
+
+#[test]
+fn a_certificate_that_has_expired_is_not_in_order() {
+    let place = Place::new();
+    for (year, in_order) in [(2021, false), (2096, true)] {
+        let mut params = rcgen::CertificateParams::new(["mx1.example.org".to_owned()]).unwrap();
+        params.not_after = rcgen::date_time_ymd(year, 2, 3);
+        let key = rcgen::KeyPair::generate().unwrap();
+        let (chain, key_file) = (place.path("chain.pem"), place.path("link.key"));
+        std::fs::write(&chain, params.self_signed(&key).unwrap().pem()).unwrap();
+        std::fs::write(&key_file, key.serialize_pem()).unwrap();
+        let config = format!(
+            "{{ listen: {{ endpoints: ['tls/127.0.0.1:0'] }}, {ALONE}, transport: {{ link: {{ tls: \
+             {{ listen_certificate: '{}', listen_private_key: '{}' }} }} }} }}",
+            chain.display(),
+            key_file.display()
+        );
+        let (code, text) = place.check(&config);
+        assert_eq!(code, 0, "{text}");
+        assert_eq!(text.contains("and keys in order"), in_order, "{text}");
+        assert_eq!(text.contains("the certificate ended at 2021-02-03"), !in_order, "{text}");
+        assert_eq!(text.contains("of certificates and keys see the warnings"), !in_order, "{text}");
+    }
+}
+
+#[test]
+fn a_key_that_is_none_is_said_alike_by_check_and_node_with_its_place() {
+    let place = Place::new();
+    let (rubbish, file) = (place.path("cluster.key"), place.path("config.json"));
+    std::fs::write(&rubbish, "this is no key\n").unwrap();
+    std::fs::set_permissions(&rubbish, std::fs::Permissions::from_mode(0o600)).unwrap();
+    let path = rubbish.to_str().unwrap();
+    for (key, words) in [
+        (format!("\"{path}\""), ["`mesh.key`", "looks like a path"]),
+        (
+            format!("{{ \"@type\": \"File\", \"filePath\": \"{path}\" }}"),
+            ["`mesh.key`", "cluster.key: not a cluster key"],
+        ),
+        ("\"rubbish\"".to_owned(), ["`mesh.key`", "not a cluster key"]),
+    ] {
+        let config = format!(
+            r#"{{ "@type": "Zenoh", "config": {{ {ALONE} }}, "mesh": {{ "key": {key} }} }}"#
+        );
+        std::fs::write(&file, config).unwrap();
+        let config = file.to_str().unwrap();
+        for args in [
+            &["check", config][..],
+            &["check", "--offline", config],
+            &["node", "--name", "a", "--config", config],
+        ] {
+            // Of files and variables nothing is asked with `--offline`.
+            if args.contains(&"--offline") && key.starts_with('{') {
+                continue;
+            }
+            let (code, text) = said(&place.run(args));
+            assert_eq!(code, 3, "{args:?}: {text}");
+            assert!(words.iter().all(|words| text.contains(words)), "{args:?}: {text}");
+            assert!(!text.contains("this is no key"), "{text}");
+        }
+    }
+}
+
+#[test]
+fn a_key_is_not_written_where_there_is_no_directory() {
+    let place = Place::new();
+    let key = place.path("nodir").join("x.key");
+    let (code, text) = said(&place.run(&["key", "generate", "-o", key.to_str().unwrap()]));
+    assert_eq!(code, 1, "{text}");
+    assert!(text.contains("the directory") && text.contains("does not exist"), "{text}");
+    assert!(text.contains("nodir") && !text.contains("overwritten"), "{text}");
+    let key = place.path("x.key");
+    assert_eq!(said(&place.run(&["key", "generate", "-o", key.to_str().unwrap()])).0, 0);
+    let (code, text) = said(&place.run(&["key", "generate", "-o", key.to_str().unwrap()]));
+    assert!(code == 1 && text.contains("a key is never overwritten"), "{text}");
+    let (code, text) =
+        said(&place.run(&["key", "generate", "-o", key.join("y.key").to_str().unwrap()]));
+    assert!(code == 1 && text.contains("is not a directory"), "{text}");
+}

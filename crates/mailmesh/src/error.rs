@@ -74,6 +74,14 @@ pub enum Error {
         "an event of a kind that this version does not know is not published by it; upgrade this node"
     )]
     UnknownEvent,
+    /// The text of the cluster key is none.
+    #[error("`mesh.key`: {}{error}", file.as_deref().map(words_before).unwrap_or_default())]
+    KeyText {
+        /// The file that it is in.
+        file: Option<std::path::PathBuf>,
+        /// The fault.
+        error: CodecError,
+    },
     /// There is no cluster key.
     #[error(
         "certificates are replicated only with a cluster key, so that no private key crosses the network in the clear; make one with `mailmesh key generate` and set `mesh.key` on every node"
@@ -150,6 +158,11 @@ pub enum Error {
         /// What is wrong with it.
         why: String,
     },
+}
+
+/// A path, before what is wrong with its file.
+fn words_before(path: &std::path::Path) -> String {
+    format!("{}: ", mailmesh_secrets::path_words(path))
 }
 
 impl From<PublishError<CodecError>> for Error {
