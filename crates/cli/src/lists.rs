@@ -194,9 +194,9 @@ pub(crate) async fn export(
     lists::write(format, &listed, now, &mut out).map_err(|e| Failure::failed(e.to_string()))?;
     if let Some(first) = lists::stale_at(format, &listed, now) {
         note!(
-            "a Postfix table cannot expire entries: export it again by {first} (in {} s), when the \
+            "a Postfix table cannot expire entries: export it again by {first} (in {}), when the \
              first verdict changes, and more often to include new blocks",
-            first.since(now).as_secs()
+            time_words(first.since(now))
         );
     }
     if std::io::stdout().is_terminal() && format != OutputFormat::JsonLines {
@@ -205,6 +205,21 @@ pub(crate) async fn export(
         say::data(&out);
     }
     Ok(())
+}
+
+/// A time in its two largest units.
+fn time_words(time: Duration) -> String {
+    const UNITS: [(u64, &str); 4] = [(86_400, "d"), (3_600, "h"), (60, "min"), (1, "s")];
+    let seconds = time.as_secs();
+    let largest = UNITS.iter().position(|(unit, _)| seconds >= *unit).unwrap_or(UNITS.len() - 1);
+    let (unit, name) = UNITS[largest];
+    let mut words = format!("{} {name}", seconds / unit);
+    if let Some((next, name)) = UNITS.get(largest + 1)
+        && seconds % unit >= *next
+    {
+        words += &format!(" {} {name}", seconds % unit / next);
+    }
+    words
 }
 
 fn entry_of(entry: &Value) -> Option<(Network, Block)> {
@@ -236,6 +251,26 @@ fn read(file: &Path) -> Result<String, Failure> {
             Ok(n) => text.push(&part[..n]).map_err(|error| failed(&error))?,
             Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
             Err(error) => return Err(failed(&error)),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_are_in_units_that_are_read_at_a_glance() {
+        for (seconds, words) in [
+            (0, "0 s"),
+            (59, "59 s"),
+            (60, "1 min"),
+            (61, "1 min 1 s"),
+            (3_600, "1 h"),
+            (81_981, "22 h 46 min"),
+            (86_400 * 40 + 5, "40 d"),
+        ] {
+            assert_eq!(time_words(Duration::from_secs(seconds)), words);
         }
     }
 }

@@ -235,7 +235,10 @@ fn written_for_nftables_and_postfix() {
     };
     assert_eq!(
         written(OutputFormat::Postfix),
-        "# As of 1970-01-01T00:16:40Z. A Postfix table cannot expire entries: export it again\n\
+        "# A cidr: table of blocked clients, in main.cf:\n\
+         #   smtpd_client_restrictions = check_client_access cidr:/etc/postfix/mailmesh\n\
+         # Postfix reads it anew with `postfix reload`.\n\
+         # As of 1970-01-01T00:16:40Z. A Postfix table cannot expire entries: export it again\n\
          # by 1970-01-01T00:17:40Z, when the first verdict changes, and more often to include \
          new blocks.\n\
          192.0.2.9 DUNNO\n192.0.2.7 REJECT a b\n198.51.100.7 REJECT a b\n2001:db8::/32 REJECT\n\
