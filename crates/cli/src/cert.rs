@@ -47,7 +47,17 @@ pub(crate) async fn run(
             print_certificate(&certificate);
         }
         CertCommand::Remove { names } => {
-            client.ask(&Request::CertRemove { names }).await?;
+            // `cert list` prints the names with commas between.
+            let names = names.iter().flat_map(|names| names.split(','));
+            let names: Vec<String> =
+                names.filter(|name| !name.is_empty()).map(str::to_owned).collect();
+            if names.is_empty() {
+                return Err(Failure::usage("there is no name; give each name of the certificate"));
+            }
+            let removed = client.ask(&Request::CertRemove { names }).await?;
+            let removed: Vec<_> =
+                removed.as_array().into_iter().flatten().map(value_text).collect();
+            say!("the certificate for {} is withdrawn", removed.join(", "));
         }
         CertCommand::List { json } => {
             let list = client.ask(&Request::CertList).await?;

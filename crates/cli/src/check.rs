@@ -46,16 +46,19 @@ pub(crate) fn run(options: &CheckArgs, socket: Option<&Path>) -> Result<ExitCode
     if options.offline {
         print_warnings(&coordinator.check_embedded().map_err(failure)?);
     } else {
-        print_warnings(&coordinator.preflight().map_err(failure)?);
+        let credential_warnings = coordinator.preflight().map_err(failure)?;
+        print_warnings(&credential_warnings);
         let has_key = coordinator.mesh().key.is_some();
         print_warnings(&coordinator.check_machine(has_key).map_err(failure)?);
         coordinator.mesh().store.as_deref().map_or(Ok(()), check_store)?;
         warn_about_process(&coordinator, socket);
         if matches!(coordinator.backend(), Backend::Zenoh(_)) {
-            say!(
-                "{:<12}ports are free, files and interfaces exist, certificates and keys are valid",
-                "machine"
-            );
+            let credentials = if credential_warnings.is_empty() {
+                "certificates and keys are valid"
+            } else {
+                "for certificates and keys see the warnings"
+            };
+            say!("{:<12}ports are free, files and interfaces exist, {credentials}", "machine");
         }
     }
     Ok(ExitCode::SUCCESS)
@@ -107,7 +110,12 @@ fn load_keys(coordinator: &Coordinator, offline: bool) -> Result<Option<Keyring>
     }
     let text = secret.resolve()?;
     let keys = Keyring::from_text(&text);
-    keys.map(Some).map_err(|error| Failure::config(format!("`mesh.key`: {error}")))
+    let file = match secret {
+        Secret::File(path) => Some(path.clone()),
+        _ => None,
+    };
+    // As a node that starts says it.
+    keys.map(Some).map_err(|error| mailmesh::Error::KeyText { file, error }.into())
 }
 
 /// The fingerprints of the keys, as `key list` shows them.

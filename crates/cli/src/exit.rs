@@ -93,7 +93,9 @@ impl From<mailmesh::Error> for Failure {
                 config.into()
             }
             Error::SteppedBack { .. } => Self::name_conflict(error.to_string()),
-            Error::HostName { .. } | Error::Transport(TransportError::ClusterName { .. }) => {
+            Error::HostName { .. }
+            | Error::KeyText { .. }
+            | Error::Transport(TransportError::ClusterName { .. }) => {
                 Self::config(error.to_string())
             }
             _ => Self::failed(error.to_string()),

@@ -1,7 +1,7 @@
 //! `key`: generates cluster keys and replaces the key of a running cluster.
 
 use std::collections::BTreeSet;
-use std::io::{Read, Write};
+use std::io::{ErrorKind, Read, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -188,10 +188,20 @@ fn generate(out: Option<&Path>, cluster: &str) -> Result<ExitCode, Failure> {
 
 fn save_key(path: &Path, key: &ClusterKey) -> Result<(), Failure> {
     create_key_file(path, key).map_err(|error| {
-        Failure::failed(format!(
-            "{}: {error}; no file is overwritten: choose the path of a new file",
-            path.display()
-        ))
+        let dir = path.parent().filter(|dir| !dir.as_os_str().is_empty());
+        let why = match (error.kind(), dir) {
+            (ErrorKind::NotFound, Some(dir)) => {
+                format!("the directory {} does not exist; create it first", display_path(dir))
+            }
+            (ErrorKind::NotADirectory, Some(dir)) => {
+                format!("{} is not a directory", display_path(dir))
+            }
+            (ErrorKind::AlreadyExists, _) => {
+                format!("{error}; no file is overwritten: choose the path of a new file")
+            }
+            _ => io_error_text(&error),
+        };
+        Failure::failed(format!("{}: {why}", display_path(path)))
     })
 }
 

@@ -46,17 +46,23 @@ fn main() -> ExitCode {
     code
 }
 
-/// Prints the help, or a usage error. clap prints arguments unescaped, and scripts may pass text of
-/// others, so the arguments are escaped and parsed again to get the error.
+/// Prints the help, or a usage error. clap prints arguments unescaped, scripts may pass text of
+/// others, and an argument may be a key. So the arguments are escaped and redacted, and parsed again
+/// to get the error.
 fn report_usage(error: &clap::Error) -> ExitCode {
     if !error.use_stderr() {
         error.exit();
     }
-    let args =
-        std::env::args_os().map(|arg| mailmesh::Printable(arg.to_string_lossy()).to_string());
+    let args = std::env::args_os().map(|arg| {
+        let shown = mailmesh::secrets::redact(&arg.to_string_lossy());
+        mailmesh::Printable(shown).to_string()
+    });
     match Args::try_parse_from(args) {
         Err(error) => error.exit(),
-        Ok(_) => Failure::usage("an argument is not UTF-8 or contains control characters").report(),
+        Ok(_) => Failure::usage(
+            "an argument is not UTF-8, contains control characters, or looks like a key",
+        )
+        .report(),
     }
 }
 

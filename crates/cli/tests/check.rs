@@ -182,3 +182,91 @@ fn check_finds_conflicting_listeners_and_missing_interfaces() {
     let (code, text) = sandbox.check(&low);
     assert!(code == 3 && text.contains("excludes `transport.unicast.qos.enabled`"), "{text}");
 }
+
+#[test]
+fn check_does_not_call_an_expired_certificate_valid() {
+    let sandbox = Sandbox::new();
+    for (year, in_order) in [(2021, false), (2096, true)] {
+        let mut params = rcgen::CertificateParams::new(["mx1.example.org".to_owned()]).unwrap();
+        params.not_after = rcgen::date_time_ymd(year, 2, 3);
+        let key = rcgen::KeyPair::generate().unwrap();
+        let (chain, key_file) = (sandbox.path("chain.pem"), sandbox.path("link.key"));
+        std::fs::write(&chain, params.self_signed(&key).unwrap().pem()).unwrap();
+        std::fs::write(&key_file, key.serialize_pem()).unwrap();
+        let config = format!(
+            "{{ listen: {{ endpoints: ['tls/127.0.0.1:0'] }}, {ALONE}, transport: {{ link: {{ tls: \
+             {{ listen_certificate: '{}', listen_private_key: '{}' }} }} }} }}",
+            chain.display(),
+            key_file.display()
+        );
+        let (code, text) = sandbox.check(&config);
+        assert_eq!(code, 0, "{text}");
+        assert_eq!(text.contains("certificates and keys are valid"), in_order, "{text}");
+        assert_eq!(text.contains("the certificate expired at 2021-02-03"), !in_order, "{text}");
+        assert_eq!(
+            text.contains("for certificates and keys see the warnings"),
+            !in_order,
+            "{text}"
+        );
+    }
+}
+
+#[test]
+fn check_and_node_report_an_invalid_key_alike() {
+    let sandbox = Sandbox::new();
+    let (rubbish, file) = (sandbox.path("cluster.key"), sandbox.path("config.json"));
+    std::fs::write(&rubbish, "this is no key\n").unwrap();
+    std::fs::set_permissions(&rubbish, std::fs::Permissions::from_mode(0o600)).unwrap();
+    let path = rubbish.to_str().unwrap();
+    for (key, words) in [
+        (format!("\"{path}\""), ["`mesh.key`", "looks like a path"]),
+        (
+            format!("{{ \"@type\": \"File\", \"filePath\": \"{path}\" }}"),
+            ["`mesh.key`", "cluster.key: not a cluster key"],
+        ),
+        ("\"rubbish\"".to_owned(), ["`mesh.key`", "not a cluster key"]),
+    ] {
+        let config = format!(
+            r#"{{ "@type": "Zenoh", "config": {{ {ALONE} }}, "mesh": {{ "key": {key} }} }}"#
+        );
+        std::fs::write(&file, config).unwrap();
+        let config = file.to_str().unwrap();
+        for args in [
+            &["check", config][..],
+            &["check", "--offline", config],
+            &["node", "--name", "a", "--config", config],
+        ] {
+            // `--offline` reads no files and variables.
+            if args.contains(&"--offline") && key.starts_with('{') {
+                continue;
+            }
+            let (code, text) = code_and_text(&sandbox.run(args));
+            assert_eq!(code, 3, "{args:?}: {text}");
+            assert!(words.iter().all(|words| text.contains(words)), "{args:?}: {text}");
+            assert!(!text.contains("this is no key"), "{text}");
+        }
+    }
+}
+
+#[test]
+fn key_generate_names_a_missing_directory() {
+    let sandbox = Sandbox::new();
+    let key = sandbox.path("nodir").join("x.key");
+    let (code, text) =
+        code_and_text(&sandbox.run(&["key", "generate", "-o", key.to_str().unwrap()]));
+    assert_eq!(code, 1, "{text}");
+    assert!(text.contains("the directory") && text.contains("does not exist"), "{text}");
+    assert!(text.contains("nodir") && !text.contains("overwritten"), "{text}");
+    let key = sandbox.path("x.key");
+    assert_eq!(code_and_text(&sandbox.run(&["key", "generate", "-o", key.to_str().unwrap()])).0, 0);
+    let (code, text) =
+        code_and_text(&sandbox.run(&["key", "generate", "-o", key.to_str().unwrap()]));
+    assert!(code == 1 && text.contains("no file is overwritten"), "{text}");
+    let (code, text) = code_and_text(&sandbox.run(&[
+        "key",
+        "generate",
+        "-o",
+        key.join("y.key").to_str().unwrap(),
+    ]));
+    assert!(code == 1 && text.contains("is not a directory"), "{text}");
+}

@@ -17,7 +17,7 @@ use crate::p2p::is_unclear;
 use crate::plain::{Table, UNKNOWN_NAMES, is_heading, take_line};
 use crate::record::push;
 use crate::verdict::is_denial;
-use crate::{Ends, ListError, Reason};
+use crate::{Ends, ListError, NEVER, Reason};
 pub(crate) use columns::{Columns, separator};
 use rows::{Row, RowKind, Rows};
 
@@ -62,9 +62,8 @@ pub(crate) fn read(text: &str, rule: Rule) -> Result<List, ListError> {
                 if let Some(named) = named {
                     columns = named;
                     list.leave_out(Reason::Frame);
-                    let unused = columns.unused(row.fields());
-                    if !unused.is_empty() {
-                        list.note(line, format_args!("columns that are not used: {unused}"));
+                    if let Some(unused) = columns.unused(row.fields()) {
+                        list.note(line, unused);
                     }
                 } else if row.fields().all(|field| clean(field).is_empty()) {
                     list.leave_out(Reason::Blank);
@@ -170,15 +169,20 @@ fn unnamed(
     // `ip|jail|start|duration` of fail2ban's database; count and last sight of StopForumSpam.
     let lasts = row.get(3).map_or("", clean);
     let moment = ends(until, Bare::Moment).ok().filter(|ends| *ends != Ends::Never);
-    if let (Some(Ends::At(start)), Ok(lasts)) = (moment, lasts.parse::<i64>()) {
+    if let (Some(start @ (Ends::At(_) | Ends::Local(_))), Ok(lasts)) =
+        (moment, lasts.parse::<i64>())
+    {
         if !text.contains('|') {
             let why = "a moment and a number may be end and count, or start and duration: name \
                        the columns in the first line";
             list.refuse(line, why);
             return Ok(());
         }
-        let ends = u64::try_from(lasts)
-            .map_or(Ends::Never, |seconds| Ends::At(start.plus(Duration::from_secs(seconds))));
+        let lasts = u64::try_from(lasts).map(Duration::from_secs);
+        let ends = lasts.map_or(Ends::Never, |lasts| match start {
+            Ends::Local(start) => Ends::Local(start.plus(lasts)),
+            start => Ends::At(start.moment(NEVER).unwrap_or(NEVER).plus(lasts)),
+        });
         return push(list, line, &read, reason, "", ends);
     }
     if moment.is_some() && is_number(reason) {

@@ -28,6 +28,17 @@ pub enum ListError {
         /// The names of the formats.
         known: String,
     },
+    /// A line is a key: the text is not shown.
+    #[error(
+        "line {line}: this looks like a key ({what}), so it is not shown and nothing is read; is \
+         this the right file?"
+    )]
+    Key {
+        /// The line, from 1.
+        line: usize,
+        /// The kind of key.
+        what: &'static str,
+    },
     /// The data is no text.
     #[error("it is not text: byte {at} is NUL; is this the right file?")]
     NotText {
@@ -44,6 +55,9 @@ pub enum ListError {
         /// The command that unpacks it to standard output.
         command: &'static str,
     },
+    /// The data is a workbook of a spreadsheet.
+    #[error("it is a workbook of a spreadsheet: save it as CSV, and import that")]
+    Workbook,
     /// The data is packed with gzip, and cannot be unpacked.
     #[error("it is compressed (gzip), and cannot be unpacked: {}; fetch it again", Printable(.why))]
     Damaged {

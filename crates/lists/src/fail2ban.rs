@@ -4,7 +4,7 @@
 
 use mailmesh_events::Rule;
 
-use crate::field::{bounded, clean, network, words};
+use crate::field::{bounded, clean, network, shown, words};
 use crate::list::{List, Unit};
 use crate::record::push;
 use crate::{Ends, ListError, MAX_LINE, Reason, moment};
@@ -44,7 +44,7 @@ fn timed(line: &str) -> Option<(&str, Result<Ends, String>)> {
         return Some((address, Ok(Ends::Never)));
     }
     let end = clean(end);
-    let wrong = || format!("`{}` is no moment", end.chars().take(40).collect::<String>());
+    let wrong = || format!("`{}` is no moment", shown(end));
     Some((address, moment::read(end).map(Ends::Local).ok_or_else(wrong)))
 }
 
@@ -67,7 +67,7 @@ fn lines(text: &str, rule: Rule) -> Result<List, ListError> {
         } else if let Some((address, ends)) = timed(line) {
             if !has_moments {
                 list.note(number, "the ends are of the time zone of the host that wrote them");
-                has_moments = true;
+                (has_moments, list.has_host_time) = (true, true);
             }
             match ends {
                 Ok(ends) => take(&mut list, number, address, &jail, ends)?,

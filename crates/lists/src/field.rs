@@ -6,6 +6,8 @@ use std::time::Duration;
 use ipnet::{IpNet, IpSubnets, Ipv4Subnets, Ipv6Subnets};
 use mailmesh_events::{Network, UnixMillis, limits};
 
+use crate::key::hidden;
+use crate::verdict::name_of;
 use crate::{Ends, moment};
 
 /// Without spaces, byte-order marks and characters of no width at both ends: files that were
@@ -14,9 +16,9 @@ pub(crate) fn clean(text: &str) -> &str {
     text.trim_matches(|c: char| c.is_whitespace() || matches!(c, '\u{feff}' | '\u{200b}'))
 }
 
-/// A text that may be shown in a message.
+/// The begin of a text, for a message: what may be a key is not shown.
 pub(crate) fn shown(text: &str) -> String {
-    text.chars().take(80).collect()
+    hidden(text).chars().take(80).collect()
 }
 
 /// A text of a list in bounds, on one line.
@@ -79,7 +81,7 @@ pub(crate) fn network(text: &str) -> Result<Parsed, String> {
     });
     bare(without_brackets.as_deref().unwrap_or(unwrapped)).ok_or_else(|| {
         // The error of events, so that there is one wording for it.
-        text.parse::<Network>().err().map_or_else(String::new, |error| error.to_string())
+        hidden(text).parse::<Network>().err().map_or_else(String::new, |error| error.to_string())
     })
 }
 
@@ -187,9 +189,85 @@ const LAST_DAY: u64 = 253_402_214_400;
 
 /// Whether a text says that there is no end.
 pub(crate) fn is_no_end(text: &str) -> bool {
-    let none = ["", "-", "never", "null", "none", "permanent", "forever", "-1"];
-    none.iter().any(|none| text.eq_ignore_ascii_case(none))
+    matches!(text, "" | "-" | "--" | "-1" | "\u{2013}" | "\u{2014}" | "\u{221e}")
+        || (text.contains(char::is_alphabetic) && NO_END.contains(&name_of(text).as_str()))
 }
+
+/// Words for "no end", as [`name_of`] gives them.
+const NO_END: [&str; 68] = [
+    "never",
+    "null",
+    "nil",
+    "none",
+    "no",
+    "na",
+    "permanent",
+    "permanently",
+    "perm",
+    "forever",
+    "indefinite",
+    "indefinitely",
+    "infinite",
+    "infinity",
+    "unlimited",
+    "always",
+    "noend",
+    "noexpiry",
+    "noexpiration",
+    "doesnotexpire",
+    "neverexpires",
+    // German.
+    "nie",
+    "niemals",
+    "unbefristet",
+    "dauerhaft",
+    "unbegrenzt",
+    "endlos",
+    "ewig",
+    "fürimmer",
+    "furimmer",
+    "kein",
+    "keine",
+    "keines",
+    "keinende",
+    "keinablauf",
+    "ohne",
+    "ohneende",
+    // French.
+    "jamais",
+    "permanente",
+    "illimite",
+    "illimitee",
+    "indefini",
+    "definitif",
+    "aucun",
+    "aucune",
+    "sansfin",
+    "toujours",
+    // Spanish, Portuguese, Italian.
+    "nunca",
+    "indefinido",
+    "ilimitado",
+    "siempre",
+    "sinfin",
+    "ninguno",
+    "ninguna",
+    "mai",
+    "sempre",
+    "illimitato",
+    "indefinito",
+    "nessuno",
+    "nessuna",
+    "semprevalido",
+    // Dutch, Scandinavian languages, Polish, Czech.
+    "nooit",
+    "onbeperkt",
+    "altijd",
+    "aldrig",
+    "aldri",
+    "nigdy",
+    "nikdy",
+];
 
 /// The moment of a number, by the unit that puts it between 2001 and 2200.
 pub(crate) fn moment_of(number: u64) -> Option<UnixMillis> {
@@ -223,11 +301,11 @@ pub(crate) fn ends(text: &str, bare: Bare) -> Result<Ends, String> {
     {
         return Ok(Ends::After(Duration::ZERO));
     }
-    if let Some(moment) = moment::read(text) {
+    if let Some((moment, has_zone)) = moment::read_zoned(text) {
         let seconds = moment.0 / 1_000;
         // Databases write the last day that they have for no end.
         return if seconds < LAST_MOMENT {
-            Ok(Ends::At(moment))
+            Ok(if has_zone { Ends::At(moment) } else { Ends::Local(moment) })
         } else if seconds >= LAST_DAY {
             Ok(Ends::Never)
         } else {
@@ -241,8 +319,10 @@ pub(crate) fn ends(text: &str, bare: Bare) -> Result<Ends, String> {
     if let Ok(left) = duration(text) {
         return Ok(Ends::After(left));
     }
-    let text: String = text.chars().take(40).collect();
-    Err(format!("`{text}` is no end: expected like 2027-01-31T12:00:00Z, 1801396800 or 4h30m"))
+    let text: String = shown(text).chars().take(40).collect();
+    Err(format!(
+        "`{text}` is no end: expected like 2026-12-31T12:00:00Z, 31.12.2026, 1798718400 or 4h30m"
+    ))
 }
 
 /// Whether a text in a column without a name is an end, though perhaps one that cannot be read.

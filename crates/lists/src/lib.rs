@@ -29,6 +29,7 @@ mod format;
 mod hosts_deny;
 mod ipset;
 mod json;
+mod key;
 mod known;
 mod list;
 mod mikrotik;
@@ -53,7 +54,7 @@ use mailmesh_events::{Network, Rule, UnixMillis};
 pub use error::ListError;
 pub use format::{Format, OutputFormat};
 pub use list::{BadLine, LeftOut, List, Note, Reason, Unit};
-pub use select::{LeftOutNetworks, Terms};
+pub use select::{Ended, LeftOutNetworks, Terms};
 pub use text::Text;
 pub use write::{Listed, stale_at, write};
 
@@ -98,8 +99,8 @@ pub enum Ends {
     Never,
     /// At this moment.
     At(UnixMillis),
-    /// At this moment, taken for one of UTC, by a clock whose time zone the list does not say; see
-    /// [`List::in_zone`].
+    /// At this moment, taken for one of UTC, in a time zone that the list does not say; a day alone
+    /// ends with it. See [`List::in_zone`].
     Local(UnixMillis),
     /// This long after the list is read.
     After(Duration),
@@ -137,19 +138,31 @@ pub fn read_for(rule: Rule, text: &str, format: Format) -> Result<List, ListErro
     }
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
     let text = with_newlines(text);
-    known::refuse(&text)?;
+    let line_in_hex = key::refuse(&text)?;
+    let list = read_format(&text, rule, format);
+    match line_in_hex {
+        // Lists of indicators have hashes of files between addresses.
+        Some(line) if list.as_ref().map_or(true, |list| list.entries.is_empty()) => {
+            Err(key::cluster_key(line))
+        }
+        _ => list,
+    }
+}
+
+fn read_format(text: &str, rule: Rule, format: Format) -> Result<List, ListError> {
+    known::refuse(text)?;
     match format {
-        Format::Plain => plain::read(&text, rule),
-        Format::Csv => csv_list::read(&text, rule),
-        Format::JsonLines => json::read_lines(&text, rule),
-        Format::CrowdSec => json::read_value(&text, rule),
-        Format::Fail2ban => fail2ban::read(&text, rule),
-        Format::Ipset => ipset::read(&text, rule),
-        Format::Nft => nft::read(&text, rule),
-        Format::P2p => p2p::read(&text, rule),
-        Format::HostsDeny => hosts_deny::read(&text, rule),
-        Format::Nginx => nginx::read(&text, rule),
-        Format::RouterOs => mikrotik::read(&text, rule),
+        Format::Plain => plain::read(text, rule),
+        Format::Csv => csv_list::read(text, rule),
+        Format::JsonLines => json::read_lines(text, rule),
+        Format::CrowdSec => json::read_value(text, rule),
+        Format::Fail2ban => fail2ban::read(text, rule),
+        Format::Ipset => ipset::read(text, rule),
+        Format::Nft => nft::read(text, rule),
+        Format::P2p => p2p::read(text, rule),
+        Format::HostsDeny => hosts_deny::read(text, rule),
+        Format::Nginx => nginx::read(text, rule),
+        Format::RouterOs => mikrotik::read(text, rule),
     }
 }
 

@@ -5,6 +5,7 @@ use std::fmt;
 use mailmesh_events::{Network, Printable, Rule, UnixMillis};
 
 use crate::field::moment_of;
+use crate::key::hidden;
 use crate::moment::{is_date, latest};
 use crate::role::{Hint, Role, hint, role};
 use crate::{Ends, Entry, ListError, MAX_BAD, MAX_ENTRIES, check_line};
@@ -163,6 +164,9 @@ pub struct List {
     pub notes: Vec<Note>,
     /// The number of all notes.
     pub note_count: usize,
+    /// Ends without a time zone are of the host that wrote the list, as fail2ban prints them. If
+    /// not, the list says nothing of their zone.
+    pub has_host_time: bool,
     pub(crate) exceptions: Vec<Exception>,
     pub(crate) rule: ReadFor,
     /// Whether a note on columns that are not used was made.
@@ -206,7 +210,7 @@ const MAX_EXCEPTIONS: usize = 100_000;
 const MAX_WHY: usize = 300;
 
 fn shown(text: impl fmt::Display) -> String {
-    Printable(text).to_string().chars().take(MAX_WHY).collect()
+    hidden(&Printable(text).to_string()).chars().take(MAX_WHY).collect()
 }
 
 impl List {

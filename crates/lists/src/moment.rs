@@ -4,29 +4,33 @@ use std::time::Duration;
 
 use mailmesh_events::UnixMillis;
 
-use crate::field::clean;
+use crate::field::{clean, shown};
 
 const DAY: Duration = Duration::from_secs(86_400);
 
 /// A moment in RFC 3339, with `Z`, an offset, or no zone, which is UTC; a day alone ends with it.
 /// A day may be written as in `31.12.2026`, and as in `31/12/2026` where it can be no month.
 pub(crate) fn read(text: &str) -> Option<UnixMillis> {
+    read_zoned(text).map(|(moment, _)| moment)
+}
+
+/// As [`read`], and whether the text says the zone.
+pub(crate) fn read_zoned(text: &str) -> Option<(UnixMillis, bool)> {
     let text = clean(text);
     let (day, time) = split_day(text);
     let day = iso_day(day)?;
     if time.is_empty() {
-        return Some(at(&day, "00:00:00")?.plus(DAY));
+        return Some((at(&day, "00:00:00")?.plus(DAY), false));
     }
-    let time =
-        ["Z", "z", "UTC", "GMT"].iter().find_map(|zone| time.strip_suffix(zone)).unwrap_or(time);
-    let time = clean(time);
+    let in_utc = ["Z", "z", "UTC", "GMT"].iter().find_map(|zone| time.strip_suffix(zone));
+    let time = clean(in_utc.unwrap_or(time));
     let (clock, offset) = match time.rfind(['+', '-']) {
         Some(sign) => (clean(&time[..sign]), Some(&time[sign..])),
         None => (time, None),
     };
     let seconds = if clock.len() == 5 { ":00" } else { "" };
     let moment = at(&day, &format!("{clock}{seconds}"))?;
-    let Some(offset) = offset else { return Some(moment) };
+    let Some(offset) = offset else { return Some((moment, in_utc.is_some())) };
     let digits: String = offset[1..].chars().filter(|c| *c != ':').collect();
     let (hours, minutes) = match digits.len() {
         2 => (digits.as_str(), "0"),
@@ -43,14 +47,14 @@ pub(crate) fn read(text: &str) -> Option<UnixMillis> {
     } else {
         moment.0.saturating_add(ahead)
     };
-    Some(UnixMillis(moment))
+    Some((UnixMillis(moment), true))
 }
 
 /// A day as `2026-12-31`.
 fn iso_day(text: &str) -> Option<String> {
     match day(text)? {
         Day::Iso(day) => Some(day),
-        Day::Ambiguous { .. } => None,
+        Day::Ambiguous { .. } | Day::ShortYear { .. } => None,
     }
 }
 
@@ -60,6 +64,27 @@ enum Day {
     Iso(String),
     /// The day may be the month.
     Ambiguous { year: u16, a: u16, b: u16 },
+    /// The year has two digits, and is one of these numbers; with points, the last.
+    ShortYear { numbers: [u16; 3], is_day_first: bool },
+}
+
+impl Day {
+    /// The days that it may be, at midnight.
+    fn candidates(&self) -> impl Iterator<Item = UnixMillis> + use<> {
+        let days = match self {
+            Self::Iso(day) => vec![day.clone()],
+            Self::Ambiguous { year, a, b } => {
+                vec![format!("{year}-{a:02}-{b:02}"), format!("{year}-{b:02}-{a:02}")]
+            }
+            Self::ShortYear { numbers: [a, b, c], is_day_first } => {
+                [(c, b, a), (c, a, b), (a, b, c)][..if *is_day_first { 1 } else { 3 }]
+                    .iter()
+                    .map(|(year, month, day)| format!("20{year:02}-{month:02}-{day:02}"))
+                    .collect()
+            }
+        };
+        days.into_iter().filter_map(|day| at(&day, "00:00:00"))
+    }
 }
 
 fn day(text: &str) -> Option<Day> {
@@ -91,6 +116,11 @@ fn day(text: &str) -> Option<Day> {
                 _ => Some(iso(third, second, first)),
             }
         }
+        '-' | '/' | '.' if is_number(first, &[2]) && second.len() == 2 && third.len() == 2 => {
+            let numbers = [first.parse().ok()?, second.parse().ok()?, third.parse().ok()?];
+            let short = Day::ShortYear { numbers, is_day_first: separator == '.' };
+            short.candidates().next().is_some().then_some(short)
+        }
         _ => None,
     }
 }
@@ -106,7 +136,7 @@ fn split_day(text: &str) -> (&str, &str) {
 /// The fault of a day that may be read in two ways (`03/04/2026`); none, if it is no such.
 pub(crate) fn ambiguous(text: &str) -> Option<String> {
     let Day::Ambiguous { year, a, b } = day(split_day(clean(text)).0)? else { return None };
-    let shown: String = clean(text).chars().take(40).collect();
+    let shown: String = shown(clean(text)).chars().take(40).collect();
     Some(format!(
         "`{shown}` may be {year}-{b:02}-{a:02} or {year}-{a:02}-{b:02}: write it in this order"
     ))
@@ -157,11 +187,7 @@ pub(crate) fn latest(text: &str) -> Option<UnixMillis> {
     if let Some(moment) = read(text) {
         return Some(moment);
     }
-    let Day::Ambiguous { year, a, b } = day(split_day(text).0)? else { return None };
-    [(a, b), (b, a)]
-        .into_iter()
-        .filter_map(|(month, day)| at(&format!("{year}-{month:02}-{day:02}"), "00:00:00"))
-        .max()
+    day(split_day(text).0)?.candidates().max()
 }
 
 fn at(day: &str, clock: &str) -> Option<UnixMillis> {

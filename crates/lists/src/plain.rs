@@ -11,6 +11,7 @@ use crate::field::{
     Bare, Parsed, clean, ends, is_addresses, is_number, may_be_end, network, networks, pair, shown,
     words,
 };
+use crate::key::hidden;
 use crate::list::{List, Unit};
 use crate::moment::is_date;
 use crate::nft::is_other_rule;
@@ -189,7 +190,10 @@ pub(crate) fn take_line(
             Ok(())
         }
         Err(why) => {
-            list.refuse(number, why);
+            // A part of a key is not recognised as one.
+            let is_shown = hidden(line) == line;
+            let hides = || "it cannot be read, and is not shown since it may hold a key".to_owned();
+            list.refuse(number, if is_shown { why } else { hides() });
             let all: Vec<&str> = words(field).take(MAX_WORDS).collect();
             let is_named = |word: &str| network(word).is_ok() || word.starts_with('!');
             table.has_unknown_names |=

@@ -10,7 +10,7 @@ use crate::field::{
     range, shown,
 };
 use crate::moment::is_date;
-use crate::role::{Hint, Role, is_destination, is_host, is_of_family};
+use crate::role::{Hint, Role, is_destination, is_host, is_in_utc, is_of_family};
 use crate::verdict::{Said, is_allowance, is_ban, is_false, is_remediation, is_true};
 use crate::{Ends, Entry, List, ListError, Reason};
 
@@ -136,7 +136,7 @@ impl<'a> Record<'a> {
                 .to_owned());
         }
         let networks = self.networks()?;
-        let mut until = ends(self.get(Role::Until), Bare::Moment)?;
+        let mut until = self.until()?;
         let last = self.get(Role::Last);
         // Beside a network, `end` is when, unless it is an address.
         if self.has(Role::Network) && until == Ends::Never && last.parse::<IpAddr>().is_err() {
@@ -151,6 +151,15 @@ impl<'a> Record<'a> {
             self.find_end()?;
         }
         Ok((networks, ends))
+    }
+
+    /// The end that its column or key has; the name of that may say that it is one of UTC.
+    fn until(&self) -> Result<Ends, String> {
+        let Some((rank, text)) = self.all(Role::Until).next() else { return Ok(Ends::Never) };
+        Ok(match ends(text, Bare::Moment)? {
+            Ends::Local(moment) if is_in_utc(rank) => Ends::At(moment),
+            ends => ends,
+        })
     }
 
     /// Whether a column or key for ends is filled, if only to say that there is none.

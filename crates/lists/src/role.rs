@@ -113,6 +113,57 @@ const NAMES: [(Role, &[&str]); 16] = [
             "raison",
             "motif",
             "motivo",
+            "remark",
+            "remarks",
+            "cause",
+            "banreason",
+            "blockreason",
+            // German.
+            "bemerkung",
+            "bemerkungen",
+            "sperrgrund",
+            "kommentar",
+            "kommentare",
+            "anmerkung",
+            "anmerkungen",
+            "beschreibung",
+            "hinweis",
+            "notiz",
+            "ursache",
+            // French.
+            "commentaire",
+            "commentaires",
+            "remarque",
+            "remarques",
+            // Spanish, Portuguese, Italian.
+            "comentario",
+            "comentarios",
+            "razon",
+            "causa",
+            "nota",
+            "notas",
+            "descripcion",
+            "observacion",
+            "observaciones",
+            "razao",
+            "descricao",
+            "observacao",
+            "observacoes",
+            "commento",
+            "commenti",
+            "motivazione",
+            "ragione",
+            "descrizione",
+            // Dutch, Scandinavian languages, Polish.
+            "reden",
+            "opmerking",
+            "opmerkingen",
+            "omschrijving",
+            "beskrivning",
+            "beskrivelse",
+            "anledning",
+            "powod",
+            "komentarz",
             "category",
             "malware",
             "threat",
@@ -323,6 +374,14 @@ static BY_NAME: LazyLock<HashMap<&str, (Role, usize)>> = LazyLock::new(|| {
     NAMES.into_iter().flat_map(ranked).collect()
 });
 
+/// Added to the rank of a name that says that its moments are of UTC.
+const UTC_RANK: usize = 1 << 16;
+
+/// Whether the rank of a name is that of one that says that its moments are of UTC.
+pub(crate) fn is_in_utc(rank: usize) -> bool {
+    rank >= UTC_RANK
+}
+
 /// The role of a name, and its rank among those of that role: the least counts. Case, spaces,
 /// signs and accents do not matter.
 pub(crate) fn role(name: &str) -> Option<(Role, usize)> {
@@ -333,7 +392,10 @@ pub(crate) fn role(name: &str) -> Option<(Role, usize)> {
     }
     let without_zone = ["utc", "gmt"].into_iter().find_map(|zone| name.strip_suffix(zone));
     let of = |name: &str| BY_NAME.get(name).copied();
-    of(&name).or_else(|| of(without_zone?).filter(|(role, _)| *role == Role::Until))
+    of(&name).or_else(|| {
+        let (role, rank) = of(without_zone?).filter(|(role, _)| *role == Role::Until)?;
+        Some((role, rank + UTC_RANK))
+    })
 }
 
 /// Whether the type of a value says that it is an address that is connected to.

@@ -41,6 +41,21 @@ pub struct LeftOutNetworks {
     pub private: Vec<(usize, Network)>,
     /// The number of private or reserved networks that are left out.
     pub private_count: usize,
+    /// The first [`MAX_BAD`] entries that are left out since they have ended.
+    pub ended: Vec<Ended>,
+    /// The number of entries that have ended.
+    pub ended_count: usize,
+}
+
+/// An entry that is left out since it has ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Ended {
+    /// The line of the entry in the file, from 1.
+    pub line: usize,
+    /// Its network.
+    pub network: Network,
+    /// Its end: the moment of the import, if the list only says that it is past.
+    pub end: UnixMillis,
 }
 
 /// Most steps that cutting exceptions out of the entries of a list may take.
@@ -89,7 +104,12 @@ impl List {
         terms: &Terms,
         left_out_networks: &mut LeftOutNetworks,
     ) -> Option<Reason> {
-        if entry.ends.moment(terms.now).is_some_and(|end| end <= terms.now) {
+        if let Some(end) = entry.ends.moment(terms.now).filter(|end| *end <= terms.now) {
+            left_out_networks.ended_count += 1;
+            if left_out_networks.ended.len() < MAX_BAD {
+                let Entry { line, network, .. } = *entry;
+                left_out_networks.ended.push(Ended { line, network, end });
+            }
             return Some(Reason::Ended);
         }
         if terms.rule == Rule::Allow {

@@ -7,15 +7,22 @@ use flate2::write::MultiGzDecoder;
 use crate::{ListError, MAX_LEN};
 
 /// The first bytes of compressed files, the name of the format, and the command that unpacks it.
-const COMPRESSED: [(&[u8], &str, &str); 5] = [
+const COMPRESSED: [(&[u8], &str, &str); 4] = [
     (b"\x1f\x8b", "gzip", "gzip -dc"),
     (b"\x28\xb5\x2f\xfd", "zstd", "zstd -dc"),
     (b"\xfd7zXZ\0", "xz", "xz -dc"),
     (b"BZh", "bzip2", "bzip2 -dc"),
-    (b"PK\x03\x04", "zip", "unzip -p"),
 ];
 /// Longest of these.
 const LONGEST: usize = 6;
+/// The first bytes of a zip, which spreadsheets write, too.
+const ZIP: &[u8] = b"PK\x03\x04";
+/// As many bytes as have the name of the first entry of a zip that a spreadsheet wrote.
+const ZIP_BEGIN: usize = 128;
+/// Where the name of the first entry of a zip begins (APPNOTE.TXT, 4.3.7).
+const ZIP_NAME: usize = 30;
+/// The first bytes of a workbook of before 2007.
+const WORKBOOK: &[u8] = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1";
 /// The first bytes of a file of gzip (RFC 1952), with the one method that there is.
 const GZIP: &[u8] = b"\x1f\x8b\x08";
 /// Bytes that may be unpacked from however little.
@@ -148,11 +155,21 @@ impl Plain {
         let before = self.bytes.len();
         check_len(before.saturating_add(part.len()))?;
         self.bytes.extend_from_slice(part);
+        if self.bytes.starts_with(ZIP) {
+            let is_whole = self.bytes.len() >= ZIP_BEGIN;
+            return if is_whole { Err(of_zip(&self.bytes)) } else { Ok(()) };
+        }
         if before < LONGEST {
             let is_it = |(begin, ..): &&(&[u8], _, _)| self.bytes.starts_with(begin);
             if let Some((_, format, command)) = COMPRESSED.iter().find(is_it) {
                 return Err(ListError::Compressed { format, command });
             }
+        }
+        if self.bytes.starts_with(WORKBOOK) {
+            return Err(ListError::Workbook);
+        }
+        if WORKBOOK.starts_with(&self.bytes) {
+            return Ok(());
         }
         if self.bytes.len() < BEGIN || utf16(&self.bytes).is_some() {
             return Ok(());
@@ -168,6 +185,9 @@ impl Plain {
     }
 
     fn finish(self) -> Result<String, ListError> {
+        if self.bytes.starts_with(ZIP) {
+            return Err(of_zip(&self.bytes));
+        }
         match utf16(&self.bytes) {
             Some((is_little, begin)) => from_utf16(&self.bytes, is_little, begin),
             None => {
@@ -177,6 +197,22 @@ impl Plain {
             }
         }
     }
+}
+
+/// The error for a zip: a workbook, by the name of its first entry, or an archive.
+fn of_zip(bytes: &[u8]) -> ListError {
+    const ENTRIES: [&[u8]; 5] = [
+        b"[Content_Types].xml",
+        b"_rels/",
+        b"docProps/",
+        b"xl/",
+        b"mimetypeapplication/vnd.oasis.opendocument.spreadsheet",
+    ];
+    let name = bytes.get(ZIP_NAME..).unwrap_or_default();
+    if ENTRIES.iter().any(|entry| name.starts_with(entry)) {
+        return ListError::Workbook;
+    }
+    ListError::Compressed { format: "zip", command: "unzip -p" }
 }
 
 fn check_len(len: usize) -> Result<(), ListError> {

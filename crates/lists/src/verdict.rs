@@ -1,5 +1,8 @@
 //! Words and columns that say whether a network is blocked.
 
+use crate::field::shown;
+use crate::role::{Role, role};
+
 /// The statement of a source on a network.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Said {
@@ -38,14 +41,25 @@ pub(crate) fn said(name: &str, value: &str) -> Option<Said> {
             }
         }
         "type" | "kind" | "list" => of_word(value).filter(|said| *said == Said::Allowed),
-        "reason" | "category" | "tag" | "tags" | "comment" | "note" => {
-            is_one_of(value, &ALLOWANCES).then_some(Said::Allowed)
-        }
-        "abuseconfidencescore" | "abuseconfidence" | "confidencescore" => {
+        _ if is_score(name) => {
             value.parse::<f64>().is_ok_and(|score| score <= 0.0).then_some(Said::Off)
+        }
+        _ if role(name).is_some_and(|(role, _)| role == Role::Reason) => {
+            is_one_of(value, &ALLOWANCES).then_some(Said::Allowed)
         }
         _ => None,
     }
+}
+
+/// Whether a column or key has a score of which 0 says that the network is not blocked.
+pub(crate) fn is_score(name: &str) -> bool {
+    const SCORES: [&str; 3] = ["abuseconfidencescore", "abuseconfidence", "confidencescore"];
+    SCORES.contains(&name_of(name).as_str())
+}
+
+/// The note on a column or key with a score.
+pub(crate) fn of_score(name: &str) -> String {
+    format!("{}: only 0 is looked at; entries of any score are blocked", shown(name))
 }
 
 /// Whether a column or key of this name may say something.

@@ -199,5 +199,49 @@ fn a_permanent_network_in_one_that_ends_sooner_stays() {
     );
     let (table, stale_at) = export(&mirror, OutputFormat::Postfix);
     assert_eq!(stale_at, Some(UnixMillis(NOW.0 + 5)));
-    assert!(table.starts_with("# As of 1970-01-01T00:16:40Z. A Postfix table cannot"), "{table}");
+    assert!(table.contains("\n# As of 1970-01-01T00:16:40Z. A Postfix table cannot"), "{table}");
+}
+
+/// The text behind REJECT goes to the client in the server's reply.
+#[test]
+fn a_reason_for_postfix_is_ascii_without_a_status_code() {
+    for (reason, shown) in [
+        ("spam", "REJECT spam"),
+        ("", "REJECT"),
+        ("Sp\u{e4}m \u{fc}ber M\u{fc}ller", "REJECT Sp?m ?ber M?ller"),
+        ("\u{5783}\u{573e}", "REJECT"),
+        ("4.7.1 try later", "REJECT try later"),
+        ("550 5.7.1 4.7.1 no", "REJECT no"),
+        ("550-5.7.1 no", "REJECT no"),
+        ("4.7.1", "REJECT"),
+        ("404 scans", "REJECT 404 scans"),
+        ("2.4 GHz", "REJECT 2.4 GHz"),
+        ("a\u{202e}b\tc", "REJECT a b c"),
+    ] {
+        let block = Block::new(reason, UnixMillis(1)).unwrap();
+        let network = "192.0.2.7".parse().unwrap();
+        let mut table = String::new();
+        let listed = [Listed { rule: Rule::Block, network, block: &block }];
+        write(OutputFormat::Postfix, &listed, UnixMillis(2), &mut table).unwrap();
+        let line = table.lines().find(|line| !line.starts_with('#')).unwrap();
+        assert_eq!(line, format!("192.0.2.7 {shown}"), "{reason}");
+    }
+}
+
+/// The head of an export says how it is used.
+#[test]
+fn an_export_says_how_it_is_used() {
+    let export = |format| {
+        let mut out = String::new();
+        write(format, &[], UnixMillis(2), &mut out).unwrap();
+        out
+    };
+    let postfix = export(OutputFormat::Postfix);
+    for words in ["main.cf", "check_client_access cidr:/", "postfix reload"] {
+        assert!(postfix.contains(words), "{postfix}");
+    }
+    let nftables = export(OutputFormat::Nftables);
+    for words in ["hook input", "ip saddr @allowed4 accept", "ip6 saddr @blocked6 drop"] {
+        assert!(nftables.contains(words), "{nftables}");
+    }
 }

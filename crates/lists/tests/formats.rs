@@ -97,7 +97,7 @@ fn decisions_of_crowdsec() {
         {"duration":"1h","origin":"lists","scenario":"x","scope":"Ip","type":"captcha","value":"192.0.2.8"},
         {"duration":"-3m","origin":"lists","scenario":"x","scope":"Ip","type":"ban","value":"192.0.2.9"},
         {"duration":"1h","origin":"lists","scenario":"x","scope":"Ip","type":"ban","value":"somewhere"},
-        {"duration":"for ever","origin":"lists","scenario":"x","scope":"Ip","type":"ban","value":"192.0.2.1"}]"#;
+        {"duration":"some days","origin":"lists","scenario":"x","scope":"Ip","type":"ban","value":"192.0.2.1"}]"#;
     let alerts = format!(
         r#"[{{"id":1,"decisions":{decisions},"machine_id":"m"}},{{"id":2,"decisions":null}}]"#
     );
@@ -235,7 +235,10 @@ fn written_for_nftables_and_postfix() {
     };
     assert_eq!(
         written(OutputFormat::Postfix),
-        "# As of 1970-01-01T00:16:40Z. A Postfix table cannot expire entries: export it again\n\
+        "# A cidr: table of blocked clients, in main.cf:\n\
+         #   smtpd_client_restrictions = check_client_access cidr:/etc/postfix/mailmesh\n\
+         # Postfix reads it anew with `postfix reload`.\n\
+         # As of 1970-01-01T00:16:40Z. A Postfix table cannot expire entries: export it again\n\
          # by 1970-01-01T00:17:40Z, when the first verdict changes, and more often to include \
          new blocks.\n\
          192.0.2.9 DUNNO\n192.0.2.7 REJECT a b\n198.51.100.7 REJECT a b\n2001:db8::/32 REJECT\n\

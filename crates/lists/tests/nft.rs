@@ -154,3 +154,39 @@ fn nftables_holds_what_the_mirror_holds() {
     assert!(namespace.has("blocked4", "198.51.100.9"));
     assert!(!namespace.has("blocked4", "192.0.2.7"), "the export before is gone");
 }
+
+/// The rules of `docs/recipes.md` are loaded before the first export or after it, and stay with
+/// the next; so do those in the head of an export.
+#[test]
+fn the_rules_of_the_recipe_use_the_sets_of_an_export() {
+    let recipes = include_str!("../../../docs/recipes.md");
+    let (_, block) = recipes.split_once("```nft\n").expect("rules");
+    let (rules, _) = block.split_once("```").unwrap();
+    let Some(mut namespace) = Namespace::new() else { return };
+    let block = Block::new("", UnixMillis(1)).unwrap();
+    let network = "127.0.0.2".parse::<Network>().unwrap();
+    let network = Listed { rule: Rule::Block, network, block: &block };
+    let mut script = String::new();
+    write(OutputFormat::Nftables, &[network], UnixMillis(2), &mut script).unwrap();
+    let in_head: String = script
+        .lines()
+        .filter_map(|line| line.strip_prefix("#   "))
+        .map(|line| format!("{line}\n"))
+        .collect();
+    for rules in [rules, &in_head] {
+        assert_eq!(namespace.run("nft flush ruleset").as_deref(), Some("0"));
+        // The rules of the recipe make the sets that they use.
+        if rules.contains("add set") {
+            namespace.load(rules);
+        }
+        for script in [&script, rules, rules, &script] {
+            namespace.load(script);
+        }
+        for rule in
+            ["ip saddr @allowed4", "ip6 saddr @allowed6", "@blocked4 drop", "@blocked6 drop"]
+        {
+            let command = format!("nft list chain inet mailmesh input | grep -q '{rule}'");
+            assert_eq!(namespace.run(&command).as_deref(), Some("0"), "{rule}: {rules}");
+        }
+    }
+}

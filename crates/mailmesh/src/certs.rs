@@ -24,7 +24,8 @@ impl<'a> Certs<'a> {
     ///
     /// # Errors
     /// [`Error::NoClusterKey`] without a cluster key. [`Error::State`] if the certificate is
-    /// invalid, has expired, or is older than the present one. [`Error::ShutDown`] and
+    /// invalid, has expired, is older than the present one, or is the present one with fewer issuers
+    /// ([`StateError::FewerIssuers`](crate::StateError::FewerIssuers)). [`Error::ShutDown`] and
     /// [`Error::SteppedBack`] if the node has stopped.
     pub async fn set(&self, certificate: Certificate) -> Result<(), Error> {
         if self.node.keys.is_none() {
@@ -41,11 +42,11 @@ impl<'a> Certs<'a> {
             .await
     }
 
-    /// Same as [`set`](Self::set), but accepts an expired certificate. Clients that verify it
-    /// refuse it.
+    /// Same as [`set`](Self::set), but accepts an expired certificate, which clients that verify it
+    /// refuse, and the present certificate with fewer issuers.
     ///
     /// # Errors
-    /// Same as [`set`](Self::set), except for expiry.
+    /// Same as [`set`](Self::set), except for these two.
     pub async fn set_even_if_over(&self, certificate: Certificate) -> Result<(), Error> {
         if self.node.keys.is_none() {
             return Err(Error::NoClusterKey);

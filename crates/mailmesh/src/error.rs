@@ -74,6 +74,14 @@ pub enum Error {
         "this version cannot publish an event of a kind that it does not know; upgrade this node"
     )]
     UnknownEvent,
+    /// The text of the cluster key is not a key.
+    #[error("`mesh.key`: {}{error}", file.as_deref().map(words_before).unwrap_or_default())]
+    KeyText {
+        /// The file that contains the text.
+        file: Option<std::path::PathBuf>,
+        /// The fault.
+        error: CodecError,
+    },
     /// Certificates need a cluster key.
     #[error(
         "certificates are replicated only with a cluster key, so that no private key crosses the network in the clear; make one with `mailmesh key generate` and set `mesh.key` on every node"
@@ -150,6 +158,11 @@ pub enum Error {
         /// Why the name is invalid.
         why: String,
     },
+}
+
+/// A path, before what is wrong with its file.
+fn words_before(path: &std::path::Path) -> String {
+    format!("{}: ", mailmesh_secrets::display_path(path))
 }
 
 impl From<PublishError<CodecError>> for Error {

@@ -403,7 +403,10 @@ fn read_keys(secret: &Secret) -> Result<(Keyring, Option<PathBuf>), Error> {
         Secret::File(path) => Some(path.clone()),
         _ => None,
     };
-    Ok((Keyring::from_text(&secret.resolve()?)?, file))
+    match Keyring::from_text(&secret.resolve()?) {
+        Ok(keys) => Ok((keys, file)),
+        Err(error) => Err(Error::KeyText { file, error }),
+    }
 }
 
 /// The writer id of the mirror's stamps: the first 8 bytes of the incarnation.

@@ -110,6 +110,23 @@ pub enum StateError {
     /// The mirror holds a change of the key that wins over this node's own.
     #[error("the mirror holds a change with a later stamp; set this node's clock (NTP)")]
     Superseded,
+    /// The mirror holds the same certificate with more issuers, which would be lost.
+    #[error(
+        "the certificate for {names} is in place with a chain of {current}, and this is the same \
+         one with a chain of {given}: clients would no longer get {}; give the file that has the \
+         issuers too (fullchain.pem)",
+        Printable(.lost)
+    )]
+    FewerIssuers {
+        /// The names of the certificate.
+        names: DomainNames,
+        /// The number of certificates in the chain in the mirror.
+        current: usize,
+        /// The number of certificates in the chain that was given.
+        given: usize,
+        /// The subjects of the issuers that would be lost.
+        lost: String,
+    },
     /// The mirror holds a newer certificate, still valid, for the same names.
     #[error("the mirror has a newer certificate for {names}, valid from {current}; not replaced")]
     NewerCertificate {

@@ -121,6 +121,27 @@ fn key_mismatch(chain: &[u8]) -> StateError {
     }
 }
 
+/// Refuses a certificate that is the one in place with fewer issuers.
+///
+/// # Errors
+/// [`StateError::FewerIssuers`].
+pub(crate) fn check_issuers(current: &Certificate, given: &Certificate) -> Result<(), StateError> {
+    let (before, after) = (current.chain(), given.chain());
+    if current.fingerprint() != given.fingerprint() || after.len() >= before.len() {
+        return Ok(());
+    }
+    let subject = |der: &bytes::Bytes| {
+        CertificateInfo::of(der).map_or_else(|_| "an issuer".to_owned(), |facts| facts.subject)
+    };
+    let lost: Vec<String> = before.iter().filter(|der| !after.contains(der)).map(subject).collect();
+    Err(StateError::FewerIssuers {
+        names: given.names().clone(),
+        current: before.len(),
+        given: after.len(),
+        lost: lost.join(", "),
+    })
+}
+
 fn certificate_from_identity(identity: &Identity) -> Result<Certificate, StateError> {
     let chain = identity.chain.iter().map(|der| der.to_vec().into()).collect();
     certificate_from_der(chain, Zeroizing::new(identity.key.secret_der().to_vec()))

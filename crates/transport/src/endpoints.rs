@@ -14,7 +14,7 @@ pub enum EndpointState {
     /// The node dials the endpoint repeatedly.
     Trying,
     /// The endpoint was not dialed yet.
-    NotTried,
+    RateLimited,
     /// The endpoint leads to this node itself.
     Own,
     /// Zenoh dials the endpoint and has a link to some node, but does not report to which endpoint.

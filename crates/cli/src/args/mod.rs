@@ -206,8 +206,8 @@ pub(crate) enum BlockCommand {
         /// Accept prefixes wider than /8 (IPv4) or /16 (IPv6), which are usually a mistake.
         #[arg(long)]
         force: bool,
-        /// Time zone of end times that have none (fail2ban prints local times), such as
-        /// Europe/Berlin or UTC [default: the time zone of this host].
+        /// Time zone of end times that have none, such as Europe/Berlin [default: UTC; the time zone
+        /// of this host for the output of fail2ban]. The import prints which zone it used.
         #[arg(long, value_name = "ZONE", value_parser = crate::lists::parse_zone)]
         time_zone: Option<crate::lists::Zone>,
         /// Also import private and reserved networks, such as 10.0.0.0/8, which may be your own.
@@ -243,7 +243,8 @@ pub(crate) enum CertCommand {
         chain: PathBuf,
         /// PEM file with the private key; may be the same file.
         key: PathBuf,
-        /// Add the certificate even if it has expired.
+        /// Add the certificate even if it has expired, or if it is the present one with fewer
+        /// issuers.
         #[arg(long)]
         force: bool,
     },
@@ -259,7 +260,7 @@ pub(crate) enum CertCommand {
     },
     /// Remove the certificate that has exactly these names.
     Remove {
-        /// All DNS names of the certificate.
+        /// All DNS names of the certificate, separated by spaces or commas.
         #[arg(required = true)]
         names: Vec<String>,
     },

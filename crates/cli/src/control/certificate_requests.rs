@@ -2,9 +2,10 @@
 
 use std::collections::HashMap;
 
+use mailmesh::secrets::redact;
 use mailmesh::{
-    Certificate, CertificateDetails, Certs, DomainNames, EventError, HostName, Node,
-    read_certificate,
+    Certificate, CertificateDetails, Certs, DomainNames, Error, EventError, HostName, Node,
+    StateError, read_certificate,
 };
 use serde_json::{Value, json};
 
@@ -28,8 +29,51 @@ pub(super) async fn add(
         true => certs.set_even_if_over(found.certificate).await,
         false => certs.set(found.certificate).await,
     };
-    set.map_err(|error| error.to_string())?;
+    set.map_err(|error| match &error {
+        Error::State(StateError::FewerIssuers { .. }) => {
+            format!("{error}, or set it all the same with `--force`")
+        }
+        _ => error.to_string(),
+    })?;
     Ok(value)
+}
+
+/// Maximum number of certificates that an error names.
+const MAX_SHOWN_CERTIFICATES: usize = 3;
+
+/// Withdraws the certificate with exactly these names. If they are some names of a certificate, the
+/// error contains the command with all of them: the other names would no longer be served either.
+pub(super) async fn remove(node: &Node, given: &[String]) -> Result<Value, String> {
+    // A key that was given in place of a name is not shown.
+    let names = parse_names(given).map_err(|error| redact(&error.to_string()))?;
+    let certs = node.certs();
+    let error = match certs.withdraw(names.clone()).await {
+        Ok(()) => return Ok(json!(names)),
+        Err(error @ Error::State(StateError::NotFound { .. })) => error,
+        Err(error) => return Err(error.to_string()),
+    };
+    let has_one = |certificate: &Certificate| {
+        certificate.names().iter().any(|name| names.iter().any(|given| given == name))
+    };
+    let commands: Vec<String> = certs
+        .list()
+        .iter()
+        .filter(|certificate| has_one(certificate))
+        .take(MAX_SHOWN_CERTIFICATES)
+        .map(|certificate| {
+            let all: Vec<&str> = certificate.names().iter().collect();
+            format!("`mailmesh cert remove {}`", all.join(" "))
+        })
+        .collect();
+    if commands.is_empty() {
+        let error = redact(&error.to_string());
+        return Err(format!("{error}; `mailmesh cert list` shows the certificates there are"));
+    }
+    Err(format!(
+        "no certificate has exactly these names; a certificate is withdrawn by all of its \
+         names: {}",
+        commands.join(" or ")
+    ))
 }
 
 /// A certificate with its issuer, key type and chain length, without its private key.
@@ -67,7 +111,7 @@ pub(super) fn list(certs: &Certs<'_>) -> Value {
 }
 
 /// Parses DNS names; names in other scripts become A-labels (RFC 5890), as in certificates.
-pub(super) fn parse_names(given: &[String]) -> Result<DomainNames, EventError> {
+fn parse_names(given: &[String]) -> Result<DomainNames, EventError> {
     DomainNames::new(given.iter().map(|name| {
         let (wildcard, host) = match name.strip_prefix("*.") {
             Some(parent) => ("*.", parent),

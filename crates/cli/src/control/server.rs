@@ -230,12 +230,7 @@ async fn answer(request: Request, cluster: &Node) -> Result<Answer, String> {
             certificate_requests::add(cluster, &chain_pem.0, &key_pem.0, force).await?
         }
         Request::CertList => certificate_requests::list(&cluster.certs()),
-        Request::CertRemove { names } => {
-            let names =
-                certificate_requests::parse_names(&names).map_err(|error| error.to_string())?;
-            cluster.certs().withdraw(names).await.map_err(text)?;
-            Value::Null
-        }
+        Request::CertRemove { names } => certificate_requests::remove(cluster, &names).await?,
         Request::KeyList => json!(cluster.keys().list().await.map_err(text)?),
         Request::KeyAdd { key, here, force } => {
             key_requests::add(&cluster.keys(), key, here, force).await?

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressStyle};
 use mailmesh::lists::{self, Entry, Format, LeftOutNetworks, Listed, OutputFormat, Terms};
+use mailmesh::secrets::{display_path, redact};
 use mailmesh::{Block, Network, Rule, UnixMillis};
 use mailmesh_cli::protocol::{ImportEntry, Request};
 use serde_json::Value;
@@ -56,8 +57,7 @@ pub(crate) async fn import(options: ImportOptions, client: &mut Client) -> Resul
     let text = read_list(&options.file)?;
     let format = options.format.unwrap_or_else(|| Format::guess(&text));
     let rule = if options.allow { Rule::Allow } else { Rule::Block };
-    let failed =
-        |error: lists::ListError| Failure::failed(format!("{}: {error}", options.file.display()));
+    let failed = |error: lists::ListError| unreadable(&options.file, &error);
     let mut list = lists::read_for(rule, &text, format).map_err(failed)?;
     drop(text);
     time_zone::resolve_local_ends(&options.file, options.time_zone.as_ref(), &mut list);
@@ -70,6 +70,7 @@ pub(crate) async fn import(options: ImportOptions, client: &mut Client) -> Resul
         include_private: options.include_private,
     });
     report::print_details(&options.file, &list, &left_out_networks);
+    report::print_missing_ends(&options.file, &list);
     let bad_count = list.bad_count();
     if bad_count > 0 && options.strict {
         let summary = report::summary(&list);
@@ -102,7 +103,7 @@ pub(crate) async fn remove(
         let text = read_list(file)?;
         let rule = if allow { Rule::Allow } else { Rule::Block };
         let list = lists::read_for(rule, &text, Format::guess(&text));
-        let list = list.map_err(|e| Failure::failed(format!("{}: {e}", file.display())))?;
+        let list = list.map_err(|error| unreadable(file, &error))?;
         report::print_details(file, &list, &LeftOutNetworks::default());
         networks.extend(list.entries.iter().map(|entry| entry.network));
     }
@@ -197,9 +198,9 @@ pub(crate) async fn export(
     lists::write(format, &listed, now, &mut out).map_err(|e| Failure::failed(e.to_string()))?;
     if let Some(first) = lists::stale_at(format, &listed, now) {
         note!(
-            "entries of a Postfix table cannot expire: export it again by {first} (in {} s), when \
+            "entries of a Postfix table cannot expire: export it again by {first} (in {}), when \
              the first verdict changes, and more often to include new blocks",
-            first.since(now).as_secs()
+            duration_text(first.since(now))
         );
     }
     if std::io::stdout().is_terminal() && format != OutputFormat::JsonLines {
@@ -208,6 +209,21 @@ pub(crate) async fn export(
         say::data(&out);
     }
     Ok(())
+}
+
+/// A duration in its two largest units.
+fn duration_text(time: Duration) -> String {
+    const UNITS: [(u64, &str); 4] = [(86_400, "d"), (3_600, "h"), (60, "min"), (1, "s")];
+    let seconds = time.as_secs();
+    let largest = UNITS.iter().position(|(unit, _)| seconds >= *unit).unwrap_or(UNITS.len() - 1);
+    let (unit, name) = UNITS[largest];
+    let mut text = format!("{} {name}", seconds / unit);
+    if let Some((next, name)) = UNITS.get(largest + 1)
+        && seconds % unit >= *next
+    {
+        text += &format!(" {} {name}", seconds % unit / next);
+    }
+    text
 }
 
 fn parse_entry(entry: &Value) -> Option<(Network, Block)> {
@@ -219,10 +235,14 @@ fn parse_entry(entry: &Value) -> Option<(Network, Block)> {
     Some((network, made))
 }
 
+/// The failure of reading a list. A file that is not a list may contain a key.
+fn unreadable(file: &Path, error: &dyn std::fmt::Display) -> Failure {
+    Failure::failed(format!("{}: {}", display_path(file), redact(&error.to_string())))
+}
+
 /// Reads a list. Text that is no list, or too long, is refused before all of it is in memory.
 fn read_list(file: &Path) -> Result<String, Failure> {
-    let failed =
-        |error: &dyn std::fmt::Display| Failure::failed(format!("{}: {error}", file.display()));
+    let failed = |error: &dyn std::fmt::Display| unreadable(file, error);
     let mut from: Box<dyn Read> = if file.as_os_str() == "-" {
         Box::new(std::io::stdin().lock())
     } else {
@@ -235,6 +255,26 @@ fn read_list(file: &Path) -> Result<String, Failure> {
             Ok(n) => text.push(&part[..n]).map_err(|error| failed(&error))?,
             Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
             Err(error) => return Err(failed(&error)),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn durations_are_printed_in_two_units() {
+        for (seconds, text) in [
+            (0, "0 s"),
+            (59, "59 s"),
+            (60, "1 min"),
+            (61, "1 min 1 s"),
+            (3_600, "1 h"),
+            (81_981, "22 h 46 min"),
+            (86_400 * 40 + 5, "40 d"),
+        ] {
+            assert_eq!(duration_text(Duration::from_secs(seconds)), text);
         }
     }
 }

@@ -2,7 +2,9 @@
 
 use std::path::Path;
 
-use mailmesh::lists::{LeftOutNetworks, List, Unit};
+use mailmesh::lists::{Ended, Ends, LeftOutNetworks, List, Unit};
+
+use mailmesh::secrets::{display_path, redact};
 
 use crate::say::note;
 
@@ -30,19 +32,23 @@ pub(super) fn summary(list: &List) -> String {
     format!("{} {units}: {}", list.units, parts.join(", "))
 }
 
-/// Prints bad lines, notes and excluded networks to standard error.
+/// Prints bad lines, notes, expired and excluded networks to standard error.
 pub(super) fn print_details(file: &Path, list: &List, left_out_networks: &LeftOutNetworks) {
-    let file = file.display();
+    let file = display_path(file);
     let mut bad: Vec<_> = list.bad.iter().collect();
     bad.sort_by_key(|bad| bad.line);
     for bad in bad.iter().take(MAX_SHOWN) {
-        note!("{file}:{}: {}", bad.line, bad.why);
+        note!("{file}:{}: {}", bad.line, redact(&bad.why));
     }
     print_rest(list.bad_count(), "bad");
     for note in list.notes.iter().take(MAX_SHOWN) {
-        note!("{file}:{}: note: {}", note.line, note.what);
+        note!("{file}:{}: note: {}", note.line, redact(&note.what));
     }
     print_rest(list.note_count, "notes");
+    for Ended { line, network, end } in left_out_networks.ended.iter().take(MAX_SHOWN) {
+        note!("{file}:{line}: {network} ended at {end}");
+    }
+    print_rest(left_out_networks.ended_count, "ended");
     if left_out_networks.private_count > 0 {
         let networks: Vec<String> = left_out_networks
             .private
@@ -59,6 +65,22 @@ pub(super) fn print_details(file: &Path, list: &List, left_out_networks: &LeftOu
              except for the loopback",
             networks.join(", ")
         );
+    }
+}
+
+/// Notes that no entry has an end: a mistake of the list, or of its format, shows there.
+pub(super) fn print_missing_ends(file: &Path, list: &List) {
+    let count = list.entries.len();
+    let file = display_path(file);
+    if list.entries.iter().any(|entry| entry.ends != Ends::Never) {
+        return;
+    }
+    match count {
+        0 => {}
+        1 => note!("{file}: 1 entry has no end: it stays until removed (`--ttl` sets one)"),
+        _ => {
+            note!("{file}: {count} entries have no end: they stay until removed (`--ttl` sets one)")
+        }
     }
 }
 

@@ -6,6 +6,7 @@ use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use mailmesh::UnixMillis;
 use mailmesh::lists::List;
+use mailmesh::secrets::display_path;
 
 use crate::say::note;
 
@@ -28,30 +29,30 @@ pub(crate) fn parse_zone(name: &str) -> Result<Zone, String> {
     Ok(Zone { rules, name: name.to_owned() })
 }
 
-/// Interprets end times without a zone in `zone`, or in the zone of this host, and prints which.
+/// Interprets end times without a zone in `zone` and prints which was used. Without `zone` that is
+/// UTC, or the zone of this host for a list of a program that prints the time of its host.
 pub(super) fn resolve_local_ends(file: &Path, zone: Option<&Zone>, list: &mut List) {
-    let file = file.display();
-    let (rules, zone_text) = match zone {
-        Some(zone) => {
-            (zone.rules.clone(), format!("the time zone {}, as `--time-zone` says", zone.name))
+    let file = display_path(file);
+    let system = list.has_host_time.then(TimeZone::try_system);
+    let changes = "`--time-zone` changes that";
+    let (rules, zone_text) = match (zone, system) {
+        (Some(zone), _) => (zone.rules.clone(), format!("in {}, as `--time-zone` says", zone.name)),
+        (None, None) => (TimeZone::UTC, format!("as UTC; {changes}")),
+        (None, Some(Ok(rules))) => {
+            let name = rules.iana_name().map(|name| format!(" ({name})")).unwrap_or_default();
+            let zone_text = format!("in the time zone of this host{name}; {changes}");
+            (rules, zone_text)
         }
-        None => match TimeZone::try_system() {
-            Ok(rules) => {
-                let name = rules.iana_name().map(|name| format!(" ({name})")).unwrap_or_default();
-                let zone_text =
-                    format!("the time zone of this host{name}; `--time-zone` names another");
-                (rules, zone_text)
-            }
-            Err(_) => {
-                let zone_text = "UTC, because the time zone of this host is unknown; `--time-zone` \
-                             names another";
-                (TimeZone::UTC, zone_text.to_owned())
-            }
-        },
+        (None, Some(Err(_))) => {
+            let zone_text =
+                format!("as UTC, because the time zone of this host is unknown; {changes}");
+            (TimeZone::UTC, zone_text)
+        }
     };
-    let count = list.in_zone(|local| to_utc(&rules, local));
-    if count > 0 {
-        note!("{file}: {count} end times are read in {zone_text}");
+    match list.in_zone(|local| to_utc(&rules, local)) {
+        0 => {}
+        1 => note!("{file}: 1 end without a zone: read {zone_text}"),
+        count => note!("{file}: {count} ends without a zone: read {zone_text}"),
     }
 }
 

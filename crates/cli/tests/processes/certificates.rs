@@ -160,6 +160,53 @@ fn certificates_in_common_layouts_are_accepted_or_refused_with_advice() {
     assert!(err.contains("the certificate expired at 2021-02-03T00:00:00Z"), "{err}");
 }
 
+#[test]
+fn a_chain_is_not_shortened_and_a_name_names_its_certificate() {
+    let (site, made) = (Site::new(), make());
+    let (node, other) = (site.start("a"), site.start("b"));
+    node.wait_for_members(1);
+    let write = |name: &str, text: &str| {
+        std::fs::write(site.path(name), text).unwrap();
+        site.path(name).to_str().unwrap().to_owned()
+    };
+    let full = write("fullchain.pem", &format!("{}{}", made.leaf, made.middle));
+    let (bare, key) = (write("cert.pem", &made.leaf), write("privkey.pem", &made.key));
+    let run = |args: &[&str]| {
+        let output = node.run(&[&["cert"], args].concat());
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        (output.status.code(), text(&output.stdout), text(&output.stderr))
+    };
+    assert_eq!(run(&["add", &full, &key]).0, Some(0));
+    let (code, out, err) = run(&["add", &bare, &key]);
+    assert_eq!((code, &*out), (Some(1), ""), "{err}");
+    for words in ["chain of 2", "chain of 1", "CN=Example Intermediate", "fullchain.pem", "--force"]
+    {
+        assert!(err.contains(words), "{words}: {err}");
+    }
+    let chain_of = |node: &Node| node.json(&["cert", "list", "--json"])[0]["chain_length"].clone();
+    assert_eq!(chain_of(&node), json!(2));
+    assert_eq!(run(&["add", &bare, &key, "--force"]).0, Some(0));
+    until("the other node has the shorter chain", || chain_of(&other) == json!(1));
+    assert_eq!(run(&["add", &full, &key]).0, Some(0));
+
+    // One of several names: the command that withdraws it is shown, and nothing is withdrawn.
+    let (code, _, err) = run(&["remove", "MAIL.example.org"]);
+    let command = "`mailmesh cert remove imap.example.org mail.example.org`";
+    assert!(code == Some(1) && err.contains(command), "{err}");
+    let (code, _, err) = run(&["remove", "www.example.org"]);
+    assert!(code == Some(1) && err.contains("`mailmesh cert list`"), "{err}");
+    let (code, _, err) = run(&["remove", ","]);
+    assert!(code == Some(2) && err.contains("name"), "{err}");
+    assert_eq!(node.json(&["cert", "list", "--json"]).as_array().unwrap().len(), 1);
+    // Names with a comma between them, as `cert list` has them or without the space.
+    assert_eq!(run(&["remove", "mail.example.org,imap.example.org"]).0, Some(0));
+    assert_eq!(run(&["add", &full, &key]).0, Some(0));
+    let (code, out, err) = run(&["remove", "imap.example.org,", "mail.example.org"]);
+    assert_eq!((code, &*err), (Some(0), ""));
+    assert!(out.contains("imap.example.org, mail.example.org"), "{out}");
+    assert_eq!(node.json(&["cert", "list", "--json"]).as_array().unwrap().len(), 0);
+}
+
 /// The answer of the node's control socket to a request.
 fn answer(node: &Node, request: &Value) -> Value {
     let mut stream = UnixStream::connect(&node.socket).unwrap();

@@ -41,14 +41,17 @@ fn a_list_is_imported_in_one_step_and_exported_by_any_node() {
     assert!(lines(&csv)[1].starts_with("192.0.2.0/24,SBL1,a,20"), "{csv}");
     b.ok(&["block", "add", "192.0.2.200", "--allow"]);
     let postfix = b.ok(&["block", "export", "--format", "postfix"]);
-    assert_eq!(
-        lines(&postfix)[2..],
-        ["192.0.2.200 DUNNO", "198.51.100.7 REJECT", "192.0.2.0/24 REJECT SBL1"]
-    );
-    assert!(lines(&postfix)[0].ends_with("export it again"), "{postfix}");
-    assert!(lines(&postfix)[1].starts_with("# by 20"), "{postfix}");
+    let (head, entries): (Vec<_>, Vec<_>) =
+        lines(&postfix).into_iter().partition(|line| line.starts_with('#'));
+    assert_eq!(entries, ["192.0.2.200 DUNNO", "198.51.100.7 REJECT", "192.0.2.0/24 REJECT SBL1"]);
+    let head = head.join("\n");
+    for words in ["check_client_access cidr:", "export it again\n# by 20"] {
+        assert!(head.contains(words), "{postfix}");
+    }
     let stderr = b.run(&["block", "export", "--format", "postfix"]).stderr;
-    assert!(String::from_utf8_lossy(&stderr).contains("entries of a Postfix table cannot expire"));
+    let stderr = String::from_utf8_lossy(&stderr);
+    assert!(stderr.contains("entries of a Postfix table cannot expire"), "{stderr}");
+    assert!(stderr.contains("(in 1 h 59 min)") || stderr.contains("(in 2 h"), "{stderr}");
     let nft = b.ok(&["block", "export", "--format", "nftables"]);
     assert!(nft.contains("add element inet mailmesh allowed4 { 192.0.2.200 }"), "{nft}");
     assert!(nft.contains("add element inet mailmesh blocked4 { 198.51.100.7 timeout "), "{nft}");
@@ -221,6 +224,62 @@ fn each_line_of_a_list_is_imported_or_counted_under_a_reason() {
     );
     let stdout = String::from_utf8_lossy(&output.stdout).into_owned();
     assert_eq!(lines(&stdout)[1], "5 lines: 2 imported, 3 comment");
+}
+
+#[test]
+fn imports_report_the_zone_of_ends_and_entries_without_an_end() {
+    let site = Site::new();
+    let node = site.start("a");
+    let file = |name: &str, text: &str| {
+        std::fs::write(site.path(name), text).unwrap();
+        site.path(name).to_str().unwrap().to_owned()
+    };
+    let import = |args: &[&str]| {
+        // The zone of the host is not that of a list of which nothing is known.
+        let output = node.run_in_zone("XXX-2", &[&["block", "import"], args].concat());
+        let said = String::from_utf8(output.stderr).unwrap();
+        assert!(output.status.success(), "{said}");
+        said
+    };
+    let list = file(
+        "ends.csv",
+        "ip;bis\n192.0.2.1;31.12.2099 23:59\n192.0.2.2;31.12.2099\n\
+         192.0.2.3;2099-12-31T23:00:00Z\n192.0.2.4;unbefristet\n",
+    );
+    for (args, ends, said) in [
+        (
+            &[][..],
+            ["2099-12-31T23:59:00Z", "2100-01-01T00:00:00Z"],
+            "ends.csv: 2 ends without a zone: read as UTC; `--time-zone` changes that",
+        ),
+        (
+            &["--time-zone", "Europe/Berlin"],
+            ["2099-12-31T22:59:00Z", "2099-12-31T23:00:00Z"],
+            "ends.csv: 2 ends without a zone: read in Europe/Berlin, as `--time-zone` says",
+        ),
+    ] {
+        let output = import(&[&[&*list], args].concat());
+        assert!(output.contains(said) && !output.contains("no end"), "{output}");
+        let listed = node.json(&["block", "list", "--json"]);
+        let end = |at: usize| listed[at]["block"]["expires"].as_u64().map(mailmesh::UnixMillis);
+        for (at, expected) in ends.iter().enumerate() {
+            assert_eq!(end(at).unwrap().to_string(), *expected, "{listed}");
+        }
+        assert_eq!(end(3), None);
+    }
+    let scores = "ipAddress,abuseConfidenceScore\n192.0.2.9,7\n192.0.2.10,0\n192.0.2.11,1\n";
+    let scores = file("scores.csv", scores);
+    let said = import(&[&scores]);
+    for words in [
+        "abuseConfidenceScore: only 0 is looked at; entries of any score are blocked",
+        "scores.csv: 2 entries have no end: they stay until removed (`--ttl` sets one)",
+    ] {
+        assert!(said.contains(words) && !said.contains("zone"), "{said}");
+    }
+    assert!(!import(&[&scores, "--ttl", "2h"]).contains("no end"));
+    let ended = "ip,expires\n192.0.2.20,2099-12-31T00:00:00Z\n192.0.2.21,2020-01-02T00:00:00Z\n";
+    let said = import(&[&file("ended.csv", ended)]);
+    assert!(said.contains("ended.csv:3: 192.0.2.21 ended at 2020-01-02T00:00:00Z"), "{said}");
 }
 
 /// `get JAIL banip --with-time` of fail2ban prints local times without a zone.

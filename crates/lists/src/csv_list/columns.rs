@@ -5,7 +5,7 @@ use crate::field::{Bare, clean, duration, ends, network, networks};
 use crate::moment::is_date;
 use crate::record::Record;
 use crate::role::{Hint, Role, SOURCE_RANK, hint, role};
-use crate::verdict::{name_of, said, speaks};
+use crate::verdict::{is_score, name_of, of_score, said, speaks};
 
 /// The separators of a table's columns.
 const SEPARATORS: [u8; 4] = [b',', b';', b'\t', b'|'];
@@ -87,15 +87,24 @@ impl Columns {
         Self::named(fields)
     }
 
-    /// The names of columns that are not used, for a note: an end may be among them.
-    pub(crate) fn unused<'a>(&self, names: impl Iterator<Item = &'a str>) -> String {
-        let unused = names.enumerate().filter(|(at, name)| {
+    /// A note with the names of columns that are not used, since an end may be among them, and of
+    /// those of which only a part is; `None` if there are none.
+    pub(crate) fn unused<'a>(
+        &self,
+        names: impl Iterator<Item = &'a str> + Clone,
+    ) -> Option<String> {
+        let unused = names.clone().enumerate().filter(|(at, name)| {
             !self.roles.iter().any(|(.., it)| it == at)
                 && !self.speaking.iter().any(|(it, _)| it == at)
                 && !clean(name).is_empty()
         });
         let unused: Vec<&str> = unused.map(|(_, name)| clean(name)).take(MOST_NAMED).collect();
-        unused.join(", ")
+        let mut notes = Vec::new();
+        if !unused.is_empty() {
+            notes.push(format!("columns that are not used: {}", unused.join(", ")));
+        }
+        notes.extend(names.map(clean).filter(|name| is_score(name)).map(of_score));
+        (!notes.is_empty()).then(|| notes.join("; "))
     }
 
     /// The record of a row.

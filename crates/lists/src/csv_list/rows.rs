@@ -25,7 +25,7 @@ impl Row {
         std::str::from_utf8(self.text.get(start..end)?).ok()
     }
 
-    pub(super) fn fields(&self) -> impl Iterator<Item = &str> {
+    pub(super) fn fields(&self) -> impl Iterator<Item = &str> + Clone {
         (0..self.count).map_while(|index| self.get(index))
     }
 }

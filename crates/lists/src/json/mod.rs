@@ -13,7 +13,7 @@ use crate::field::{clean, network, shown};
 use crate::list::{List, Unit};
 use crate::record::Record;
 use crate::role::{Hint, Role, SOURCE_RANK, hint, role};
-use crate::verdict::{said, speaks};
+use crate::verdict::{is_score, of_score, said, speaks};
 use crate::{ListError, MAX_DEPTH, MAX_LINE, Reason};
 pub(crate) use holder::is_lines;
 use spans::{items, members, text_of};
@@ -210,7 +210,7 @@ impl<'a> Walk<'a> {
     fn record(&mut self, item: &'a str, context: AlertContext) -> Result<(), ListError> {
         let mut texts: Vec<(Role, usize, String)> = Vec::new();
         let mut others: Vec<(String, Hint, String)> = Vec::new();
-        let (mut verdicts, mut unused) = (Vec::new(), Vec::new());
+        let (mut verdicts, mut unused, mut scores) = (Vec::new(), Vec::new(), Vec::new());
         let (mut is_metadata, mut is_of_system) = (false, false);
         for (key, value) in members(item) {
             let key = text_of(key).unwrap_or_default();
@@ -219,6 +219,7 @@ impl<'a> Walk<'a> {
             if is_speaking {
                 let text = text_of(value).unwrap_or_else(|_| value.to_owned());
                 verdicts.push(said(&key, clean(&text)));
+                scores.extend(is_score(&key).then(|| of_score(&key)));
             }
             if value.starts_with('{') && has_end(value) {
                 self.refuse(&format!("`{}` has its end in it: put it beside the network", key));
@@ -286,8 +287,10 @@ impl<'a> Walk<'a> {
             return Ok(());
         }
         if !unused.is_empty() {
-            let what = format!("keys that are not used: {}", unused.join(", "));
-            self.list.note_once(self.line, &what);
+            scores.insert(0, format!("keys that are not used: {}", unused.join(", ")));
+        }
+        if !scores.is_empty() {
+            self.list.note_once(self.line, &scores.join("; "));
         }
         let before = self.list.bad.len();
         record.take(self.list, self.line)?;

@@ -101,6 +101,12 @@ fn json_lines(live: &[Listed<'_>], out: &mut impl Write) -> fmt::Result {
 /// A `cidr:` table (Postfix, cidr_table(5)): the first line that matches decides, so that
 /// those allowed come first, and longer prefixes before shorter ones.
 fn postfix(live: &[Listed<'_>], now: UnixMillis, out: &mut impl Write) -> fmt::Result {
+    writeln!(out, "# A cidr: table of blocked clients, in main.cf:")?;
+    writeln!(
+        out,
+        "#   smtpd_client_restrictions = check_client_access cidr:/etc/postfix/mailmesh"
+    )?;
+    writeln!(out, "# Postfix reads it anew with `postfix reload`.")?;
     if let Some(first) = intervals::first_change(live) {
         writeln!(out, "# As of {now}. A Postfix table cannot expire entries: export it again")?;
         let why = "when the first verdict changes, and more often to include new blocks";
@@ -126,12 +132,52 @@ fn postfix(live: &[Listed<'_>], now: UnixMillis, out: &mut impl Write) -> fmt::R
     for Listed { rule, network, block } in lines {
         match rule {
             Rule::Allow => writeln!(out, "{network} DUNNO")?,
-            Rule::Block if block.reason().is_empty() => writeln!(out, "{network} REJECT")?,
-            Rule::Block => {
-                let reason = block.reason().replace(is_unprintable, " ");
-                writeln!(out, "{network} REJECT {}", reason.trim())?;
-            }
+            Rule::Block => match reply(block.reason()) {
+                reason if reason.is_empty() => writeln!(out, "{network} REJECT")?,
+                reason => writeln!(out, "{network} REJECT {reason}")?,
+            },
         }
     }
     Ok(())
+}
+
+/// A reason as the text of a reply to a client: ASCII (RFC 5321, section 4.2), and without a
+/// status code (RFC 3463) in front, which Postfix would take for that of its own reply.
+fn reply(reason: &str) -> String {
+    let reason = reason.replace(is_unprintable, " ");
+    let mut text = reason.trim();
+    loop {
+        let (first, rest) = text.split_once(' ').unwrap_or((text, ""));
+        let (code, joined) = first.split_once('-').unwrap_or((first, ""));
+        let next = if joined.is_empty() { rest.trim_start() } else { &text[code.len() + 1..] };
+        let next_word = next.split(' ').next().unwrap_or_default();
+        // A number of three digits may be of the reason: it is a code before another.
+        let is_code = is_status(first) || (is_reply_code(code) && is_status(next_word));
+        if !is_code {
+            break;
+        }
+        text = next;
+    }
+    if !text.contains(|c: char| c.is_ascii_alphanumeric()) {
+        return String::new();
+    }
+    text.chars().map(|c| if c.is_ascii() { c } else { '?' }).collect()
+}
+
+/// Whether a word is an enhanced status code such as `4.7.1`.
+fn is_status(word: &str) -> bool {
+    let mut parts = word.split('.');
+    let is_number = |part: Option<&str>| {
+        part.is_some_and(|p| matches!(p.len(), 1..=3) && p.bytes().all(|b| b.is_ascii_digit()))
+    };
+    matches!(parts.next(), Some("2" | "4" | "5"))
+        && is_number(parts.next())
+        && is_number(parts.next())
+        && parts.next().is_none()
+}
+
+fn is_reply_code(word: &str) -> bool {
+    word.len() == 3
+        && word.starts_with(['2', '4', '5'])
+        && word.bytes().all(|byte| byte.is_ascii_digit())
 }

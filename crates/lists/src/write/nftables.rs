@@ -15,13 +15,25 @@ const SHORTEST: Duration = Duration::from_millis(10);
 /// nft takes no time of more digits; nobody waits for that long.
 const LONGEST: Duration = Duration::from_secs(100 * 365 * 86_400);
 
+/// Rules that let in what is allowed, then drop what is blocked, as the mirror decides.
+const RULES: [&str; 6] = [
+    "add chain inet mailmesh input { type filter hook input priority filter; policy accept; }",
+    "flush chain inet mailmesh input",
+    "add rule inet mailmesh input ip saddr @allowed4 accept",
+    "add rule inet mailmesh input ip6 saddr @allowed6 accept",
+    "add rule inet mailmesh input ip saddr @blocked4 drop",
+    "add rule inet mailmesh input ip6 saddr @blocked6 drop",
+];
+
 /// Sets that replace those of before in one transaction: `nft -f FILE`. A set takes no elements
 /// that overlap, so that addresses which end at different times are elements of their own: at
 /// each moment a set holds what a network that is live holds.
 pub(super) fn write(live: &[Listed<'_>], now: UnixMillis, out: &mut impl Write) -> fmt::Result {
-    writeln!(out, "# The sets of `table inet mailmesh`; refer to them in rules of that table:")?;
-    writeln!(out, "# what is in allowed4 or allowed6 is let in, then what is in blocked4 or")?;
-    writeln!(out, "# blocked6 is dropped. As of {now}: timeouts count from when it is loaded.")?;
+    writeln!(out, "# The sets of `table inet mailmesh`, as of {now}: timeouts count from when")?;
+    writeln!(out, "# they are loaded (`nft -f FILE`). Rules that use them, to load once:")?;
+    for line in RULES {
+        writeln!(out, "#   {line}")?;
+    }
     writeln!(out, "table inet mailmesh")?;
     for (rule, name) in [(Rule::Allow, "allowed"), (Rule::Block, "blocked")] {
         for (is_v4, family, sort) in [(true, 4, "ipv4_addr"), (false, 6, "ipv6_addr")] {

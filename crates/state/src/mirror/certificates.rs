@@ -12,8 +12,9 @@ impl Mirror {
     /// Sets the certificate for its set of names.
     ///
     /// # Errors
-    /// [`StateError::CertificateExpired`], [`StateError::NewerCertificate`], [`StateError::Full`],
-    /// [`StateError::Superseded`], and the checks of
+    /// [`StateError::CertificateExpired`], [`StateError::FewerIssuers`],
+    /// [`StateError::NewerCertificate`], [`StateError::Full`], [`StateError::Superseded`], and the
+    /// checks of
     /// [`certificate_from_der`](crate::certificate_from_der).
     pub fn set_certificate(
         &self,
@@ -24,27 +25,39 @@ impl Mirror {
         if not_after <= now || not_after <= not_before {
             return Err(StateError::CertificateExpired { not_before, not_after });
         }
-        self.set_certificate_even_if_expired(certificate, now)
+        self.put_certificate(certificate, now, x509::check_issuers)
     }
 
-    /// Sets the certificate for its set of names, even if it has expired.
+    /// Sets the certificate for its set of names, even if it has expired, or replaces the same
+    /// certificate with more issuers.
     ///
     /// # Errors
-    /// As [`set_certificate`](Self::set_certificate), without [`StateError::CertificateExpired`].
+    /// As [`set_certificate`](Self::set_certificate), without [`StateError::CertificateExpired`]
+    /// and [`StateError::FewerIssuers`].
     pub fn set_certificate_even_if_expired(
         &self,
         certificate: Certificate,
         now: UnixMillis,
     ) -> Result<Change, StateError> {
+        self.put_certificate(certificate, now, |_, _| Ok(()))
+    }
+
+    /// Sets a certificate unless `check` refuses it; `check` gets the one in place and this one.
+    fn put_certificate(
+        &self,
+        certificate: Certificate,
+        now: UnixMillis,
+        check: impl FnOnce(&Certificate, &Certificate) -> Result<(), StateError>,
+    ) -> Result<Change, StateError> {
         x509::verify(&certificate)?;
         let not_before = certificate.not_before();
         let mut writer = self.writer.write();
         let names = certificate.names().clone();
-        if let Some(current) = self.certificates.get(&names)
-            && current.not_before() > not_before
-            && current.not_after() > now
-        {
-            return Err(StateError::NewerCertificate { names, current: current.not_before() });
+        if let Some(current) = self.certificates.get(&names) {
+            if current.not_before() > not_before && current.not_after() > now {
+                return Err(StateError::NewerCertificate { names, current: current.not_before() });
+            }
+            check(&current, &certificate)?;
         }
         let stamp = writer.stamp(&ChangeKey::Certificate(names.clone()), now);
         let certificate = Some(Arc::new(certificate));

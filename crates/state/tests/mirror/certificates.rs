@@ -123,6 +123,48 @@ fn a_certificate_is_read_with_details_and_warnings() {
     assert!(error.contains("the certificate for mail.example.org; give the key"), "{error}");
 }
 
+/// A leaf without its issuers over the same certificate with them: no client could verify it.
+#[test]
+fn a_certificate_is_not_replaced_by_the_same_one_with_fewer_issuers_unless_forced() {
+    let (middle_key, key) =
+        (rcgen::KeyPair::generate().unwrap(), rcgen::KeyPair::generate().unwrap());
+    let mut middle = rcgen::CertificateParams::new(Vec::<String>::new()).unwrap();
+    middle.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
+    middle.distinguished_name.push(rcgen::DnType::CommonName, "Example Intermediate");
+    let issuer = rcgen::Issuer::from_params(&middle, &middle_key);
+    let root_key = rcgen::KeyPair::generate().unwrap();
+    let mut root = rcgen::CertificateParams::new(Vec::<String>::new()).unwrap();
+    root.distinguished_name.push(rcgen::DnType::CommonName, "Example Root");
+    let of_root = rcgen::Issuer::from_params(&root, &root_key);
+    let middle_pem = middle.signed_by(&middle_key, &of_root).unwrap().pem();
+    let leaf = || {
+        let params = rcgen::CertificateParams::new(["mx.example.org".to_owned()]).unwrap();
+        params.signed_by(&key, &issuer).unwrap().pem()
+    };
+    let read = |chain: &str| {
+        certificate_from_pem(chain.as_bytes(), key.serialize_pem().as_bytes()).unwrap()
+    };
+    let leaf_pem = leaf();
+    let (full, bare) = (read(&format!("{leaf_pem}{middle_pem}")), read(&leaf_pem));
+    assert_eq!((full.chain().len(), bare.chain().len()), (2, 1));
+    let (a, b) = (mirror(1), mirror(2));
+    b.apply(&a.set_certificate(full.clone(), NOW).unwrap(), NOW);
+    let error = a.set_certificate(bare.clone(), NOW).unwrap_err();
+    assert!(matches!(error, StateError::FewerIssuers { .. }), "{error}");
+    for words in ["mx.example.org", "chain of 2", "chain of 1", "CN=Example Intermediate"] {
+        assert!(error.to_string().contains(words), "{error}");
+    }
+    assert_eq!(a.certificate(full.names()).unwrap().chain().len(), 2);
+    // The same chain again, a longer one, and one of another leaf are taken.
+    a.set_certificate(full.clone(), NOW).unwrap();
+    a.set_certificate(read(&leaf()), NOW).unwrap();
+    a.set_certificate(bare.clone(), NOW).unwrap();
+    a.set_certificate(full, NOW).unwrap();
+    // Forced, it is, and the other nodes take it.
+    b.apply(&a.set_certificate_even_if_expired(bare, NOW).unwrap(), NOW);
+    assert_eq!(b.certificates()[0].chain().len(), 1);
+}
+
 #[test]
 fn a_certificate_whose_fields_differ_from_its_leaf_is_refused() {
     let honest = certificate("mx.example.org");

@@ -62,8 +62,8 @@ impl<T> Admission<T> {
     /// with the oldest connection. Within the origin, the oldest connection that named no known key
     /// is evicted, or else the oldest.
     pub(super) fn admit(&mut self, from: Origin, connection: T) -> (u64, Option<T>) {
-        let from_origin = self.origins.get(&from).map_or(0, VecDeque::len);
-        let evicted = if from_origin >= MAX_UNPROVEN_PER_ORIGIN {
+        let with_origin = self.origins.get(&from).map_or(0, VecDeque::len);
+        let evicted = if with_origin >= MAX_UNPROVEN_PER_ORIGIN {
             self.evict(from)
         } else if self.count >= self.capacity {
             let oldest =

@@ -233,6 +233,61 @@ fn no_command_and_no_answer_of_a_node_shows_a_secret() {
     outcome.assert_no_leaks("commands and the control socket");
 }
 
+/// A key is given for a list, for a certificate, or on the command line for what it is not.
+#[test]
+fn a_key_in_the_place_of_something_else_is_not_shown() {
+    let planted = Planted::new();
+    let site = Site::new();
+    let mut outcome = Outcome::new(&planted);
+    let dir = tempfile::tempdir().unwrap();
+    let mut files = Files { dir: dir.path(), count: 0 };
+    let node = site.start("a");
+    let socket = node.socket.to_str().unwrap();
+    let hex: String =
+        planted_bytes(&planted).iter().map(|byte| format!("{byte:02x}")).collect::<String>() + "\n";
+    let keys = [&planted.private_key, &planted.cluster_key, &hex];
+    for (form, bytes) in keys.iter().flat_map(|key| forms(key)) {
+        let key = files.write(&bytes);
+        let key = key.to_str().unwrap();
+        for args in [
+            &["block", "import", key][..],
+            &["block", "import", "-", "--strict"],
+            &["block", "import", "--format", "csv", key],
+            &["block", "import", "--format", "jsonl", key],
+            &["block", "remove", "--file", key],
+            &["cert", "add", key, key],
+            &["publish", key],
+        ] {
+            let args = [&["--socket", socket], args].concat();
+            run(&mut outcome, "a file of another kind", form, &args, &bytes);
+        }
+        // Little of a key may by chance read like names.
+        let is_part = form.starts_with("cut");
+        if let (false, Ok(text)) = (is_part || bytes.contains(&0), std::str::from_utf8(&bytes)) {
+            for args in [
+                &["block", "add", text][..],
+                &["block", "remove", text],
+                &["block", "check", text],
+                &["cert", "remove", text],
+                &["block", "import", text],
+                &["block", "import", "--ttl", text, "-"],
+                &["block", "import", "--format", text, "-"],
+                &["block", "import", "--time-zone", text, "-"],
+                &["block", "export", text],
+                &["check", text],
+            ] {
+                let args = [&["--socket", socket], args].concat();
+                run(&mut outcome, "an argument", form, &args, b"");
+            }
+        }
+    }
+    outcome.end("a key in the place of something else");
+}
+
+fn planted_bytes(planted: &Planted) -> [u8; 32] {
+    *mailmesh::ClusterKey::from_text(&planted.cluster_key).unwrap().bytes()
+}
+
 /// One line to a control socket, and what it answers.
 fn ask(socket: &str, line: &str) -> String {
     let mut stream = std::os::unix::net::UnixStream::connect(socket).unwrap();

@@ -23,7 +23,7 @@ impl DialEndpoint {
         let state = match self.last_outcome {
             _ if self.is_satisfied(is_linked) => EndpointState::Linked,
             Some(Outcome::IsSelf) => EndpointState::Own,
-            None if !self.retries.is_dialing => EndpointState::NotTried,
+            None if !self.retries.is_dialing => EndpointState::RateLimited,
             _ => EndpointState::Trying,
         };
         let is_waiting = state == EndpointState::Trying && !self.retries.is_dialing;
@@ -52,7 +52,7 @@ mod tests {
             let report = dial_book.report(now, |id| *id == [4; 16]);
             report.iter().map(|status| status.state).collect::<Vec<_>>()
         };
-        assert_eq!(states(&dial_book), [EndpointState::NotTried; 3]);
+        assert_eq!(states(&dial_book), [EndpointState::RateLimited; 3]);
         let due = dial_book.take_due(now, |_| false);
         assert_eq!(states(&dial_book), [EndpointState::Trying; 3]);
         dial_book.dial_finished(now, &due[0], Outcome::Reached([4; 16]));

@@ -1,0 +1,97 @@
+//! Keys in files that are taken for lists: such a file is refused, and no message shows the key.
+
+use std::borrow::Cow;
+
+use crate::ListError;
+use crate::field::clean;
+
+/// Fewest characters of a run that may be a key: 24 bytes in base64.
+const SHORTEST: usize = 32;
+/// 32 bytes in base64 without padding.
+const IN_BASE64: usize = 43;
+/// 32 bytes in hexadecimal digits.
+const IN_HEX: usize = 64;
+
+/// Refuses a text with PEM in it, or with a line that is a key of 32 bytes in base64.
+/// Gives the first line with 64 hexadecimal digits alone: a key, or the hash of a file.
+pub(crate) fn refuse(text: &str) -> Result<Option<usize>, ListError> {
+    let mut in_hex = None;
+    for (number, line) in (1..).zip(text.lines()) {
+        // Whatever its label says, which may be wrong.
+        if line.contains("-----BEGIN ") || line.contains("PRIVATE KEY-----") {
+            return Err(ListError::Key { line: number, what: "a text in PEM" });
+        }
+        let text = without_name(line);
+        if is_hex(text) {
+            in_hex.get_or_insert(number);
+        } else if is_base64(text) {
+            return Err(cluster_key(number));
+        }
+    }
+    Ok(in_hex)
+}
+
+/// The error for a line that is a key of a cluster.
+pub(crate) fn cluster_key(line: usize) -> ListError {
+    ListError::Key { line, what: "that of a cluster" }
+}
+
+/// The value of a line like `KEY="value"`, or the line.
+fn without_name(line: &str) -> &str {
+    let is_around = |c: char| c.is_whitespace() || "\"'`,;{}[]\u{feff}".contains(c);
+    let line = clean(line).trim_matches(is_around);
+    let name_len = line.find(|c: char| !(c.is_alphanumeric() || "_.-\"' ".contains(c)));
+    let Some((at, sign)) = name_len.and_then(|at| Some((at, line[at..].chars().next()?))) else {
+        return line;
+    };
+    // The padding of base64 is no sign between name and value.
+    let value = line[at + sign.len_utf8()..].trim_matches(is_around);
+    if matches!(sign, ':' | '=') && value.len() >= IN_BASE64 { value } else { line }
+}
+
+fn is_hex(text: &str) -> bool {
+    text.len() == IN_HEX && text.bytes().all(|byte| byte.is_ascii_hexdigit())
+}
+
+fn is_base64(text: &str) -> bool {
+    let digits = text.strip_suffix('=').unwrap_or(text);
+    digits.len() == IN_BASE64 && digits.bytes().all(|b| is_of_key(b.into()) && b != b'=') && {
+        let is_padded = digits.len() < text.len();
+        is_padded || is_mixed(digits)
+    }
+}
+
+/// Whether a run has letters of both cases and digits, as random base64 does.
+fn is_mixed(run: &str) -> bool {
+    let has = |is_it: fn(&u8) -> bool| run.bytes().any(|byte| is_it(&byte));
+    has(u8::is_ascii_uppercase) && has(u8::is_ascii_lowercase) && has(u8::is_ascii_digit)
+}
+
+/// Whether a run has many hexadecimal digits in a row.
+fn has_digits(run: &str) -> bool {
+    run.split(|c: char| !c.is_ascii_hexdigit()).any(|digits| digits.len() >= SHORTEST)
+}
+
+fn is_of_key(c: char) -> bool {
+    c.is_ascii_alphanumeric() || matches!(c, '+' | '/' | '=' | '-' | '_')
+}
+
+/// A text with stars for each run of characters that may be a key, or a line of one in PEM.
+pub(crate) fn hidden(text: &str) -> Cow<'_, str> {
+    if text.len() < SHORTEST {
+        return Cow::Borrowed(text);
+    }
+    let mut out = String::new();
+    let mut rest = text;
+    // Where the text begins that is not in `out`.
+    while let Some(at) = rest.find(is_of_key) {
+        let run = &rest[at..];
+        let run = &run[..run.find(|c| !is_of_key(c)).unwrap_or(run.len())];
+        let is_key = run.len() >= SHORTEST && (is_mixed(run) || has_digits(run));
+        out.push_str(&rest[..at]);
+        out.push_str(if is_key { "***" } else { run });
+        rest = &rest[at + run.len()..];
+    }
+    out.push_str(rest);
+    Cow::Owned(out)
+}
