@@ -161,8 +161,8 @@ fn certificates_in_common_layouts_are_accepted_or_refused_with_advice() {
 }
 
 #[test]
-fn a_chain_is_not_shortened_and_a_name_names_its_certificate() {
-    let (site, made) = (Site::new(), make());
+fn cert_add_does_not_shorten_a_chain_and_cert_remove_names_all_names() {
+    let (site, made) = (Site::new(), generate_pems());
     let (node, other) = (site.start("a"), site.start("b"));
     node.wait_for_members(1);
     let write = |name: &str, text: &str| {

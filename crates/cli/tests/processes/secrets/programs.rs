@@ -281,7 +281,7 @@ fn a_key_in_the_place_of_something_else_is_not_shown() {
             }
         }
     }
-    outcome.end("a key in the place of something else");
+    outcome.assert_no_leaks("a key in the place of something else");
 }
 
 fn planted_bytes(planted: &Planted) -> [u8; 32] {
