@@ -8,8 +8,8 @@ use std::net::IpAddr;
 use mailmesh_events::Rule;
 
 use crate::field::{
-    Bare, Parsed, clean, ends, is_addresses, is_number, may_be_end, network, networks, pair, shown,
-    words,
+    Bare, Parsed, clean, ends, is_addresses, is_length, is_number, may_be_end, network, networks,
+    pair, shown, words,
 };
 use crate::list::{List, Unit};
 use crate::moment::is_date;
@@ -164,6 +164,15 @@ pub(crate) fn take_line(
     line: &str,
 ) -> Result<(), ListError> {
     let (field, comment) = split(line);
+    let behind = line[field.len()..].trim_start_matches([';', '#', ' ', '\t']);
+    let of_comment = clean(behind.split(';').next().unwrap_or_default());
+    if is_length(of_comment) {
+        list.refuse(
+            number,
+            format_args!("`{of_comment}` stands apart: write it behind the address"),
+        );
+        return Ok(());
+    }
     if is_behind_semicolon(comment, line) {
         list.refuse(number, "behind `;` there are addresses: put each on a line of its own");
         return Ok(());
@@ -291,6 +300,9 @@ fn parse(field: &str) -> Result<(ParsedLine<'_>, Option<&str>), String> {
     };
     match *rest {
         [] => return Ok((ParsedLine::of(vec![parsed]), None)),
+        [length] if is_length(length) => {
+            return Ok((ParsedLine::of(vec![network(&format!("{first}{length}"))?]), None));
+        }
         [mask] => {
             if let Some(parsed) = pair(first, mask) {
                 return Ok((ParsedLine::of(vec![parsed?]), None));
@@ -339,6 +351,9 @@ fn in_columns(parsed: Parsed, field: &str) -> Result<Option<ParsedLine<'_>>, Str
     let (Some(first), Some(reason)) = (columns.next(), columns.next()) else { return Ok(None) };
     if network(first).is_err() || is_addresses(reason) {
         return Ok(None);
+    }
+    if is_length(reason) {
+        return Err(format!("`{reason}` stands apart: write it behind the address"));
     }
     if is_denial(reason) {
         return Ok(Some(ParsedLine { rule: Some(Rule::Allow), ..ParsedLine::of(vec![parsed]) }));

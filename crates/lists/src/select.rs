@@ -59,13 +59,14 @@ impl List {
         let mut verdicts: Vec<Option<Reason>> =
             entries.iter().map(|entry| self.judge(entry, terms, &mut left_out_networks)).collect();
         let doubts = std::mem::take(&mut self.doubts).into_iter();
-        let doubts: HashMap<usize, UnixMillis> =
-            doubts.filter(|(_, moment)| *moment > terms.now).collect();
+        let doubts: HashMap<usize, String> =
+            doubts.filter_map(|(unit, doubt)| Some((unit, doubt.fault(terms.now)?))).collect();
         for unit in units(&entries) {
-            if let Some(moment) = doubts.get(&entries[unit.start].unit)
+            if let Some(why) = doubts.get(&entries[unit.start].unit)
                 && verdicts[unit.clone()].contains(&None)
             {
-                self.refuse_doubtful(&entries[unit.clone()], &mut verdicts[unit.clone()], *moment);
+                self.keep_bad(entries[unit.start].line, why);
+                verdicts[unit].fill(Some(Reason::Bad));
                 continue;
             }
             self.refuse_whole_line(&entries[unit.clone()], &mut verdicts[unit], terms);
@@ -127,18 +128,6 @@ impl List {
             self.keep_bad(entries[at].line, why.unwrap_or_default());
             verdicts.fill(Some(Reason::Bad));
         }
-    }
-
-    /// Refuses a line with a moment in the future that nothing says to be its end.
-    fn refuse_doubtful(
-        &mut self,
-        entries: &[Entry],
-        verdicts: &mut [Option<Reason>],
-        moment: UnixMillis,
-    ) {
-        let why = format!("{moment} may be its end: name its column `expires`");
-        self.keep_bad(entries[0].line, why);
-        verdicts.fill(Some(Reason::Bad));
     }
 
     /// Cuts the list's exceptions out of its entries.
