@@ -1,10 +1,12 @@
 //! Ends in free text: in comments, in reasons, and in columns whose names say nothing.
 
+use std::collections::HashMap;
 use std::net::IpAddr;
+use std::sync::LazyLock;
 
 use crate::field::{clean, is_number, moment_of, shown};
 use crate::moment::is_date;
-use crate::role::{Hint, Role, hint, role};
+use crate::role::{Hint, PARTS_OF_ENDS, Role, hint, names_of_ends, role};
 use crate::verdict::name_of;
 
 /// Units of time, by name without accents, with their milliseconds. The minutes of `m` may be
@@ -39,9 +41,13 @@ const UNITS: [(&str, u64); 7] = [
 
 /// The milliseconds of a unit of time; 0 if they are not certain.
 pub(crate) fn unit(name: &str) -> Option<u64> {
-    let name = name_of(name);
-    UNITS.iter().find(|(names, _)| names.split(' ').any(|n| n == name)).map(|(_, millis)| *millis)
+    UNIT_BY_NAME.get(&*name_of(name)).copied()
 }
+
+static UNIT_BY_NAME: LazyLock<HashMap<&str, u64>> = LazyLock::new(|| {
+    let of = |(names, millis): (&'static str, u64)| names.split(' ').map(move |n| (n, millis));
+    UNITS.into_iter().flat_map(of).collect()
+});
 
 /// Whether a text is a duration, in any of the ways that people write it, read or not: `24h`,
 /// `3600 s`, `2 Stunden`, `1d 00:00:10`, `P1D`.
@@ -120,7 +126,7 @@ pub(crate) fn end_in(text: &str) -> Option<String> {
     if !text.bytes().any(|byte| byte.is_ascii_digit()) {
         return None;
     }
-    if text.split([',', ';', '|', '\t']).any(is_duration) {
+    if text.split([',', ';', '|', '\t', '(', ')', '[', ']']).any(is_duration) {
         return Some(shown(text));
     }
     let words = words(text);
@@ -144,19 +150,24 @@ pub(crate) fn may_say_end(text: &str) -> bool {
 /// The end that begins with the word at a place.
 fn end_at<'a>(text: &'a str, words: &[Word<'a>], at: usize) -> Option<&'a str> {
     let word = words.get(at).filter(|w| w.text.starts_with(char::is_alphabetic))?;
+    let name = name_of(word.text);
+    let is_weak = ["to", "do", "end", "thru", "through", "for"].contains(&&*name);
+    let is_block = is_block(&name);
+    let begins = begins_name_of_end(&name);
+    // Most words are none of these.
+    if !(is_weak || is_block || begins) {
+        return None;
+    }
     let next = |n: usize| words.get(at + n).map_or("", |word| word.text);
     let until = |n: usize| words.get(at + n).map_or("", |last| &text[word.begin..last.end]);
     // `valid to`, `remove after`, `gesperrt bis`.
-    let count = (0..3).rev().find(|n| {
+    let count = (0..3).rev().filter(|_| begins).find(|n| {
         let name = until(*n);
         !name.is_empty()
             && !name.contains(|c: char| c.is_ascii_digit())
             && role(name).is_some_and(|(role, _)| role.is_end())
     });
-    let is_weak = ["to", "do", "end", "thru", "through", "for"]
-        .iter()
-        .any(|weak| word.text.eq_ignore_ascii_case(weak));
-    let is_strong = count.is_some() || hint(word.text) == Hint::End && !is_weak;
+    let is_strong = count.is_some() || (begins && hint(word.text) == Hint::End && !is_weak);
     let lasts = count.and_then(|n| role(until(n))).is_some_and(|(role, _)| role != Role::Until);
     if is_strong || is_weak {
         const FILLERS: [&str; 16] = [
@@ -177,14 +188,21 @@ fn end_at<'a>(text: &'a str, words: &[Word<'a>], at: usize) -> Option<&'a str> {
         let is_lasting = (1..=2).filter_map(value).any(is_duration);
         let is_value = first.text.starts_with(|c: char| c.is_ascii_digit())
             && first.text.parse::<IpAddr>().is_err();
+        // `until Dec 31`, `bis Ende 2026`.
+        let is_number_in = |n: usize| {
+            let word = next(n);
+            word.bytes().any(|b| b.is_ascii_digit()) && word.parse::<IpAddr>().is_err()
+        };
+        let has_number = (n..n + 3).any(is_number_in);
         let is_end = (is_strong && (is_moment || is_lasting))
-            || (count.is_some() && is_value && !lasts)
+            || (count.is_some() && !lasts && (is_value || has_number))
+            || (is_weak && name == "for" && is_lasting)
             || (lasts && is_number(first.text) && is_next);
         if is_end {
             return Some(&text[word.begin..]);
         }
     }
-    if is_block(word.text) {
+    if is_block {
         let values = (1..=2).flat_map(|n| (n..n + 2).map(move |last| (n, last)));
         let mut values = values.filter_map(|(first, last)| {
             Some(&text[words.get(at + first)?.begin..words.get(at + last)?.end])
@@ -198,9 +216,22 @@ fn end_at<'a>(text: &'a str, words: &[Word<'a>], at: usize) -> Option<&'a str> {
     None
 }
 
-/// Whether a word says that an address is blocked, or for a time.
-fn is_block(word: &str) -> bool {
-    const BEGINS: [&str; 12] = [
+/// Whether a name may begin one of ends.
+fn begins_name_of_end(name: &str) -> bool {
+    let at = NAMES_OF_ENDS.partition_point(|known| *known < name);
+    let begins_one = NAMES_OF_ENDS.get(at).is_some_and(|known| known.starts_with(name));
+    begins_one || PARTS_OF_ENDS.iter().any(|part| name.starts_with(part))
+}
+
+static NAMES_OF_ENDS: LazyLock<Vec<&str>> = LazyLock::new(|| {
+    let mut names: Vec<&str> = names_of_ends().collect();
+    names.sort_unstable();
+    names
+});
+
+/// Whether a name says that an address is blocked, or for a time.
+fn is_block(name: &str) -> bool {
+    const BEGINS: [&str; 13] = [
         "ban",
         "block",
         "temp",
@@ -213,7 +244,7 @@ fn is_block(word: &str) -> bool {
         "blok",
         "jail",
         "deny",
+        "drop",
     ];
-    let word = name_of(word);
-    BEGINS.iter().any(|begin| word.starts_with(begin))
+    BEGINS.iter().any(|begin| name.starts_with(begin))
 }

@@ -7,7 +7,7 @@ use mailmesh_events::{Network, Printable, Rule, UnixMillis};
 
 use crate::field::{clean, moment_of};
 use crate::moment::{earliest, is_date, latest};
-use crate::role::{Hint, Role, hint, role};
+use crate::role::{Hint, hint};
 use crate::{Ends, Entry, ListError, MAX_BAD, MAX_ENTRIES, check_line};
 
 /// The reason why a line, or an entry of JSON, is not imported.
@@ -405,13 +405,14 @@ impl List {
             .skip(usize::from(!text.contains([',', ';', '|'])))
             .map(clean)
             .for_each(|part| self.doubt(part));
-        let words = || text.split([' ', '\t', ',', ';', '(', ')']);
-        let says_end = |word: &str| {
-            role(word).is_some_and(|(role, _)| role == Role::Until) || hint(word) == Hint::End
-        };
-        let moment = words().find(|word| is_date(word));
-        if let Some(moment) = moment.filter(|_| words().any(says_end)) {
-            self.doubt(moment);
+        // A day that is to come is most likely an end, unless the word before it says otherwise.
+        let mut before = "";
+        for word in text.split([' ', '\t', ',', ';', '(', ')']).filter(|word| !word.is_empty()) {
+            let is_number = word.starts_with(|c: char| c.is_ascii_digit());
+            if is_number && is_date(word) && hint(before) != Hint::Past {
+                self.doubt_as(DoubtKind::Sight, word);
+            }
+            before = word;
         }
     }
 

@@ -191,10 +191,14 @@ fn has_month(text: &str) -> bool {
 fn with_month(text: &str) -> Option<(u16, u16, u16)> {
     let words = || text.split(|c: char| !c.is_alphanumeric()).filter(|word| !word.is_empty());
     let number = |word: &str| -> Option<u16> {
+        let word = word.trim_end_matches(char::is_alphabetic);
         word.bytes().all(|byte| byte.is_ascii_digit()).then(|| word.parse().ok()).flatten()
     };
-    let year = words().filter(|word| word.len() == 4).find_map(number)?;
-    let day = words().filter(|word| word.len() <= 2).find_map(number)?;
+    let year = words()
+        .filter(|w| w.len() == 4 && w.bytes().all(|b| b.is_ascii_digit()))
+        .find_map(number)?;
+    let day = words().filter(|word| word.trim_end_matches(char::is_alphabetic).len() <= 2);
+    let day = day.into_iter().find_map(number)?;
     let of_word = |word: &str| {
         let word = name_of(word);
         let is_it = |names: &&str| {

@@ -75,7 +75,7 @@ pub(crate) fn read(text: &str, rule: Rule) -> Result<List, ListError> {
         {
             continued += 1;
         }
-        let is_head = !has_begun && is_heading(line);
+        let is_head = section(line).is_some_and(is_of_blocks) || (!has_begun && is_heading(line));
         has_begun = has_begun || !(is_head && line.contains(':'));
         if let Err(why) = check_line(line) {
             list.refuse(number, why);
@@ -137,6 +137,26 @@ pub(crate) fn names_network(line: &str) -> bool {
     let mut numbers = line.split(|c: char| !c.is_ascii_digit() && c != '.');
     words.any(|word| networks(word).is_ok() || word.contains("::"))
         || numbers.any(|word| network(word.trim_matches('.')).is_ok())
+}
+
+/// The name of a section (`[blacklist]`), as files of settings have them; `[true]` is JSON.
+pub(crate) fn section(line: &str) -> Option<&str> {
+    let name = clean(line.strip_prefix('[')?.strip_suffix(']')?);
+    let is_of_name = |c: char| c.is_alphanumeric() || " _-.".contains(c);
+    (name.starts_with(char::is_alphabetic) && name.chars().all(is_of_name))
+        .then_some(name)
+        .filter(|name| !matches!(*name, "true" | "false" | "null"))
+}
+
+/// Whether the name of a section says that what follows is blocked.
+fn is_of_blocks(name: &str) -> bool {
+    const BEGINS: [&str; 11] = [
+        "black", "block", "ban", "deny", "denied", "drop", "reject", "sperr", "gesperrt", "spam",
+        "abuse",
+    ];
+    let name = name.to_lowercase();
+    let mut words = name.split(|c: char| !c.is_alphanumeric());
+    words.any(|word| BEGINS.iter().any(|begin| word.starts_with(begin)))
 }
 
 /// Refuses a list with a section of what its source means otherwise: where the section ends,

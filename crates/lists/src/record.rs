@@ -225,7 +225,9 @@ impl<'a> Record<'a> {
         let (lengths, texts): (Vec<_>, Vec<_>) =
             self.all(Role::Network).partition(|(rank, text)| is_length_of(*rank, text));
         let mut texts = texts.into_iter().filter(|(_, text)| networks(text).is_ok()).peekable();
-        if texts.peek().is_some() || !first.is_empty() {
+        let has_address = texts.peek().is_some() || !first.is_empty();
+        let has_length = has_address && !lengths.is_empty();
+        if has_length {
             masks.extend(lengths.into_iter().map(|(_, text)| text));
         }
         let masks = masks.iter().map(|mask| mask.strip_prefix('/').unwrap_or(mask));
@@ -239,6 +241,13 @@ impl<'a> Record<'a> {
             };
         };
         let mut read = agreed(&masks, |mask| of_length(text, mask))?;
+        if has_length && !text.contains('/') && read.iter().any(|parsed| parsed.has_host_bits) {
+            return Err(format!(
+                "`{}` is no network of length `{}`: is the address meant, or the network?",
+                shown(text),
+                shown(masks[0])
+            ));
+        }
         for (other_rank, other) in texts {
             // A street or the name of a host is no address; nor is a host beside one.
             let Ok(others) = networks(other) else { continue };

@@ -8,7 +8,7 @@ use std::sync::LazyLock;
 
 use crate::free_text::unit;
 use crate::verdict::name_of;
-pub(crate) use hint::{Hint, hint};
+pub(crate) use hint::{Hint, PARTS_OF_ENDS, hint};
 use names::{HOST, NAMES};
 
 /// The meaning of a column or key.
@@ -62,6 +62,11 @@ static BY_NAME: LazyLock<HashMap<&str, (Role, usize)>> = LazyLock::new(|| {
     };
     NAMES.into_iter().flat_map(ranked).collect()
 });
+
+/// The names of ends.
+pub(crate) fn names_of_ends() -> impl Iterator<Item = &'static str> {
+    NAMES.into_iter().filter(|(role, _)| role.is_end()).flat_map(|(_, names)| names).copied()
+}
 
 /// The role of a name, and its rank among those of that role: the least counts. Case, spaces,
 /// signs and accents do not matter.

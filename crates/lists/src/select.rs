@@ -50,7 +50,7 @@ impl List {
     /// Keeps the entries that are to be imported on these terms, and counts the others. Of a
     /// network that is there twice the entry that ends last counts; of equals the later one.
     pub fn select_for_import(&mut self, terms: &Terms) -> LeftOutNetworks {
-        self.apply_exceptions();
+        self.apply_exceptions(terms);
         let mut entries = std::mem::take(&mut self.entries);
         for entry in entries.iter_mut().filter(|entry| entry.ends == Ends::Never) {
             entry.ends = terms.ttl.map_or(Ends::Never, Ends::After);
@@ -131,7 +131,7 @@ impl List {
     }
 
     /// Cuts the list's exceptions out of its entries.
-    fn apply_exceptions(&mut self) {
+    fn apply_exceptions(&mut self, terms: &Terms) {
         let mut exceptions = std::mem::take(&mut self.exceptions);
         if exceptions.is_empty() {
             return;
@@ -147,6 +147,14 @@ impl List {
                     is_bad = true;
                     break;
                 };
+                // It is as wide as the list says, not as a piece of it.
+                if terms.rule == Rule::Block
+                    && pieces.iter().any(|piece| unblockable(*piece, terms).is_some())
+                    && unblockable(entry.network, terms).is_some()
+                {
+                    self.entries.push(entry.clone());
+                    continue;
+                }
                 let pieces = pieces.into_iter().map(|network| Entry { network, ..entry.clone() });
                 self.entries.extend(pieces);
             }

@@ -8,7 +8,7 @@ mod common;
 use std::fmt::Write;
 use std::time::Duration;
 
-use common::{NOW, check};
+use common::{NOW, check, imported};
 use mailmesh_lists::*;
 
 fn ends_of(text: &str) -> Vec<Ends> {
@@ -81,6 +81,14 @@ fn a_comment_that_says_an_end_is_bad() {
         "spam; 31.12.26",
         "spam, 31/12/2026",
         "spam; 4h",
+        "block until: Dec 31",
+        "until end of 2026",
+        "unban on Dec 31st 2026",
+        "for 3 days",
+        "spam (24h)",
+        "drop for 1 week",
+        "lifted 2026-12-31",
+        "2026-11-01 - 2026-12-31",
     ];
     let lines: Vec<String> = comments
         .iter()
@@ -161,6 +169,7 @@ fn durations_under_names_with_their_unit() {
         ("Czas trwania", "14400", 14_400),
         ("lasts", "24h", 86_400),
         ("ban_length", "24h", 86_400),
+        ("time_to_live", "3600", 3_600),
         ("duración (horas)", "2", 7_200),
         ("durata (giorni)", "1", 86_400),
     ] {
@@ -190,6 +199,8 @@ fn ends_under_names_that_are_not_known() {
         ("ban", "24h"),
         ("ban_end_first", "2026-12-31"),
         ("hours", "24"),
+        ("minutes_left", "30"),
+        ("validity", "3600"),
         ("seconds", "60"),
         ("period", "4h"),
         ("period", "3600"),
@@ -279,6 +290,9 @@ fn a_length_of_prefix_in_a_column_of_its_own() {
         ("ip,cidr,mask\n192.0.2.0,24,25\n", &[], &["1 bad"]),
         ("ip,cidr\n192.0.2.0,33\n", &[], &["1 bad", "33"]),
         ("ip,cidr\n,24\n", &[], &["1 bad"]),
+        // The length of the network that the address is announced in, perhaps.
+        ("ip,cidr\n192.0.2.7,24\n", &[], &["1 bad", "`192.0.2.7`", "`24`"]),
+        ("ip,netmask\n192.0.2.7,255.255.255.0\n", &["192.0.2.0/24"], &["host bits"]),
         ("ip,cidr\n192.0.2.1,192.0.2.0/24\n", &["192.0.2.1"], &[]),
         ("ip,score\n192.0.2.1,24\n", &["192.0.2.1"], &["not used: score"]),
     ]);
@@ -322,4 +336,33 @@ fn a_block_that_begins_later_is_not_in_force() {
         ("ip,last_seen\n192.0.2.1,2026-12-31\n", &[], &["1 bad"]),
         ("ip,last_seen\n192.0.2.1,2026-11-28\n", &["192.0.2.1"], &[]),
     ]);
+}
+
+#[test]
+fn faults_say_what_is_wrong() {
+    check(&[
+        ("fe80::1%eth0\n", &[], &["1 bad", "zone"]),
+        ("[2001:db8::3%eth0]\n", &[], &["1 bad", "zone"]),
+        ("192.0.2.*\n", &[], &["1 bad", "wildcard: write 192.0.2.0/24"]),
+        ("192.0.*.*\n", &[], &["1 bad", "write 192.0.0.0/16"]),
+        ("192.0.2.x\n", &[], &["1 bad", "write 192.0.2.0/24"]),
+        ("192.0.2.\n", &[], &["1 bad", "write 192.0.2.0/24"]),
+        ("2001:db8:*\n", &[], &["1 bad", "wildcard"]),
+        ("*.example.org\n192.0.2.1\n", &["192.0.2.1"], &["1 bad"]),
+        // A section of a list of lines is no JSON.
+        ("[blacklist]\n192.0.2.1\n", &["192.0.2.1"], &["1 heading"]),
+        ("[Blocked hosts]\n192.0.2.1\n", &["192.0.2.1"], &["1 heading"]),
+        ("[whitelist]\n192.0.2.1\n", &[], &["[whitelist]"]),
+        ("[192.0.2.1]\n", &["192.0.2.1"], &[]),
+        ("[null]\n", &[], &["1 bad"]),
+        (
+            r#"{"type":"bundle","objects":[{"type":"indicator","pattern":"[ipv4-addr:value = '192.0.2.5']"},{"type":"ipv4-addr","value":"192.0.2.6"}]}"#,
+            &[],
+            &["2 bad", "pattern of STIX"],
+        ),
+        // The width that the list has, not that of what exceptions leave of it.
+        ("128.0.0.0/1\n!192.0.2.7\n", &[], &["1 bad", "128.0.0.0/1 is wider", "`--force`"]),
+    ]);
+    let wide = imported("0.0.0.0/0\n").1;
+    assert!(!wide.contains("add_of_any_width"), "{wide}");
 }

@@ -17,35 +17,37 @@ pub(crate) enum Hint {
     Nothing,
 }
 
+/// Parts of names that say that it is an end.
+pub(crate) const PARTS_OF_ENDS: [&str; 24] = [
+    "expir",
+    "until",
+    "caduc",
+    "scadenz",
+    "vencim",
+    "ablauf",
+    "duration",
+    "bantime",
+    "blocktime",
+    "timeout",
+    "lifetime",
+    "validto",
+    "validtil",
+    "unban",
+    "unblock",
+    "remaining",
+    "banend",
+    "blockend",
+    "lastvalid",
+    "dauer",
+    "duree",
+    "duracion",
+    "durata",
+    "sperrzeit",
+];
+
 /// The hint of the name of a column or key without a role.
 pub(crate) fn hint(name: &str) -> Hint {
-    const END: [&str; 24] = [
-        "expir",
-        "until",
-        "caduc",
-        "scadenz",
-        "vencim",
-        "ablauf",
-        "duration",
-        "bantime",
-        "blocktime",
-        "timeout",
-        "lifetime",
-        "validto",
-        "validtil",
-        "unban",
-        "unblock",
-        "remaining",
-        "banend",
-        "blockend",
-        "lastvalid",
-        "dauer",
-        "duree",
-        "duracion",
-        "durata",
-        "sperrzeit",
-    ];
-    const END_WHOLE: [&str; 20] = [
+    const END_WHOLE: [&str; 27] = [
         "hours",
         "minutes",
         "seconds",
@@ -66,6 +68,13 @@ pub(crate) fn hint(name: &str) -> Hint {
         "leasetime",
         "for",
         "daysleft",
+        "validity",
+        "validfor",
+        "gultigkeit",
+        "gultigkeitsdauer",
+        "validite",
+        "validez",
+        "validita",
     ];
     const BEGIN: [&str; 8] = [
         "start",
@@ -138,8 +147,9 @@ pub(crate) fn hint(name: &str) -> Hint {
         "moment",
     ];
     let name = name_of(name);
-    let is_ttl = name.starts_with("ttl") || name.ends_with("ttl");
-    if is_ttl || END_WHOLE.contains(&&*name) || END.iter().any(|part| name.contains(part)) {
+    let is_ttl = name.starts_with("ttl") || name.ends_with("ttl") || name.ends_with("left");
+    if is_ttl || END_WHOLE.contains(&&*name) || PARTS_OF_ENDS.iter().any(|part| name.contains(part))
+    {
         return Hint::End;
     }
     if BEGIN_WHOLE.contains(&&*name) || BEGIN.iter().any(|part| name.contains(part)) {
