@@ -109,10 +109,10 @@ fn zone_or_wildcard(text: &str) -> Option<String> {
         let network = part(&parts[..count].join("."))?;
         return Some(format!("`{}` is a wildcard: write {network}", shown(text)));
     }
-    (text.contains('*') && text.bytes().all(|b| b.is_ascii_hexdigit() || b":.*/".contains(&b)))
-        .then(|| {
-            format!("`{}` is a wildcard: write it as a prefix, like 192.0.2.0/24", shown(text))
-        })
+    (text.contains('*')
+        && text.contains(['.', ':'])
+        && text.bytes().all(|b| b.is_ascii_hexdigit() || b":.*/".contains(&b)))
+    .then(|| format!("`{}` is a wildcard: write it as a prefix, like 192.0.2.0/24", shown(text)))
 }
 
 fn bare(text: &str) -> Option<Parsed> {

@@ -20,8 +20,8 @@ const UNITS: [(&str, u64); 7] = [
     ),
     ("min mins minute minutes minuten minuto minutos minuti minuut minut minuty", 60_000),
     (
-        "h hr hrs hour hours std stunde stunden heure heures hora horas ora ore uur godzina godziny \
-         godzin",
+        "h hr hrs hour hours std stunde stunden heure heures hora horas ora ore uur godzina \
+         godziny godzin",
         3_600_000,
     ),
     (
@@ -140,8 +140,8 @@ pub(crate) fn end_in(text: &str) -> Option<String> {
     Some(shown(found))
 }
 
-/// Whether a text may be read as an end, now or later: it has a date, a duration or a number that is
-/// long enough.
+/// Whether a text may be read as an end, now or later: it has a date, a duration or a number that
+/// is long enough.
 pub(crate) fn may_say_end(text: &str) -> bool {
     let is_long = |word: &str| word.bytes().filter(u8::is_ascii_digit).count() >= 4;
     is_date(text) || end_in(text).is_some() || text.split_whitespace().any(is_long)
