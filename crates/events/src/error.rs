@@ -32,7 +32,7 @@ pub enum EventError {
     /// The prefix is so wide that blocking it is most likely a mistake.
     #[error(
         "{network} is wider than /{limit} and covers many addresses; if that is intended, use \
-         `--force` or `add_of_any_width`"
+         `--force`"
     )]
     TooWide {
         /// The prefix.

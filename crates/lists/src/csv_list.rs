@@ -9,7 +9,8 @@ use std::time::Duration;
 use mailmesh_events::Rule;
 
 use crate::field::{
-    Bare, Parsed, clean, ends, is_addresses, is_number, may_be_end, networks, pair, shown,
+    Bare, Parsed, clean, ends, is_addresses, is_length, is_number, may_be_end, network, networks,
+    pair, shown,
 };
 use crate::list::{List, Unit};
 use crate::moment::is_date;
@@ -150,6 +151,13 @@ fn unnamed(
         }
     }
     let (mut reason, mut until) = (row.get(1).map_or("", clean), row.get(2).map_or("", clean));
+    if is_length(reason) {
+        return with_length(list, line, row, (first, reason));
+    }
+    if table.has_unknown_names && [reason, until].iter().any(|text| is_number(text)) {
+        list.refuse(line, "it has a number, and the names in the first line are not known");
+        return Ok(());
+    }
     if is_unclear(first, reason) {
         let why = format!(
             "`{}` may be a score, or an access level of eMule: name the columns in the first line, \
@@ -217,4 +225,24 @@ fn unnamed(
         list.note_once(line, "columns without a name beyond the third are not used");
     }
     push(list, line, &read, reason, "", until)
+}
+
+/// A row whose second column is the length of the prefix: network, length, reason.
+fn with_length(
+    list: &mut List,
+    line: usize,
+    row: &Row,
+    (first, length): (&str, &str),
+) -> Result<(), ListError> {
+    match network(&format!("{first}{length}")) {
+        _ if row.fields().skip(3).any(|field| !clean(field).is_empty()) => {
+            list.refuse(line, "a length and other columns: name the columns in the first line");
+            Ok(())
+        }
+        Ok(parsed) => push(list, line, &[parsed], row.get(2).map_or("", clean), "", Ends::Never),
+        Err(why) => {
+            list.refuse(line, why);
+            Ok(())
+        }
+    }
 }

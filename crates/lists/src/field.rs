@@ -80,9 +80,41 @@ pub(crate) fn network(text: &str) -> Result<Parsed, String> {
         is_whole.then(|| format!("{address}{rest}"))
     });
     bare(without_brackets.as_deref().unwrap_or(unwrapped)).ok_or_else(|| {
+        if let Some(why) = zone_or_wildcard(text) {
+            return why;
+        }
         // The error of events, so that there is one wording for it.
         hidden(text).parse::<Network>().err().map_or_else(String::new, |error| error.to_string())
     })
+}
+
+/// The fault of an address with a zone (`fe80::1%eth0`), or with a sign for any number
+/// (`192.0.2.*`).
+fn zone_or_wildcard(text: &str) -> Option<String> {
+    let is_wildcard = |part: &str| matches!(part, "*" | "x" | "X");
+    if let Some((address, _)) = text.trim_start_matches('[').split_once('%') {
+        let is_address = address.parse::<IpNet>().is_ok() || address.parse::<IpAddr>().is_ok();
+        return is_address.then(|| {
+            format!(
+                "`{}` has a zone (`%`), which only one host knows: write the address without it",
+                shown(text)
+            )
+        });
+    }
+    if !text.contains(['*', 'x', 'X']) && !text.ends_with('.') {
+        return None;
+    }
+    let parts: Vec<&str> = text.split('.').collect();
+    let count = parts.iter().take_while(|p| p.parse::<u8>().is_ok()).count();
+    let is_rest = |part: &str| is_wildcard(part) || (part.is_empty() && count + 1 == parts.len());
+    if (1..=3).contains(&count) && parts.len() <= 4 && parts[count..].iter().all(|p| is_rest(p)) {
+        let network = part(&parts[..count].join("."))?;
+        return Some(format!("`{}` is a wildcard: write {network}", shown(text)));
+    }
+    (text.contains('*')
+        && text.contains(['.', ':'])
+        && text.bytes().all(|b| b.is_ascii_hexdigit() || b":.*/".contains(&b)))
+    .then(|| format!("`{}` is a wildcard: write it as a prefix, like 192.0.2.0/24", shown(text)))
 }
 
 fn bare(text: &str) -> Option<Parsed> {
@@ -284,6 +316,9 @@ pub(crate) fn ends(text: &str, bare: Bare) -> Result<Ends, String> {
     if is_no_end(text) {
         return Ok(Ends::Never);
     }
+    if bare == Bare::Seconds {
+        refuse_thousands(text)?;
+    }
     let whole = text.split_once('.').filter(|(_, part)| part.bytes().all(|b| b.is_ascii_digit()));
     if let Ok(number) = whole.map_or(text, |(whole, _)| whole).parse::<u64>() {
         return match moment_of(number) {
@@ -323,6 +358,48 @@ pub(crate) fn ends(text: &str, bare: Bare) -> Result<Ends, String> {
     Err(format!(
         "`{text}` is no end: expected like 2026-12-31T12:00:00Z, 31.12.2026, 1798718400 or 4h30m"
     ))
+}
+
+/// Refuses a number such as `3.600`: the point may stand before thousands.
+fn refuse_thousands(text: &str) -> Result<(), String> {
+    let Some((whole, part)) = text.split_once('.') else { return Ok(()) };
+    let is_number = |text: &str| text.bytes().all(|byte| byte.is_ascii_digit());
+    if (1..=3).contains(&whole.len()) && part.len() == 3 && is_number(whole) && is_number(part) {
+        return Err(format!(
+            "`{text}` may be {whole}{part} or {whole}: write it without the point"
+        ));
+    }
+    Ok(())
+}
+
+/// The end after a duration whose unit the name of the column gives, in milliseconds.
+pub(crate) fn ends_after(text: &str, unit: u64) -> Result<Ends, String> {
+    let text = clean(text);
+    refuse_thousands(text)?;
+    if !is_number(text) {
+        return ends(text, Bare::Seconds);
+    }
+    let (whole, part) = text.split_once('.').unwrap_or((text, ""));
+    let of_whole = whole.parse::<u64>().ok().and_then(|number| number.checked_mul(unit));
+    // Six digits behind the point, so that no product is too large.
+    let part = &part[..part.len().min(6)];
+    let of_part = part.parse::<u64>().unwrap_or(0) * unit / 10_u64.pow(part.len() as u32);
+    match of_whole.filter(|millis| millis / 1_000 < FIRST_MOMENT) {
+        Some(millis) => Ok(Ends::After(Duration::from_millis(millis + of_part))),
+        None => Err(format!("`{}` is longer than any block lasts", shown(text))),
+    }
+}
+
+/// Whether a text is a length of a prefix, as it is written behind an address (`/24`).
+pub(crate) fn is_length(text: &str) -> bool {
+    text.strip_prefix('/').is_some_and(|digits| {
+        (1..=3).contains(&digits.len()) && digits.bytes().all(|byte| byte.is_ascii_digit())
+    })
+}
+
+/// Whether a text is a netmask, or the mask of the hosts of a network.
+pub(crate) fn is_netmask(text: &str) -> bool {
+    text.parse().is_ok_and(|mask| masked(Ipv4Addr::UNSPECIFIED, mask).is_some())
 }
 
 /// Whether a text in a column without a name is an end, though perhaps one that cannot be read.

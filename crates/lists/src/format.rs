@@ -2,6 +2,7 @@ use std::str::FromStr;
 
 use crate::csv_list::separator;
 use crate::field::{clean, network};
+use crate::plain::section;
 use crate::{ListError, MAX_LINE, fail2ban, hosts_deny, json, mikrotik, nginx, p2p, with_newlines};
 
 /// The input formats.
@@ -60,7 +61,8 @@ impl Format {
         let mut lines = lines.filter(|line| !line.is_empty() && !line.starts_with(['#', ';']));
         let all = lines.clone();
         let first = lines.next().unwrap_or_default();
-        if first.starts_with(['{', '[']) && !is_in_brackets(first) {
+        let is_json = first.starts_with(['{', '[']) && !is_in_brackets(first);
+        if is_json && section(first).is_none() {
             return json_or_python(
                 &text[first.as_ptr() as usize - text.as_ptr() as usize..],
                 first,
@@ -115,7 +117,11 @@ impl Format {
 /// Whether a line begins with an address in brackets.
 fn is_in_brackets(line: &str) -> bool {
     let inner = line.strip_prefix('[').and_then(|rest| rest.split_once(']'));
-    inner.is_some_and(|(inner, _)| network(inner).is_ok())
+    // Between brackets of JSON a colon stands behind a text in quotes.
+    let is_address = |inner: &str| {
+        network(inner).is_ok() || (inner.contains(':') && !inner.contains(['"', '\'', '{', '[']))
+    };
+    inner.is_some_and(|(inner, _)| is_address(inner))
 }
 
 /// The format of a text that begins with a brace or bracket.

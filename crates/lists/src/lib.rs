@@ -26,6 +26,7 @@ mod error;
 mod fail2ban;
 mod field;
 mod format;
+mod free_text;
 mod hosts_deny;
 mod ipset;
 mod json;

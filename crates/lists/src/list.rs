@@ -1,13 +1,14 @@
 //! A list that was read, and the account of its lines.
 
 use std::fmt;
+use std::time::Duration;
 
 use mailmesh_events::{Network, Printable, Rule, UnixMillis};
 
-use crate::field::moment_of;
+use crate::field::{clean, moment_of};
 use crate::key::hidden;
-use crate::moment::{is_date, latest};
-use crate::role::{Hint, Role, hint, role};
+use crate::moment::{earliest, is_date, latest};
+use crate::role::{Hint, hint};
 use crate::{Ends, Entry, ListError, MAX_BAD, MAX_ENTRIES, check_line};
 
 /// The reason why a line, or an entry of JSON, is not imported.
@@ -145,6 +146,51 @@ pub(crate) struct Exception {
     pub(crate) keeps_narrower: bool,
 }
 
+/// A moment that speaks against an entry if it is to come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Doubt {
+    pub(crate) moment: UnixMillis,
+    pub(crate) kind: DoubtKind,
+}
+
+/// The kind of such a moment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum DoubtKind {
+    /// It may be the end.
+    End,
+    /// It is a sight, a report or the like, which may be a little ahead.
+    Sight,
+    /// The entry holds from it on.
+    Begin,
+    /// As `Begin`, by a clock whose time zone is not known.
+    LocalBegin,
+}
+
+impl Doubt {
+    /// The reason why an entry beside this moment is bad; none, if the moment has passed.
+    pub(crate) fn fault(self, now: UnixMillis) -> Option<String> {
+        const HOUR: Duration = Duration::from_secs(3_600);
+        let hours = match self.kind {
+            DoubtKind::End | DoubtKind::Begin => 0,
+            DoubtKind::LocalBegin => 14,
+            DoubtKind::Sight => 48,
+        };
+        let moment = self.moment;
+        // Without a clock none has passed.
+        if self.kind != DoubtKind::End && now == UnixMillis(0) {
+            return None;
+        }
+        (moment > now.plus(HOUR * hours)).then(|| match self.kind {
+            DoubtKind::End | DoubtKind::Sight => {
+                format!("{moment} may be its end: name its column `expires`")
+            }
+            DoubtKind::Begin | DoubtKind::LocalBegin => {
+                format!("it begins later, at {moment}: import it then")
+            }
+        })
+    }
+}
+
 /// The entries of a list, and the account of its lines.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 #[non_exhaustive]
@@ -171,8 +217,10 @@ pub struct List {
     pub(crate) rule: ReadFor,
     /// Whether a note on columns that are not used was made.
     pub(crate) has_noted_unused: bool,
-    /// Moments beside entries without an end, with their lines or entries: they may be ends.
-    pub(crate) doubts: Vec<(usize, UnixMillis)>,
+    /// Moments beside entries, with their lines or entries: they may be ends.
+    pub(crate) doubts: Vec<(usize, Doubt)>,
+    /// Keys that are not used, and the line of the first record with one.
+    unused: (usize, Vec<String>),
     /// The set that the last note on sets names.
     noted_set: String,
     open: Open,
@@ -204,6 +252,10 @@ struct Open {
     reason: Option<Reason>,
 }
 
+/// No list is read before this moment, in milliseconds: 2025-01-01.
+const DOUBTED_FROM: u64 = 1_735_689_600_000;
+/// Most keys that a note names.
+const MOST_NAMED: usize = 20;
 /// Most networks that a list takes out of those it names otherwise.
 const MAX_EXCEPTIONS: usize = 100_000;
 /// Longest reason why a line is bad, in characters.
@@ -330,20 +382,41 @@ impl List {
     pub(crate) fn doubt(&mut self, text: &str) {
         let number = text.parse().ok().and_then(moment_of);
         if let Some(moment) = number.or_else(|| is_date(text).then(|| latest(text)).flatten()) {
-            self.doubts.push((self.units, moment));
+            self.doubt_moment(DoubtKind::End, moment);
+        }
+    }
+
+    /// As [`doubt`](Self::doubt), for the moment of a begin or a sight.
+    pub(crate) fn doubt_as(&mut self, kind: DoubtKind, text: &str) {
+        let number = text.parse().ok().and_then(moment_of).map(|moment| (moment, true));
+        let moment = number.or_else(|| is_date(text).then(|| earliest(text)).flatten());
+        let Some((moment, is_sure)) = moment else { return };
+        let is_local = kind == DoubtKind::Begin && !is_sure;
+        self.doubt_moment(if is_local { DoubtKind::LocalBegin } else { kind }, moment);
+    }
+
+    fn doubt_moment(&mut self, kind: DoubtKind, moment: UnixMillis) {
+        // Most sights and begins have passed long ago: they take no memory.
+        if kind == DoubtKind::End || moment.0 > DOUBTED_FROM {
+            self.doubts.push((self.units, Doubt { moment, kind }));
         }
     }
 
     /// As [`doubt`](Self::doubt), for a text that is a moment, or says that one in it is an end.
     pub(crate) fn doubt_in(&mut self, text: &str) {
         self.doubt(text);
-        let words = || text.split([' ', '\t', ',', ';', '(', ')']);
-        let says_end = |word: &str| {
-            role(word).is_some_and(|(role, _)| role == Role::Until) || hint(word) == Hint::End
-        };
-        let moment = words().find(|word| is_date(word));
-        if let Some(moment) = moment.filter(|_| words().any(says_end)) {
-            self.doubt(moment);
+        text.split([',', ';', '|'])
+            .skip(usize::from(!text.contains([',', ';', '|'])))
+            .map(clean)
+            .for_each(|part| self.doubt(part));
+        // A day that is to come is most likely an end, unless the word before it says otherwise.
+        let mut before = "";
+        for word in text.split([' ', '\t', ',', ';', '(', ')']).filter(|word| !word.is_empty()) {
+            let is_number = word.starts_with(|c: char| c.is_ascii_digit());
+            if is_number && is_date(word) && hint(before) != Hint::Past {
+                self.doubt_as(DoubtKind::Sight, word);
+            }
+            before = word;
         }
     }
 
@@ -351,6 +424,25 @@ impl List {
     pub(crate) fn note_score(&mut self, line: usize, number: &str) {
         let what = format!("`{number}` is no moment: numbers in this column are not used");
         self.note_once(line, &what);
+    }
+
+    /// Remembers a key of a record that is not used.
+    pub(crate) fn add_unused(&mut self, line: usize, key: &str) {
+        let (first, keys) = &mut self.unused;
+        if keys.len() < MOST_NAMED && !keys.iter().any(|known| known == key) {
+            if keys.is_empty() {
+                *first = line;
+            }
+            keys.push(shown(key));
+        }
+    }
+
+    /// Notes the keys of all records that are not used.
+    pub(crate) fn note_unused(&mut self) {
+        let (line, keys) = std::mem::take(&mut self.unused);
+        if !keys.is_empty() {
+            self.note(line, format_args!("keys that are not used: {}", keys.join(", ")));
+        }
     }
 
     /// Makes one note of a kind for all rows.

@@ -5,8 +5,10 @@ use std::time::Duration;
 use mailmesh_events::UnixMillis;
 
 use crate::field::{clean, shown};
+use crate::verdict::name_of;
 
-const DAY: Duration = Duration::from_secs(86_400);
+const DAY: Duration = Duration::from_millis(DAY_MILLIS);
+const DAY_MILLIS: u64 = 86_400_000;
 
 /// A moment in RFC 3339, with `Z`, an offset, or no zone, which is UTC; a day alone ends with it.
 /// A day may be written as in `31.12.2026`, and as in `31/12/2026` where it can be no month.
@@ -64,26 +66,20 @@ enum Day {
     Iso(String),
     /// The day may be the month.
     Ambiguous { year: u16, a: u16, b: u16 },
-    /// The year has two digits, and is one of these numbers; with points, the last.
-    ShortYear { numbers: [u16; 3], is_day_first: bool },
+    /// The year has two digits: it may be the first number or the last.
+    ShortYear { parts: [u16; 3] },
 }
 
 impl Day {
-    /// The days that it may be, at midnight.
-    fn candidates(&self) -> impl Iterator<Item = UnixMillis> + use<> {
-        let days = match self {
-            Self::Iso(day) => vec![day.clone()],
-            Self::Ambiguous { year, a, b } => {
-                vec![format!("{year}-{a:02}-{b:02}"), format!("{year}-{b:02}-{a:02}")]
+    /// The days that are possible, as year, month and day.
+    fn candidates(&self) -> Vec<(u16, u16, u16)> {
+        match *self {
+            Self::Iso(_) => Vec::new(),
+            Self::Ambiguous { year, a, b } => vec![(year, a, b), (year, b, a)],
+            Self::ShortYear { parts: [a, b, c] } => {
+                vec![(2_000 + c, b, a), (2_000 + c, a, b), (2_000 + a, b, c)]
             }
-            Self::ShortYear { numbers: [a, b, c], is_day_first } => {
-                [(c, b, a), (c, a, b), (a, b, c)][..if *is_day_first { 1 } else { 3 }]
-                    .iter()
-                    .map(|(year, month, day)| format!("20{year:02}-{month:02}-{day:02}"))
-                    .collect()
-            }
-        };
-        days.into_iter().filter_map(|day| at(&day, "00:00:00"))
+        }
     }
 }
 
@@ -116,13 +112,26 @@ fn day(text: &str) -> Option<Day> {
                 _ => Some(iso(third, second, first)),
             }
         }
-        '-' | '/' | '.' if is_number(first, &[2]) && second.len() == 2 && third.len() == 2 => {
-            let numbers = [first.parse().ok()?, second.parse().ok()?, third.parse().ok()?];
-            let short = Day::ShortYear { numbers, is_day_first: separator == '.' };
-            short.candidates().next().is_some().then_some(short)
-        }
+        '-' | '/' | '.' => short_year(separator, [first, second, third]),
         _ => None,
     }
+}
+
+/// A day whose year has two digits. With points or dashes each number has two digits, so that the
+/// number of a version is none.
+fn short_year(separator: char, texts: [&str; 3]) -> Option<Day> {
+    let is_in_bounds = |text: &str| match separator {
+        '/' => (1..=2).contains(&text.len()),
+        _ => text.len() == 2,
+    };
+    if texts[2].len() != 2 || !texts.iter().all(|text| is_in_bounds(text)) {
+        return None;
+    }
+    let [a, b, c] = texts.map(|text| text.parse::<u16>().ok());
+    let day = Day::ShortYear { parts: [a?, b?, c?] };
+    let is_day =
+        |&(_, month, day): &(u16, u16, u16)| (1..=12).contains(&month) && (1..=31).contains(&day);
+    day.candidates().iter().any(is_day).then_some(day)
 }
 
 /// The day at the begin of a text, and the rest.
@@ -133,13 +142,20 @@ fn split_day(text: &str) -> (&str, &str) {
     }
 }
 
-/// The fault of a day that may be read in two ways (`03/04/2026`); none, if it is no such.
+/// The fault of a day that may be read in two ways (`03/04/2026`, `03.04.26`); none, if it is no
+/// such.
 pub(crate) fn ambiguous(text: &str) -> Option<String> {
-    let Day::Ambiguous { year, a, b } = day(split_day(clean(text)).0)? else { return None };
     let shown: String = shown(clean(text)).chars().take(40).collect();
-    Some(format!(
-        "`{shown}` may be {year}-{b:02}-{a:02} or {year}-{a:02}-{b:02}: write it in this order"
-    ))
+    match day(split_day(clean(text)).0)? {
+        Day::Iso(_) => None,
+        Day::Ambiguous { year, a, b } => Some(format!(
+            "`{shown}` may be {year}-{b:02}-{a:02} or {year}-{a:02}-{b:02}: write it in this order"
+        )),
+        Day::ShortYear { .. } => Some(format!(
+            "the year of `{shown}` has two digits: write it like 2027-01-31, 31.01.2027 or \
+             2027-01-31T12:00:00Z"
+        )),
+    }
 }
 
 /// Whether a text is a date, perhaps with a time, in any of the ways that people write it.
@@ -153,32 +169,49 @@ pub(crate) fn is_date(text: &str) -> bool {
     day(first).is_some() || read(text).is_some() || has_month(text)
 }
 
+/// Names of the months in English, German, French, Spanish, Italian, Portuguese, Dutch and Polish,
+/// without accents. The first three letters of the English names stand for them, too.
+const MONTHS: [&str; 12] = [
+    "january januar janvier enero gennaio janeiro januari stycznia styczen",
+    "february februar fevrier febrero febbraio fevereiro februari lutego luty",
+    "march marz maerz mars marzo marco maart marca marzec",
+    "april avril abril aprile kwietnia kwiecien",
+    "may mai mayo maggio maio mei maja maj",
+    "june juni juin junio giugno junho czerwca czerwiec",
+    "july juli juillet julio luglio julho lipca lipiec",
+    "august aout agosto augustus sierpnia sierpien",
+    "september septembre septiembre settembre setembro wrzesnia wrzesien",
+    "october oktober octobre octubre ottobre outubro pazdziernika pazdziernik",
+    "november novembre noviembre novembro listopada listopad",
+    "december dezember decembre diciembre dicembre dezembro grudnia grudzien",
+];
+
 /// Whether a text has a day, the name of a month and a year (RFC 5322, asctime(3)).
 fn has_month(text: &str) -> bool {
-    const MONTHS: [&str; 12] = [
-        "january",
-        "february",
-        "march",
-        "april",
-        "may",
-        "june",
-        "july",
-        "august",
-        "september",
-        "october",
-        "november",
-        "december",
-    ];
+    with_month(text).is_some()
+}
+
+/// Year, month and day of a text with the name of a month.
+fn with_month(text: &str) -> Option<(u16, u16, u16)> {
     let words = || text.split(|c: char| !c.is_alphanumeric()).filter(|word| !word.is_empty());
-    let is_month = |word: &str| {
-        MONTHS
-            .iter()
-            .any(|month| word.eq_ignore_ascii_case(month) || word.eq_ignore_ascii_case(&month[..3]))
+    let number = |word: &str| -> Option<u16> {
+        let word = word.trim_end_matches(char::is_alphabetic);
+        word.bytes().all(|byte| byte.is_ascii_digit()).then(|| word.parse().ok()).flatten()
     };
-    let has_number = |lens: [usize; 2]| {
-        words().any(|w| lens.contains(&w.len()) && w.bytes().all(|b| b.is_ascii_digit()))
+    let year = words()
+        .filter(|w| w.len() == 4 && w.bytes().all(|b| b.is_ascii_digit()))
+        .find_map(number)?;
+    let day = words().filter(|word| word.trim_end_matches(char::is_alphabetic).len() <= 2);
+    let day = day.into_iter().find_map(number)?;
+    let of_word = |word: &str| {
+        let word = name_of(word);
+        let is_it = |names: &&str| {
+            names.split(' ').any(|name| name == word) || (names.get(..3) == Some(&*word))
+        };
+        (1..).zip(MONTHS).find(|(_, names)| is_it(names)).map(|(month, _)| month)
     };
-    words().take(8).any(is_month) && has_number([1, 2]) && has_number([4, 4])
+    let month = words().take(8).filter(|word| word.starts_with(char::is_alphabetic));
+    Some((year, month.into_iter().find_map(of_word)?, day))
 }
 
 /// The last moment that a date may mean; none, if it is no date that is read.
@@ -187,7 +220,25 @@ pub(crate) fn latest(text: &str) -> Option<UnixMillis> {
     if let Some(moment) = read(text) {
         return Some(moment);
     }
-    day(split_day(text).0)?.candidates().max()
+    let days = match day(split_day(text).0) {
+        Some(day) => day.candidates(),
+        None => with_month(text).into_iter().collect(),
+    };
+    let moment = |(year, month, day)| at(&format!("{year}-{month:02}-{day:02}"), "00:00:00");
+    days.into_iter().filter_map(moment).max().map(|moment| moment.plus(DAY))
+}
+
+/// The first moment that a date may mean, where it is read, and whether a time zone or the lack of
+/// a time of day says that it is sure.
+pub(crate) fn earliest(text: &str) -> Option<(UnixMillis, bool)> {
+    let text = clean(text);
+    let (_, time) = split_day(text);
+    let moment = latest(text)?;
+    if time.is_empty() || read(text).is_none() {
+        return Some((UnixMillis(moment.0.saturating_sub(DAY_MILLIS)), true));
+    }
+    let is_sure = time.contains(['+', '-']) || time.ends_with(['Z', 'z', 'C', 'T']);
+    Some((moment, is_sure))
 }
 
 fn at(day: &str, clock: &str) -> Option<UnixMillis> {

@@ -8,8 +8,8 @@ use std::net::IpAddr;
 use mailmesh_events::Rule;
 
 use crate::field::{
-    Bare, Parsed, clean, ends, is_addresses, is_number, may_be_end, network, networks, pair, shown,
-    words,
+    Bare, Parsed, clean, ends, is_addresses, is_length, is_number, may_be_end, network, networks,
+    pair, shown, words,
 };
 use crate::key::hidden;
 use crate::list::{List, Unit};
@@ -76,7 +76,7 @@ pub(crate) fn read(text: &str, rule: Rule) -> Result<List, ListError> {
         {
             continued += 1;
         }
-        let is_head = !has_begun && is_heading(line);
+        let is_head = section(line).is_some_and(is_of_blocks) || (!has_begun && is_heading(line));
         has_begun = has_begun || !(is_head && line.contains(':'));
         if let Err(why) = check_line(line) {
             list.refuse(number, why);
@@ -140,6 +140,26 @@ pub(crate) fn names_network(line: &str) -> bool {
         || numbers.any(|word| network(word.trim_matches('.')).is_ok())
 }
 
+/// The name of a section (`[blacklist]`), as files of settings have them; `[true]` is JSON.
+pub(crate) fn section(line: &str) -> Option<&str> {
+    let name = clean(line.strip_prefix('[')?.strip_suffix(']')?);
+    let is_of_name = |c: char| c.is_alphanumeric() || " _-.".contains(c);
+    (name.starts_with(char::is_alphabetic) && name.chars().all(is_of_name))
+        .then_some(name)
+        .filter(|name| !matches!(*name, "true" | "false" | "null"))
+}
+
+/// Whether the name of a section says that what follows is blocked.
+fn is_of_blocks(name: &str) -> bool {
+    const BEGINS: [&str; 11] = [
+        "black", "block", "ban", "deny", "denied", "drop", "reject", "sperr", "gesperrt", "spam",
+        "abuse",
+    ];
+    let name = name.to_lowercase();
+    let mut words = name.split(|c: char| !c.is_alphanumeric());
+    words.any(|word| BEGINS.iter().any(|begin| word.starts_with(begin)))
+}
+
 /// Refuses a list with a section of what its source means otherwise: where the section ends,
 /// nothing says.
 fn refuse_section(number: usize, line: &str, rule: Rule) -> Result<(), ListError> {
@@ -165,6 +185,15 @@ pub(crate) fn take_line(
     line: &str,
 ) -> Result<(), ListError> {
     let (field, comment) = split(line);
+    let behind = line[field.len()..].trim_start_matches([';', '#', ' ', '\t']);
+    let of_comment = clean(behind.split(';').next().unwrap_or_default());
+    if is_length(of_comment) {
+        list.refuse(
+            number,
+            format_args!("`{of_comment}` stands apart: write it behind the address"),
+        );
+        return Ok(());
+    }
     if is_behind_semicolon(comment, line) {
         list.refuse(number, "behind `;` there are addresses: put each on a line of its own");
         return Ok(());
@@ -295,6 +324,9 @@ fn parse(field: &str) -> Result<(ParsedLine<'_>, Option<&str>), String> {
     };
     match *rest {
         [] => return Ok((ParsedLine::of(vec![parsed]), None)),
+        [length] if is_length(length) => {
+            return Ok((ParsedLine::of(vec![network(&format!("{first}{length}"))?]), None));
+        }
         [mask] => {
             if let Some(parsed) = pair(first, mask) {
                 return Ok((ParsedLine::of(vec![parsed?]), None));
@@ -343,6 +375,9 @@ fn in_columns(parsed: Parsed, field: &str) -> Result<Option<ParsedLine<'_>>, Str
     let (Some(first), Some(reason)) = (columns.next(), columns.next()) else { return Ok(None) };
     if network(first).is_err() || is_addresses(reason) {
         return Ok(None);
+    }
+    if is_length(reason) {
+        return Err(format!("`{reason}` stands apart: write it behind the address"));
     }
     if is_denial(reason) {
         return Ok(Some(ParsedLine { rule: Some(Rule::Allow), ..ParsedLine::of(vec![parsed]) }));

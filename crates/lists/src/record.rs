@@ -6,11 +6,13 @@ use std::net::IpAddr;
 use mailmesh_events::Rule;
 
 use crate::field::{
-    Bare, Parsed, bounded, clean, ends, is_addresses, is_no_end, is_within, network, networks,
-    range, shown,
+    Bare, Parsed, bounded, clean, ends, ends_after, is_addresses, is_length, is_netmask, is_no_end,
+    is_within, network, networks, range, shown,
 };
+use crate::free_text::{end_in, is_duration};
+use crate::list::DoubtKind;
 use crate::moment::is_date;
-use crate::role::{Hint, Role, is_destination, is_host, is_in_utc, is_of_family};
+use crate::role::{Hint, Role, is_destination, is_host, is_in_utc, is_of_family, may_be_length};
 use crate::verdict::{Said, is_allowance, is_ban, is_false, is_remediation, is_true};
 use crate::{Ends, Entry, List, ListError, Reason};
 
@@ -23,6 +25,8 @@ pub(crate) struct Record<'a> {
     said: Vec<Said>,
     /// Columns or keys without a role, in which an end may be.
     others: Vec<(&'a str, Hint, &'a str)>,
+    /// It was written by this crate, and says itself that it has no end: no text is one.
+    is_export: bool,
 }
 
 impl<'a> Record<'a> {
@@ -36,9 +40,14 @@ impl<'a> Record<'a> {
         self.said.extend(said.filter(|said| !self.said.contains(said)));
     }
 
+    /// Marks the record as written by this crate, with the place of its end empty.
+    pub(crate) fn set_export(&mut self) {
+        self.is_export = true;
+    }
+
     /// Adds a column or key without a role.
     pub(crate) fn add_other(&mut self, name: &'a str, hint: Hint, text: &'a str) {
-        if hint != Hint::Past && !clean(text).is_empty() {
+        if !clean(text).is_empty() {
             self.others.push((name, hint, clean(text)));
         }
     }
@@ -78,9 +87,7 @@ impl<'a> Record<'a> {
         }
         match self.read() {
             Ok((networks, ends)) => {
-                if ends == Ends::Never && !self.says_end() {
-                    self.doubt(list);
-                }
+                self.doubt(list, ends == Ends::Never && !self.says_end());
                 self.push(list, line, &networks, ends)
             }
             Err(why) => {
@@ -145,7 +152,10 @@ impl<'a> Record<'a> {
         if until == Ends::Never && self.has(Role::Network) && is_date(self.get(Role::To)) {
             until = ends(self.get(Role::To), Bare::Moment)?;
         }
-        let lasts = ends(self.get(Role::Lasts), Bare::Seconds)?;
+        let lasts = match ends(self.get(Role::Lasts), Bare::Seconds)? {
+            Ends::Never => self.lasts_in()?,
+            lasts => lasts,
+        };
         let ends = if until == Ends::Never { lasts } else { until };
         if ends == Ends::Never && !self.says_end() {
             self.find_end()?;
@@ -164,7 +174,19 @@ impl<'a> Record<'a> {
 
     /// Whether a column or key for ends is filled, if only to say that there is none.
     fn says_end(&self) -> bool {
-        [Role::Until, Role::Lasts].into_iter().any(|role| !self.get(role).is_empty())
+        self.texts.iter().any(|(role, _, text)| role.is_end() && !clean(text).is_empty())
+    }
+
+    /// The end by a duration whose unit the name of its column gives.
+    fn lasts_in(&self) -> Result<Ends, String> {
+        for (role, _, text) in &self.texts {
+            if let Role::LastsIn(unit) = role
+                && !clean(text).is_empty()
+            {
+                return ends_after(text, *unit);
+            }
+        }
+        Ok(Ends::Never)
     }
 
     /// Refuses what may be an end under a name that is not known: a block would hold for ever.
@@ -172,8 +194,8 @@ impl<'a> Record<'a> {
         for (name, hint, text) in &self.others {
             let is_end = match hint {
                 Hint::End => !is_false(text) && !is_true(text) && !is_no_end(text),
-                Hint::Nothing => is_date(text),
-                Hint::Past | Hint::Moment => false,
+                Hint::Nothing => is_date(text) || is_duration(text) || end_in(text).is_some(),
+                Hint::Past | Hint::Begin | Hint::Moment => false,
             };
             if is_end {
                 return Err(format!(
@@ -187,24 +209,54 @@ impl<'a> Record<'a> {
         Ok(())
     }
 
-    /// Remembers moments of columns that do not say of what: in the future, it is an end.
-    fn doubt(&self, list: &mut List) {
-        let moments = self.others.iter().filter(|(_, hint, _)| *hint == Hint::Moment);
-        moments.for_each(|(_, _, text)| list.doubt(text));
+    /// Remembers moments that are no end as long as they are past: of columns that do not say of
+    /// what, and of begins and sights.
+    fn doubt(&self, list: &mut List, is_without_end: bool) {
+        for (_, hint, text) in &self.others {
+            match hint {
+                Hint::Moment if is_without_end => list.doubt(text),
+                Hint::Past if is_without_end => list.doubt_as(DoubtKind::Sight, text),
+                Hint::Begin => list.doubt_as(DoubtKind::Begin, text),
+                _ => {}
+            }
+        }
+        let begins = [Role::From, Role::First].into_iter().flat_map(|role| self.all(role));
+        begins.for_each(|(_, text)| list.doubt_as(DoubtKind::Begin, text));
     }
 
     fn networks(&self) -> Result<Vec<Parsed>, String> {
-        let mut texts = self.all(Role::Network);
-        let (first, last, mask) =
-            (self.get(Role::First), self.get(Role::Last), self.get(Role::Mask));
+        let (first, last) = (self.get(Role::First), self.get(Role::Last));
+        let mut masks: Vec<&str> = self.all(Role::Mask).map(|(_, text)| text).collect();
+        let is_length_of = |rank: usize, text: &str| {
+            let is_bare = text.len() <= 3 && text.bytes().all(|byte| byte.is_ascii_digit());
+            is_length(text) || is_netmask(text) || (is_bare && may_be_length(rank))
+        };
+        let (lengths, texts): (Vec<_>, Vec<_>) =
+            self.all(Role::Network).partition(|(rank, text)| is_length_of(*rank, text));
+        let mut texts = texts.into_iter().filter(|(_, text)| networks(text).is_ok()).peekable();
+        let has_address = texts.peek().is_some() || !first.is_empty();
+        let has_length = has_address && !lengths.is_empty();
+        if has_length {
+            masks.extend(lengths.into_iter().map(|(_, text)| text));
+        }
+        let masks = masks.iter().map(|mask| mask.strip_prefix('/').unwrap_or(mask));
+        let masks: Vec<&str> = masks.collect();
         let Some((rank, text)) = texts.next() else {
-            return if first.is_empty() { networks("") } else { spanned(first, last, mask) };
+            let text = self.get(Role::Network);
+            return if first.is_empty() || !text.is_empty() {
+                networks(text)
+            } else {
+                agreed(&masks, |mask| spanned(first, last, mask))
+            };
         };
-        let mut read = if !mask.is_empty() && !text.contains(['/', '-']) {
-            spanned(text, "", mask)?
-        } else {
-            networks(text)?
-        };
+        let mut read = agreed(&masks, |mask| of_length(text, mask))?;
+        if has_length && !text.contains('/') && read.iter().any(|parsed| parsed.has_host_bits) {
+            return Err(format!(
+                "`{}` is no network of length `{}`: is the address meant, or the network?",
+                shown(text),
+                shown(masks[0])
+            ));
+        }
         for (other_rank, other) in texts {
             // A street or the name of a host is no address; nor is a host beside one.
             let Ok(others) = networks(other) else { continue };
@@ -237,8 +289,49 @@ impl<'a> Record<'a> {
             "" if !self.has(Role::Scope) => self.get(Role::Kind),
             reason => reason,
         };
-        push(list, line, networks, reason, self.get(Role::Origin), ends)
+        let origin = self.get(Role::Origin);
+        if self.is_export {
+            return push_unchecked(list, line, networks, reason, origin, ends);
+        }
+        push(list, line, networks, reason, origin, ends)
     }
+}
+
+/// The advice for an end in a comment.
+const NAME_IT: &str = "write it in a column `expires` or `ttl`";
+
+/// The networks by every mask or length that a record has: they must agree.
+fn agreed(
+    masks: &[&str],
+    read: impl Fn(&str) -> Result<Vec<Parsed>, String>,
+) -> Result<Vec<Parsed>, String> {
+    let Some((first, others)) = masks.split_first() else { return read("") };
+    let networks = read(first)?;
+    for other in others {
+        if read(other)? != networks {
+            return Err(format!(
+                "its lengths do not agree: `{}` and `{}`",
+                shown(first),
+                shown(other)
+            ));
+        }
+    }
+    Ok(networks)
+}
+
+/// The networks of a text, with the mask or length beside it: if the text has one too, they agree.
+fn of_length(text: &str, mask: &str) -> Result<Vec<Parsed>, String> {
+    if mask.is_empty() {
+        return networks(text);
+    }
+    let Some((address, _)) = text.split_once(['/', '-']) else {
+        return spanned(text, "", mask);
+    };
+    let (read, [with_mask]) = (networks(text)?, [network(&format!("{}/{mask}", clean(address)))?]);
+    if read.iter().map(|parsed| parsed.network).ne([with_mask.network]) {
+        return Err(format!("`{}` and the length `{}` do not agree", shown(text), shown(mask)));
+    }
+    Ok(read)
 }
 
 /// Takes networks into the list, with a note for host bits. Addresses are no reason.
@@ -252,8 +345,23 @@ pub(crate) fn push(
 ) -> Result<(), ListError> {
     let reason = if is_addresses(reason) { "" } else { reason };
     if ends == Ends::Never {
+        if let Some(end) = end_in(reason) {
+            list.refuse(line, format_args!("`{end}` may be its end: {NAME_IT}"));
+            return Ok(());
+        }
         list.doubt_in(reason);
     }
+    push_unchecked(list, line, networks, reason, origin, ends)
+}
+
+fn push_unchecked(
+    list: &mut List,
+    line: usize,
+    networks: &[Parsed],
+    reason: &str,
+    origin: &str,
+    ends: Ends,
+) -> Result<(), ListError> {
     let (reason, origin) = (bounded(reason), bounded(origin));
     for Parsed { network, has_host_bits } in networks {
         if *has_host_bits {

@@ -65,7 +65,7 @@ impl List {
     /// Keeps the entries that are to be imported on these terms, and counts the others. Of a
     /// network that is there twice the entry that ends last counts; of equals the later one.
     pub fn select_for_import(&mut self, terms: &Terms) -> LeftOutNetworks {
-        self.apply_exceptions();
+        self.apply_exceptions(terms);
         let mut entries = std::mem::take(&mut self.entries);
         for entry in entries.iter_mut().filter(|entry| entry.ends == Ends::Never) {
             entry.ends = terms.ttl.map_or(Ends::Never, Ends::After);
@@ -74,13 +74,14 @@ impl List {
         let mut verdicts: Vec<Option<Reason>> =
             entries.iter().map(|entry| self.judge(entry, terms, &mut left_out_networks)).collect();
         let doubts = std::mem::take(&mut self.doubts).into_iter();
-        let doubts: HashMap<usize, UnixMillis> =
-            doubts.filter(|(_, moment)| *moment > terms.now).collect();
+        let doubts: HashMap<usize, String> =
+            doubts.filter_map(|(unit, doubt)| Some((unit, doubt.fault(terms.now)?))).collect();
         for unit in units(&entries) {
-            if let Some(moment) = doubts.get(&entries[unit.start].unit)
+            if let Some(why) = doubts.get(&entries[unit.start].unit)
                 && verdicts[unit.clone()].contains(&None)
             {
-                self.refuse_doubtful(&entries[unit.clone()], &mut verdicts[unit.clone()], *moment);
+                self.keep_bad(entries[unit.start].line, why);
+                verdicts[unit].fill(Some(Reason::Bad));
                 continue;
             }
             self.refuse_whole_line(&entries[unit.clone()], &mut verdicts[unit], terms);
@@ -149,20 +150,8 @@ impl List {
         }
     }
 
-    /// Refuses a line with a moment in the future that nothing says to be its end.
-    fn refuse_doubtful(
-        &mut self,
-        entries: &[Entry],
-        verdicts: &mut [Option<Reason>],
-        moment: UnixMillis,
-    ) {
-        let why = format!("{moment} may be its end: name its column `expires`");
-        self.keep_bad(entries[0].line, why);
-        verdicts.fill(Some(Reason::Bad));
-    }
-
     /// Cuts the list's exceptions out of its entries.
-    fn apply_exceptions(&mut self) {
+    fn apply_exceptions(&mut self, terms: &Terms) {
         let mut exceptions = std::mem::take(&mut self.exceptions);
         if exceptions.is_empty() {
             return;
@@ -178,6 +167,14 @@ impl List {
                     is_bad = true;
                     break;
                 };
+                // It is as wide as the list says, not as a piece of it.
+                if terms.rule == Rule::Block
+                    && pieces.iter().any(|piece| unblockable(*piece, terms).is_some())
+                    && unblockable(entry.network, terms).is_some()
+                {
+                    self.entries.push(entry.clone());
+                    continue;
+                }
                 let pieces = pieces.into_iter().map(|network| Entry { network, ..entry.clone() });
                 self.entries.extend(pieces);
             }

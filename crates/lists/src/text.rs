@@ -49,6 +49,8 @@ const RATIO: usize = 200;
 pub struct Text {
     plain: Plain,
     unpacker: Option<MultiGzDecoder<Unpacked>>,
+    /// Bytes of zero at the end of what is packed, not unpacked yet: they may be padding.
+    zeros: usize,
 }
 
 /// Bytes that are no longer packed.
@@ -73,8 +75,8 @@ impl Text {
     /// [`ListError::TooLong`], [`ListError::Compressed`], [`ListError::NotText`],
     /// [`ListError::Damaged`].
     pub fn push(&mut self, part: &[u8]) -> Result<(), ListError> {
-        if let Some(unpacker) = &mut self.unpacker {
-            return unpack(unpacker, part);
+        if self.unpacker.is_some() {
+            return self.push_packed(part);
         }
         let before = self.plain.bytes.len();
         if before >= GZIP.len() {
@@ -88,7 +90,7 @@ impl Text {
         if begin == GZIP {
             let unpacker = self.unpacker.insert(MultiGzDecoder::new(Unpacked::default()));
             unpack(unpacker, &begin)?;
-            return unpack(unpacker, rest);
+            return self.push_packed(rest);
         }
         let is_whole = begin.len() == GZIP.len();
         if !is_whole && GZIP.starts_with(&begin) {
@@ -99,13 +101,30 @@ impl Text {
         self.plain.push(rest)
     }
 
+    /// Unpacks the next bytes, but for zeros at their end.
+    fn push_packed(&mut self, part: &[u8]) -> Result<(), ListError> {
+        let Some(unpacker) = &mut self.unpacker else { return Ok(()) };
+        let len = part.iter().rposition(|byte| *byte != 0).map_or(0, |last| last + 1);
+        if len > 0 {
+            let mut zeros = std::mem::take(&mut self.zeros);
+            while zeros > 0 {
+                let count = zeros.min(ZEROS.len());
+                unpack(unpacker, &ZEROS[..count])?;
+                zeros -= count;
+            }
+            unpack(unpacker, &part[..len])?;
+        }
+        self.zeros += part.len() - len;
+        check_len(self.zeros)
+    }
+
     /// The text.
     ///
     /// # Errors
     /// [`ListError::NotText`], [`ListError::Damaged`].
     pub fn finish(self) -> Result<String, ListError> {
         let Some(mut unpacker) = self.unpacker else { return self.plain.finish() };
-        let ended = unpacker.try_finish();
+        let ended = if self.zeros == 0 { unpacker.try_finish() } else { pad(&mut unpacker) };
         let failed = unpacker.get_mut().failed.take();
         match (ended, failed) {
             (_, Some(failed)) => Err(failed),
@@ -114,6 +133,25 @@ impl Text {
         }
     }
 }
+
+/// Ends a file that zeros follow, as on tapes and in blocks of a fixed size: some of them may belong
+/// to it. Once all that belongs is there and is checked, zeros are no header of a next part.
+fn pad(unpacker: &mut MultiGzDecoder<Unpacked>) -> io::Result<()> {
+    for zero in ZEROS.chunks(1) {
+        let written = unpacker.write_all(zero);
+        if unpacker.get_ref().failed.is_some() {
+            return Ok(());
+        }
+        match written {
+            Err(error) if error.to_string() == "invalid gzip header" => return Ok(()),
+            written => written?,
+        }
+    }
+    Err(io::Error::new(io::ErrorKind::UnexpectedEof, "it ends before its end"))
+}
+
+/// More than the zeros at the end of a packed file, and the header of another.
+const ZEROS: [u8; 64] = [0; 64];
 
 fn unpack(unpacker: &mut MultiGzDecoder<Unpacked>, part: &[u8]) -> Result<(), ListError> {
     unpacker.get_mut().packed += part.len();

@@ -138,7 +138,7 @@ fn dates_under_names_that_are_not_known() {
         ("[{\"ip\":\"192.0.2.1\",\"foo\":\"2026-12-31T00:00:00Z\"}]", &[], &["1 bad", "`foo`"]),
         ("ip,Foo\n192.0.2.1,bar 12\n", &["192.0.2.1"], &["not used: Foo"]),
         // A name that says that it is an end, in a unit that is not known.
-        ("ip,ttl_minutes\n192.0.2.1,30\n", &[], &["1 bad", "`ttl_minutes`"]),
+        ("ip,ttl_months\n192.0.2.1,3\n", &[], &["1 bad", "`ttl_months`"]),
         ("ip,ban expiry (UTC)\n192.0.2.1,x\n", &[], &["1 bad"]),
         ("{\"ip\":\"192.0.2.1\",\"ban\":{\"expires\":\"2026-12-31\"}}\n", &[], &["1 bad", "`ban`"]),
         // First and last sight are none.
@@ -184,10 +184,10 @@ fn dates_in_columns_without_names() {
 fn ends_in_other_places() {
     check(&[
         // A comment that says it.
-        ("192.0.2.1 # until 2026-12-31\n", &[], &["1 bad", "2027-01-01"]),
+        ("192.0.2.1 # until 2026-12-31\n", &[], &["1 bad", "until 2026-12-31"]),
         ("192.0.2.1 ; expires 31.12.2026, spam\n", &[], &["1 bad"]),
         ("ip,note\n192.0.2.1,gesperrt bis 31/12/2026\n", &[], &["1 bad"]),
-        ("192.0.2.1 # until 2026-11-20\n", &["192.0.2.1"], &[]),
+        ("192.0.2.1 # until 2026-11-20\n", &[], &["1 bad", "until 2026-11-20"]),
         ("192.0.2.1 # seen 2026-12-31\n", &["192.0.2.1"], &[]),
         ("ip,note,ttl\n192.0.2.1,until 2026-12-31,4h\n", &["192.0.2.1"], &[]),
         // An object in the place of a text, as MongoDB exports a date.

@@ -3,6 +3,8 @@
 
 #![allow(clippy::unwrap_used, missing_docs, reason = "tests fail by panicking")]
 
+use std::io::Write;
+
 use allocation_counter::measure;
 use mailmesh_lists::*;
 
@@ -153,6 +155,34 @@ fn what_is_no_text_is_refused_before_it_is_in_memory() {
     // Pages that nobody touches take no memory.
     let error = text.push(&vec![0; MAX_LEN]).unwrap_err();
     assert_eq!(error, ListError::TooLong { len: MAX_LEN + 1, limit: MAX_LEN });
+}
+
+#[test]
+fn zeros_behind_a_gzip_file_are_padding() {
+    let packed = |text: &[u8]| {
+        let mut packer = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::best());
+        packer.write_all(text).unwrap();
+        packer.finish().unwrap()
+    };
+    let unpacked = |bytes: &[u8], len: usize| {
+        let mut text = Text::default();
+        bytes.chunks(len).try_for_each(|part| text.push(part))?;
+        text.finish()
+    };
+    let two = [packed(b"192.0.2.1\n"), packed(b"192.0.2.2\n")].concat();
+    for count in [0, 1, 4, 9, 10, 11, 512] {
+        for len in [1, 7, 4_096] {
+            let zeros = vec![0; count];
+            let text = unpacked(&[&two[..], &zeros].concat(), len).unwrap();
+            assert_eq!(text, "192.0.2.1\n192.0.2.2\n", "{count} {len}");
+            assert_eq!(unpacked(&[&packed(b"")[..], &zeros].concat(), len).unwrap(), "");
+            // Cut off, or damaged, it is no file whatever follows.
+            let cut = &two[..two.len() - 6];
+            assert!(unpacked(&[cut, &zeros].concat(), len).is_err(), "{count} {len}");
+            let garbage = [&two[..], &zeros, b"x"].concat();
+            assert!(unpacked(&garbage, len).is_err(), "{count} {len}");
+        }
+    }
 }
 
 #[test]

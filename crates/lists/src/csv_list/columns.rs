@@ -6,6 +6,7 @@ use crate::moment::is_date;
 use crate::record::Record;
 use crate::role::{Hint, Role, SOURCE_RANK, hint, role};
 use crate::verdict::{is_score, name_of, of_score, said, speaks};
+use crate::write::EXPORTED;
 
 /// The separators of a table's columns.
 const SEPARATORS: [u8; 4] = [b',', b';', b'\t', b'|'];
@@ -25,6 +26,8 @@ pub(crate) struct Columns {
     speaking: Vec<(usize, String)>,
     /// Columns without a role that may be an end, with their names.
     others: Vec<(usize, String, Hint)>,
+    /// They are those that this crate writes: an empty end says that there is none.
+    is_export: bool,
 }
 
 impl Columns {
@@ -32,8 +35,11 @@ impl Columns {
     pub(crate) fn named<'a>(fields: impl Iterator<Item = &'a str>) -> Option<Self> {
         let mut columns = Self::default();
         let mut is_of_servers = false;
+        let mut exported = EXPORTED.iter();
+        columns.is_export = true;
         for (index, field) in fields.enumerate() {
             columns.count = index + 1;
+            columns.is_export &= exported.next() == Some(&field);
             if network(field).is_ok() {
                 return None;
             }
@@ -44,10 +50,11 @@ impl Columns {
             }
             if let Some((role, rank)) = role(name) {
                 columns.roles.push((role, rank, index));
-            } else if hint(name) != Hint::Past {
+            } else {
                 columns.others.push((index, name.to_owned(), hint(name)));
             }
         }
+        columns.is_export &= exported.next().is_none();
         columns.roles.sort_by_key(|(_, rank, _)| *rank);
         if !columns.has(Role::Network)
             && !columns.has(Role::First)
@@ -110,6 +117,9 @@ impl Columns {
     /// The record of a row.
     pub(crate) fn record<'a>(&'a self, get: impl Fn(usize) -> Option<&'a str>) -> Record<'a> {
         let mut record = Record::default();
+        if self.is_export {
+            record.set_export();
+        }
         for (role, rank, at) in &self.roles {
             if let Some(text) = get(*at) {
                 record.set(*role, *rank, text);
@@ -135,7 +145,7 @@ impl Columns {
 
     /// Whether the columns from a place on have an end among them.
     pub(crate) fn has_end_from(&self, count: usize) -> bool {
-        let ends = self.roles.iter().filter(|(r, ..)| matches!(r, Role::Until | Role::Lasts));
+        let ends = self.roles.iter().filter(|(role, ..)| role.is_end());
         ends.into_iter().any(|(.., at)| *at >= count)
     }
 

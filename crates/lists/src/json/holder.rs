@@ -4,6 +4,7 @@ use super::spans::{items, members, text_of};
 use super::{AlertContext, MOST_NAMED, Walk, decisions, nft};
 use crate::field::{networks, shown};
 use crate::nft::is_other_rule;
+use crate::plain::names_network;
 use crate::role::{Role, role};
 use crate::verdict::name_of;
 use crate::{ListError, Reason};
@@ -182,6 +183,8 @@ impl<'a> Walk<'a> {
         self.list.begin();
         if names_networks(item) {
             self.refuse(why);
+        } else if mentions_network(item) {
+            self.refuse("an address is within a text of it, as in a pattern of STIX: give it bare");
         } else {
             self.list.leave_out(Reason::Frame);
         }
@@ -197,6 +200,17 @@ fn names_networks(value: &str) -> bool {
         Some(b'{') => {
             members(value).any(|(key, inner)| names_networks(key) || names_networks(inner))
         }
+        _ => false,
+    }
+}
+
+/// Whether an address stands within a text anywhere in a value, as in the pattern of an indicator
+/// of STIX.
+fn mentions_network(value: &str) -> bool {
+    match value.as_bytes().first() {
+        Some(b'"') => text_of(value).is_ok_and(|text| names_network(&text)),
+        Some(b'[') => items(value).any(mentions_network),
+        Some(b'{') => members(value).any(|(_, inner)| mentions_network(inner)),
         _ => false,
     }
 }

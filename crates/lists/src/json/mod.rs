@@ -2,6 +2,7 @@
 //! alerts, or the sets of nftables.
 
 mod holder;
+mod nested;
 mod nft;
 mod spans;
 
@@ -12,8 +13,9 @@ use mailmesh_events::Rule;
 use crate::field::{clean, network, shown};
 use crate::list::{List, Unit};
 use crate::record::Record;
-use crate::role::{Hint, Role, SOURCE_RANK, hint, role};
+use crate::role::{Hint, Role, SOURCE_RANK, hint, may_be_length, role};
 use crate::verdict::{is_score, of_score, said, speaks};
+use crate::write::EXPORTED;
 use crate::{ListError, MAX_DEPTH, MAX_LINE, Reason};
 pub(crate) use holder::is_lines;
 use spans::{items, members, text_of};
@@ -41,6 +43,7 @@ pub(crate) fn read_lines(text: &str, rule: Rule) -> Result<List, ListError> {
         }
         list.end();
     }
+    list.note_unused();
     Ok(list)
 }
 
@@ -65,6 +68,7 @@ pub(crate) fn read_value(text: &str, rule: Rule) -> Result<List, ListError> {
         walk.locate(value);
         walk.outermost(value)?;
     }
+    list.note_unused();
     if is_any {
         return Ok(list);
     }
@@ -221,12 +225,16 @@ impl<'a> Walk<'a> {
                 verdicts.push(said(&key, clean(&text)));
                 scores.extend(is_score(&key).then(|| of_score(&key)));
             }
-            if value.starts_with('{') && has_end(value) {
-                self.refuse(&format!("`{}` has its end in it: put it beside the network", key));
+            if value.starts_with(['{', '['])
+                && let Some(end) = nested::end_within(self.list, &key, value)
+            {
+                let key = shown(&key);
+                let why = format!("`{key}` may have its end in it (`{end}`): {BESIDE}");
+                self.refuse(&why);
                 return Ok(());
             }
             let Some((role, rank)) = role(&key) else {
-                if !is_speaking && unused.len() < MOST_NAMED {
+                if !is_speaking {
                     unused.push(key.clone());
                 }
                 if !value.starts_with(['{', '[']) && value != "null" {
@@ -245,7 +253,7 @@ impl<'a> Walk<'a> {
                 }
                 Some(b'{' | b'[') | None => continue,
                 _ if value == "null" => continue,
-                _ if role == Role::Network => {
+                _ if role == Role::Network && !may_be_length(rank) => {
                     self.refuse(&format!("`{key}` is no text"));
                     return Ok(());
                 }
@@ -267,6 +275,9 @@ impl<'a> Walk<'a> {
         if context.is_simulated {
             record.set(Role::Simulated, 0, "true");
         }
+        if is_export(item) {
+            record.set_export();
+        }
         for (role, rank, text) in &texts {
             record.set(*role, *rank, text);
         }
@@ -286,9 +297,7 @@ impl<'a> Walk<'a> {
             }
             return Ok(());
         }
-        if !unused.is_empty() {
-            scores.insert(0, format!("keys that are not used: {}", unused.join(", ")));
-        }
+        unused.iter().for_each(|key| self.list.add_unused(self.line, key));
         if !scores.is_empty() {
             self.list.note_once(self.line, &scores.join("; "));
         }
@@ -301,6 +310,8 @@ impl<'a> Walk<'a> {
     }
 }
 
+/// The advice for an end within an object or list.
+const BESIDE: &str = "put it beside the network, as `expires` or `ttl`";
 /// Most keys that a note names.
 const MOST_NAMED: usize = 20;
 /// Most bytes of a record: room for one text as long as any line.
@@ -312,13 +323,11 @@ fn twice(item: &str) -> Option<String> {
     members(item).filter_map(|(key, _)| text_of(key).ok()).find(|key| !keys.insert(key.clone()))
 }
 
-/// Whether an object within a record has the key of an end.
-fn has_end(value: &str) -> bool {
-    members(value).any(|(key, value)| {
-        let key = text_of(key).unwrap_or_default();
-        let is_end = role(&key).is_some_and(|(role, _)| matches!(role, Role::Until | Role::Lasts));
-        is_end && !matches!(value, "null" | "\"\"")
-    })
+/// Whether an object is as this crate writes it, and says that it has no end.
+fn is_export(item: &str) -> bool {
+    let is_it = |(key, _): (&str, &str)| text_of(key).is_ok_and(|key| EXPORTED.contains(&&*key));
+    members(item).all(is_it)
+        && members(item).any(|(key, value)| key == "\"expires\"" && value == "null")
 }
 
 /// The decisions of an alert.

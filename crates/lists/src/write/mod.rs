@@ -8,6 +8,7 @@ use std::fmt::{self, Write};
 use mailmesh_events::{Block, Network, PrintableJson, Rule, UnixMillis, is_unprintable};
 
 use crate::OutputFormat;
+use crate::free_text::may_say_end;
 
 /// A network to be written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -64,8 +65,11 @@ fn live<'a>(listed: &[Listed<'a>], now: UnixMillis) -> Vec<Listed<'a>> {
     live
 }
 
+/// The names of what is written of an entry, in CSV and JSON.
+pub(crate) const EXPORTED: [&str; 4] = ["network", "reason", "origin", "expires"];
+
 fn csv(live: &[Listed<'_>], out: &mut impl Write) -> fmt::Result {
-    writeln!(out, "network,reason,origin,expires")?;
+    writeln!(out, "{}", EXPORTED.join(","))?;
     for Listed { network, block, .. } in live {
         let expires = block.expires.map(|at| at.to_string()).unwrap_or_default();
         let (reason, origin) = (quoted(block.reason()), quoted(block.origin()));
@@ -92,6 +96,9 @@ fn json_lines(live: &[Listed<'_>], out: &mut impl Write) -> fmt::Result {
         }
         if let Some(at) = block.expires {
             line["expires"] = at.to_string().into();
+        } else if may_say_end(block.reason()) {
+            // Without this the reason would be read as an end.
+            line["expires"] = serde_json::Value::Null;
         }
         writeln!(out, "{}", PrintableJson(line))?;
     }

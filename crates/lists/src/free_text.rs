@@ -1,0 +1,250 @@
+//! Ends in free text: in comments, in reasons, and in columns whose names say nothing.
+
+use std::collections::HashMap;
+use std::net::IpAddr;
+use std::sync::LazyLock;
+
+use crate::field::{clean, is_number, moment_of, shown};
+use crate::moment::is_date;
+use crate::role::{Hint, PARTS_OF_ENDS, Role, hint, names_of_ends, role};
+use crate::verdict::name_of;
+
+/// Units of time, by name without accents, with their milliseconds. The minutes of `m` may be
+/// months, and those and years have no certain length: they have none.
+const UNITS: [(&str, u64); 7] = [
+    ("ms msec msecs millis millisecond milliseconds", 1),
+    (
+        "s sec secs second seconds sek sekunde sekunden seconde secondes segundo segundos secondo \
+         secondi seconden sekund sekundy",
+        1_000,
+    ),
+    ("min mins minute minutes minuten minuto minutos minuti minuut minut minuty", 60_000),
+    (
+        "h hr hrs hour hours std stunde stunden heure heures hora horas ora ore uur godzina \
+         godziny godzin",
+        3_600_000,
+    ),
+    (
+        "d day days tag tage tagen jour jours j dia dias giorno giorni dag dagen dni dzien",
+        86_400_000,
+    ),
+    (
+        "w week weeks woche wochen semaine semaines semana semanas settimana settimane weken",
+        604_800_000,
+    ),
+    (
+        "m mo mon month months monat monate monaten mois mes meses mese mesi maand y yr year years \
+         jahr jahre an ans annee annees ano anos anno anni jaar",
+        0,
+    ),
+];
+
+/// The milliseconds of a unit of time; 0 if they are not certain.
+pub(crate) fn unit(name: &str) -> Option<u64> {
+    UNIT_BY_NAME.get(&*name_of(name)).copied()
+}
+
+static UNIT_BY_NAME: LazyLock<HashMap<&str, u64>> = LazyLock::new(|| {
+    let of = |(names, millis): (&'static str, u64)| names.split(' ').map(move |n| (n, millis));
+    UNITS.into_iter().flat_map(of).collect()
+});
+
+/// Whether a text is a duration, in any of the ways that people write it, read or not: `24h`,
+/// `3600 s`, `2 Stunden`, `1d 00:00:10`, `P1D`.
+pub(crate) fn is_duration(text: &str) -> bool {
+    let text = clean(text).trim_start_matches('+');
+    if text.len() > 40 || !text.bytes().any(|byte| byte.is_ascii_digit()) {
+        return false;
+    }
+    if let Some(iso) = text.strip_prefix('P') {
+        let is_part = |c: char| c.is_ascii_digit() || "YMWDTHS.".contains(c);
+        return iso.chars().all(is_part) && iso.ends_with(|c: char| c.is_ascii_alphabetic());
+    }
+    let mut rest = text;
+    while !rest.is_empty() {
+        let digits = rest.trim_start_matches(|c: char| c.is_ascii_digit() || ".,".contains(c));
+        let number = &rest[..rest.len() - digits.len()];
+        if !number.starts_with(|c: char| c.is_ascii_digit()) {
+            return false;
+        }
+        if digits.starts_with(':') {
+            // The hours, minutes and seconds behind days.
+            return rest.len() < text.len()
+                && digits.chars().all(|c| c.is_ascii_digit() || c == ':');
+        }
+        let word = digits.trim_start();
+        let after = word.trim_start_matches(char::is_alphabetic);
+        if unit(&word[..word.len() - after.len()]).is_none() || word.len() == after.len() {
+            return false;
+        }
+        rest = after.trim_start_matches([' ', ',', '.']);
+        rest = rest.strip_prefix("and ").unwrap_or(rest);
+    }
+    true
+}
+
+/// A word of a text, and where it stands.
+#[derive(Debug, Clone, Copy)]
+struct Word<'a> {
+    text: &'a str,
+    begin: usize,
+    end: usize,
+}
+
+/// The words of a text, without the signs around them.
+fn words(text: &str) -> Vec<Word<'_>> {
+    let mut words = Vec::new();
+    let is_between = |c: char| c.is_whitespace() || ",;()[]{}<>\"=|".contains(c);
+    let mut begin = 0;
+    for part in text.split(is_between) {
+        let from = begin;
+        begin += part.len();
+        begin += text[begin..].chars().next().map_or(0, char::len_utf8);
+        let trimmed = part.trim_matches(['.', ':', '\'', '!', '?', '’', '`']);
+        if trimmed.is_empty() {
+            continue;
+        }
+        let at = from + part.find(trimmed).unwrap_or(0);
+        let is_label = |label: &str| label.len() > 1 && label.chars().all(char::is_alphabetic);
+        match trimmed.split_once(':').filter(|(label, _)| is_label(label)) {
+            Some((label, value)) => {
+                let second = at + label.len() + 1;
+                words.push(Word { text: label, begin: at, end: second - 1 });
+                words.push(Word { text: value, begin: second, end: second + value.len() });
+            }
+            None => words.push(Word { text: trimmed, begin: at, end: at + trimmed.len() }),
+        }
+    }
+    words
+}
+
+/// The part of a text that says an end, or may say one, whether or not it is to come: a date, a
+/// moment or a duration behind a word for an end; a duration beside a word for a block; a duration
+/// that stands alone.
+pub(crate) fn end_in(text: &str) -> Option<String> {
+    let text = clean(text);
+    if !text.bytes().any(|byte| byte.is_ascii_digit()) {
+        return None;
+    }
+    if text.split([',', ';', '|', '\t', '(', ')', '[', ']']).any(is_duration) {
+        return Some(shown(text));
+    }
+    let words = words(text);
+    let begins_with_digit = |word: &Word<'_>| {
+        word.text.starts_with(|c: char| c.is_ascii_digit()) && word.text.parse::<IpAddr>().is_err()
+    };
+    if !words.iter().any(begins_with_digit) {
+        return None;
+    }
+    let found = (0..words.len()).find_map(|at| end_at(text, &words, at))?;
+    Some(shown(found))
+}
+
+/// Whether a text may be read as an end, now or later: it has a date, a duration or a number that
+/// is long enough.
+pub(crate) fn may_say_end(text: &str) -> bool {
+    let is_long = |word: &str| word.bytes().filter(u8::is_ascii_digit).count() >= 4;
+    is_date(text) || end_in(text).is_some() || text.split_whitespace().any(is_long)
+}
+
+/// The end that begins with the word at a place.
+fn end_at<'a>(text: &'a str, words: &[Word<'a>], at: usize) -> Option<&'a str> {
+    let word = words.get(at).filter(|w| w.text.starts_with(char::is_alphabetic))?;
+    let name = name_of(word.text);
+    let is_weak = ["to", "do", "end", "thru", "through", "for"].contains(&&*name);
+    let is_block = is_block(&name);
+    let begins = begins_name_of_end(&name);
+    // Most words are none of these.
+    if !(is_weak || is_block || begins) {
+        return None;
+    }
+    let next = |n: usize| words.get(at + n).map_or("", |word| word.text);
+    let until = |n: usize| words.get(at + n).map_or("", |last| &text[word.begin..last.end]);
+    // `valid to`, `remove after`, `gesperrt bis`.
+    let count = (0..3).rev().filter(|_| begins).find(|n| {
+        let name = until(*n);
+        !name.is_empty()
+            && !name.contains(|c: char| c.is_ascii_digit())
+            && role(name).is_some_and(|(role, _)| role.is_end())
+    });
+    let is_strong = count.is_some() || (begins && hint(word.text) == Hint::End && !is_weak);
+    let lasts = count.and_then(|n| role(until(n))).is_some_and(|(role, _)| role != Role::Until);
+    if is_strong || is_weak {
+        const FILLERS: [&str; 16] = [
+            "in", "on", "at", "after", "am", "um", "zum", "el", "le", "il", "em", "op", "the",
+            "date", "w", "im",
+        ];
+        let mut n = count.unwrap_or(0) + 1;
+        while n < 6 && FILLERS.iter().any(|filler| next(n).eq_ignore_ascii_case(filler)) {
+            n += 1;
+        }
+        let is_next = n == count.unwrap_or(0) + 1;
+        let first = words.get(at + n)?;
+        let value = |count: usize| words.get(at + n + count - 1).map(|w| &text[first.begin..w.end]);
+        if (1..=6).filter_map(value).any(is_date) {
+            return value(1).map(|_| &text[word.begin..]);
+        }
+        let is_moment = first.text.parse().is_ok_and(|number| moment_of(number).is_some());
+        let is_lasting = (1..=2).filter_map(value).any(is_duration);
+        let is_value = first.text.starts_with(|c: char| c.is_ascii_digit())
+            && first.text.parse::<IpAddr>().is_err();
+        // `until Dec 31`, `bis Ende 2026`.
+        let is_number_in = |n: usize| {
+            let word = next(n);
+            word.bytes().any(|b| b.is_ascii_digit()) && word.parse::<IpAddr>().is_err()
+        };
+        let has_number = (n..n + 3).any(is_number_in);
+        let is_end = (is_strong && (is_moment || is_lasting))
+            || (count.is_some() && !lasts && (is_value || has_number))
+            || (is_weak && name == "for" && is_lasting)
+            || (lasts && is_number(first.text) && is_next);
+        if is_end {
+            return Some(&text[word.begin..]);
+        }
+    }
+    if is_block {
+        let values = (1..=2).flat_map(|n| (n..n + 2).map(move |last| (n, last)));
+        let mut values = values.filter_map(|(first, last)| {
+            Some(&text[words.get(at + first)?.begin..words.get(at + last)?.end])
+        });
+        let before = (1..=2).filter_map(|n| Some(&text[words.get(at.checked_sub(n)?)?.begin..]));
+        let mut before = before.map(|rest| &rest[..rest.len() - (text.len() - word.begin)]);
+        if values.any(is_duration) || before.any(is_duration) {
+            return Some(text);
+        }
+    }
+    None
+}
+
+/// Whether a name may begin one of ends.
+fn begins_name_of_end(name: &str) -> bool {
+    let at = NAMES_OF_ENDS.partition_point(|known| *known < name);
+    let begins_one = NAMES_OF_ENDS.get(at).is_some_and(|known| known.starts_with(name));
+    begins_one || PARTS_OF_ENDS.iter().any(|part| name.starts_with(part))
+}
+
+static NAMES_OF_ENDS: LazyLock<Vec<&str>> = LazyLock::new(|| {
+    let mut names: Vec<&str> = names_of_ends().collect();
+    names.sort_unstable();
+    names
+});
+
+/// Whether a name says that an address is blocked, or for a time.
+fn is_block(name: &str) -> bool {
+    const BEGINS: [&str; 13] = [
+        "ban",
+        "block",
+        "temp",
+        "sperr",
+        "gesperrt",
+        "blockiert",
+        "bloqu",
+        "blocc",
+        "bann",
+        "blok",
+        "jail",
+        "deny",
+        "drop",
+    ];
+    BEGINS.iter().any(|begin| name.starts_with(begin))
+}

@@ -1,0 +1,52 @@
+//! Ends within the objects and lists of a record: nothing else of these is read.
+
+use super::spans::{items, members, text_of};
+use crate::List;
+use crate::field::{clean, is_no_end, shown};
+use crate::free_text::{end_in, is_duration};
+use crate::list::DoubtKind;
+use crate::moment::is_date;
+use crate::role::{Hint, hint, role};
+use crate::verdict::{is_false, is_true};
+
+/// What may be an end in the value of a key; its depth is in bounds. Moments that may have passed
+/// are remembered.
+pub(super) fn end_within(list: &mut List, key: &str, value: &str) -> Option<String> {
+    match value.as_bytes().first()? {
+        b'{' => {
+            let mut members = members(value);
+            members.find_map(|(inner_key, inner)| {
+                let inner_key = text_of(inner_key).unwrap_or_default();
+                // The parts of an end, as MongoDB writes a date, have the name of the whole.
+                let key = if says_end(key) && !says_end(&inner_key) { key } else { &inner_key };
+                end_within(list, key, inner)
+            })
+        }
+        b'[' => items(value).find_map(|item| end_within(list, key, item)),
+        b'"' => end_of(list, key, &text_of(value).unwrap_or_default()),
+        _ => end_of(list, key, value),
+    }
+}
+
+fn says_end(key: &str) -> bool {
+    role(key).is_some_and(|(role, _)| role.is_end()) || hint(key) == Hint::End
+}
+
+fn end_of(list: &mut List, key: &str, text: &str) -> Option<String> {
+    let text = clean(text);
+    let hint = if says_end(key) { Hint::End } else { hint(key) };
+    let is_end = match hint {
+        Hint::End => !is_no_end(text) && !is_false(text) && !is_true(text),
+        Hint::Nothing => is_date(text) || is_duration(text) || end_in(text).is_some(),
+        Hint::Past | Hint::Begin | Hint::Moment => {
+            let kind = match hint {
+                Hint::Begin => DoubtKind::Begin,
+                Hint::Moment => DoubtKind::End,
+                _ => DoubtKind::Sight,
+            };
+            list.doubt_as(kind, text);
+            false
+        }
+    };
+    is_end.then(|| shown(text))
+}

@@ -1,0 +1,165 @@
+//! The likely meaning of columns and keys without a role.
+
+use crate::verdict::name_of;
+
+/// The likely meaning of a column or key without a role, as far as an end may be in it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Hint {
+    /// Its name says that it is an end.
+    End,
+    /// It names a moment in the past: of the first or last sight.
+    Past,
+    /// It names the moment from which the entry holds.
+    Begin,
+    /// It names a moment without saying of what.
+    Moment,
+    /// It says nothing.
+    Nothing,
+}
+
+/// Parts of names that say that it is an end.
+pub(crate) const PARTS_OF_ENDS: [&str; 24] = [
+    "expir",
+    "until",
+    "caduc",
+    "scadenz",
+    "vencim",
+    "ablauf",
+    "duration",
+    "bantime",
+    "blocktime",
+    "timeout",
+    "lifetime",
+    "validto",
+    "validtil",
+    "unban",
+    "unblock",
+    "remaining",
+    "banend",
+    "blockend",
+    "lastvalid",
+    "dauer",
+    "duree",
+    "duracion",
+    "durata",
+    "sperrzeit",
+];
+
+/// The hint of the name of a column or key without a role.
+pub(crate) fn hint(name: &str) -> Hint {
+    const END_WHOLE: [&str; 27] = [
+        "hours",
+        "minutes",
+        "seconds",
+        "days",
+        "weeks",
+        "months",
+        "stunden",
+        "minuten",
+        "sekunden",
+        "tage",
+        "heures",
+        "horas",
+        "jours",
+        "dias",
+        "giorni",
+        "period",
+        "lease",
+        "leasetime",
+        "for",
+        "daysleft",
+        "validity",
+        "validfor",
+        "gultigkeit",
+        "gultigkeitsdauer",
+        "validite",
+        "validez",
+        "validita",
+    ];
+    const BEGIN: [&str; 8] = [
+        "start",
+        "begin",
+        "begun",
+        "effective",
+        "activefrom",
+        "validfrom",
+        "gultigab",
+        "gueltigab",
+    ];
+    const BEGIN_WHOLE: [&str; 18] = [
+        "from",
+        "von",
+        "ab",
+        "seit",
+        "since",
+        "beginn",
+        "debut",
+        "inicio",
+        "inizio",
+        "desde",
+        "depuis",
+        "dal",
+        "sinds",
+        "vanaf",
+        "notbefore",
+        "bannedfrom",
+        "blockedfrom",
+        "gesperrtab",
+    ];
+    const PAST: [&str; 33] = [
+        "seen", "creat", "added", "opened", "insert", "first", "last", "since", "report", "updat",
+        "modif", "chang", "detect", "observ", "discover", "publish", "receiv", "import", "fetch",
+        "issued", "register", "attack", "event", "erstellt", "angelegt", "geandert", "debut",
+        "creado", "creacion", "inicio", "ajout", "inserito", "aggiunto",
+    ];
+    const PAST_WHOLE: [&str; 10] =
+        ["asof", "alta", "hit", "logged", "log", "age", "alter", "uptime", "findtime", "latency"];
+    const MOMENT: [&str; 30] = [
+        "date",
+        "time",
+        "datetime",
+        "timestamp",
+        "ts",
+        "day",
+        "when",
+        "datum",
+        "zeit",
+        "zeitpunkt",
+        "zeitstempel",
+        "uhrzeit",
+        "fecha",
+        "fechahora",
+        "hora",
+        "heure",
+        "dateheure",
+        "data",
+        "ora",
+        "dataora",
+        "horodatage",
+        "tijd",
+        "tijdstip",
+        "jour",
+        "dia",
+        "giorno",
+        "utc",
+        "epoch",
+        "unixtime",
+        "moment",
+    ];
+    let name = name_of(name);
+    let is_ttl = name.starts_with("ttl") || name.ends_with("ttl") || name.ends_with("left");
+    if is_ttl || END_WHOLE.contains(&&*name) || PARTS_OF_ENDS.iter().any(|part| name.contains(part))
+    {
+        return Hint::End;
+    }
+    if BEGIN_WHOLE.contains(&&*name) || BEGIN.iter().any(|part| name.contains(part)) {
+        return Hint::Begin;
+    }
+    if PAST_WHOLE.contains(&&*name) || PAST.iter().any(|part| name.contains(part)) {
+        return Hint::Past;
+    }
+    // When it was blocked; if that is to come, it is something else.
+    let since = ["banned", "blocked"].iter().find_map(|begin| name.strip_prefix(begin));
+    let is_since = since.is_some_and(|rest| matches!(rest, "at" | "on" | "time" | "date"));
+    if is_since || MOMENT.contains(&&*name) { Hint::Moment } else { Hint::Nothing }
+}
