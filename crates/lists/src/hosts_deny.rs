@@ -3,7 +3,7 @@
 
 use mailmesh_events::Rule;
 
-use crate::field::{Parsed, clean, network, part, words};
+use crate::field::{Parsed, clean, network, part, shown, words};
 use crate::list::{List, Unit};
 use crate::nft::is_other_rule;
 use crate::plain::{answer, split};
@@ -55,18 +55,82 @@ pub(crate) fn is_it<'a>(lines: impl Iterator<Item = &'a str>) -> bool {
     is_any && !is_other
 }
 
+/// Daemons that are built with libwrap, or were.
+const DAEMONS: [&str; 54] = [
+    "all",
+    "sshd",
+    "sshdfwd",
+    "sftpd",
+    "dropbear",
+    "vsftpd",
+    "proftpd",
+    "pureftpd",
+    "ftpd",
+    "wuftpd",
+    "telnetd",
+    "rlogind",
+    "rshd",
+    "rexecd",
+    "fingerd",
+    "talkd",
+    "ntalkd",
+    "tftpd",
+    "identd",
+    "popd",
+    "pop3",
+    "pop3d",
+    "pop3s",
+    "imap",
+    "imapd",
+    "imaps",
+    "imap3s",
+    "ipop3d",
+    "smtp",
+    "smtpd",
+    "smtps",
+    "sendmail",
+    "sm-mta",
+    "postfix",
+    "exim",
+    "exim4",
+    "qmail-smtpd",
+    "dovecot",
+    "courier",
+    "cyrus",
+    "slapd",
+    "portmap",
+    "rpcbind",
+    "mountd",
+    "nfsd",
+    "statd",
+    "lockd",
+    "rquotad",
+    "ypserv",
+    "snmpd",
+    "snmptrapd",
+    "mysqld",
+    "stunnel",
+    "xinetd",
+];
+
+/// Whether a word may be a daemon: most are not in a list of Windows, whois or a log.
+fn is_daemon(word: &str) -> bool {
+    let name = word.split_once('@').map_or(word, |(daemon, _)| daemon);
+    let is_word = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
+    let small = name.to_ascii_lowercase();
+    let is_known = DAEMONS.contains(&&*small)
+        || ["in.", "rpc.", "sshdfwd-"].iter().any(|begin| small.starts_with(begin));
+    is_known && !name.is_empty() && name.chars().all(is_word)
+}
+
 fn is_one(line: &str) -> bool {
     let Some((daemons, clients)) = line.split_once(':') else { return false };
-    let is_daemon = |word: &str| {
-        word.chars().any(char::is_alphabetic)
-            && word.chars().all(|c| c.is_alphanumeric() || matches!(c, '-' | '_' | '.' | '@'))
-    };
     let mut daemons = words(daemons).peekable();
     let has_space = clients.starts_with([' ', '\t'])
         || line.contains(" :")
         || words(clients_of(clients).0).next().is_some_and(|client| network(client).is_ok());
     daemons.peek().is_some()
-        && daemons.all(is_daemon)
+        && daemons.all(|word| word == "EXCEPT" || is_daemon(word))
         && (has_space || line.starts_with("ALL:"))
         && network(line).is_err()
 }
@@ -109,6 +173,18 @@ fn take(list: &mut List, number: usize, line: &str) -> Result<(), ListError> {
     }
     if words(clients).chain(words(daemons)).any(|word| word == "EXCEPT") {
         list.refuse(number, "it has exceptions (`EXCEPT`)");
+        return Ok(());
+    }
+    if let Some(word) = words(daemons).find(|word| !is_daemon(word)) {
+        if !words(clients).any(|client| pattern(client).is_ok_and(|parsed| parsed.is_some())) {
+            list.leave_out(Reason::OtherScope);
+            return Ok(());
+        }
+        let why = format!(
+            "`{}` is no daemon that is known: it may be of another list; write `ALL`, if it is one",
+            shown(word)
+        );
+        list.refuse(number, why);
         return Ok(());
     }
     let mut networks = Vec::new();

@@ -23,6 +23,7 @@
 
 mod csv_list;
 mod error;
+mod except;
 mod fail2ban;
 mod field;
 mod format;
@@ -143,6 +144,10 @@ pub fn read_for(rule: Rule, text: &str, format: Format) -> Result<List, ListErro
         Format::Csv => csv_list::read(&text, rule),
         Format::JsonLines => json::read_lines(&text, rule),
         Format::CrowdSec => json::read_value(&text, rule),
+        Format::Fail2ban if rule == Rule::Allow => Err(ListError::NotThis {
+            format: "list of networks to allow",
+            why: "it is what fail2ban has banned".to_owned(),
+        }),
         Format::Fail2ban => fail2ban::read(&text, rule),
         Format::Ipset => ipset::read(&text, rule),
         Format::Nft => nft::read(&text, rule),

@@ -3,15 +3,19 @@
 
 use std::net::IpAddr;
 
-use mailmesh_events::Rule;
+use mailmesh_events::{Network, Rule};
 
+use crate::except::{excepted, excepted_in_reason};
 use crate::field::{
-    Bare, Parsed, bounded, clean, ends, is_addresses, is_no_end, is_within, network, networks,
-    range, shown,
+    Bare, Parsed, bounded, clean, duration, ends, is_addresses, is_no_end, is_within, network,
+    networks, range, shown,
 };
 use crate::moment::is_date;
 use crate::role::{Hint, Role, is_destination, is_host, is_of_family};
-use crate::verdict::{Said, is_allowance, is_ban, is_false, is_remediation, is_true};
+use crate::verdict::{
+    Said, begins_otherwise, is_action_of, is_allowance, is_false, is_place, is_remediation,
+    is_true, may_be_state_of_country, may_be_verdict, said,
+};
 use crate::{Ends, Entry, List, ListError, Reason};
 
 /// The texts of a record, by role.
@@ -21,6 +25,10 @@ pub(crate) struct Record<'a> {
     texts: Vec<(Role, usize, &'a str)>,
     /// The statements of its columns or keys on whether it is blocked.
     said: Vec<Said>,
+    /// The columns or keys whose statement is in words that are not known, with their values.
+    unclear: Vec<(&'a str, &'a str)>,
+    /// A column or key says in which country the network is.
+    has_place: bool,
     /// Columns or keys without a role, in which an end may be.
     others: Vec<(&'a str, Hint, &'a str)>,
 }
@@ -31,13 +39,17 @@ impl<'a> Record<'a> {
         self.texts.push((role, rank, text));
     }
 
-    /// Adds the statement of a column or key on whether the network is blocked.
-    pub(crate) fn add(&mut self, said: Option<Said>) {
-        self.said.extend(said.filter(|said| !self.said.contains(said)));
+    /// Adds what a column or key says on whether the network is blocked.
+    pub(crate) fn add(&mut self, name: &'a str, value: &'a str) {
+        match said(name, value) {
+            Some(Said::Unclear) => self.unclear.push((name, clean(value))),
+            said => self.said.extend(said.filter(|said| !self.said.contains(said))),
+        }
     }
 
     /// Adds a column or key without a role.
     pub(crate) fn add_other(&mut self, name: &'a str, hint: Hint, text: &'a str) {
+        self.has_place |= is_place(name);
         if hint != Hint::Past && !clean(text).is_empty() {
             self.others.push((name, hint, clean(text)));
         }
@@ -70,11 +82,19 @@ impl<'a> Record<'a> {
         }
         if let Some(reason) = self.left_out(list.rule.0) {
             list.leave_out(reason);
+            if reason == Reason::NotABan && self.is_let_in(list.rule.0) {
+                self.except(list)?;
+            }
             return Ok(());
         }
-        if is_addresses(self.get(Role::Reason)) {
+        if let Some(why) = self.unclear(list.rule.0) {
+            list.refuse(line, why);
+            return self.except(list);
+        }
+        let reason = self.get(Role::Reason);
+        if is_addresses(reason) || !excepted(reason).is_empty() {
             list.refuse(line, "the reason is an address: are there two on the line?");
-            return Ok(());
+            return except_all(list, &excepted(reason));
         }
         match self.read() {
             Ok((networks, ends)) => {
@@ -114,19 +134,51 @@ impl<'a> Record<'a> {
         let is_decision = self.has(Role::Scope) || self.has(Role::Lasts);
         let is_decided = is_decision && is_remediation(kind, self.has(Role::Scope));
         let decided = if is_decided { kind } else { "" };
-        let action = self.get(Role::Action);
-        let is_other = |said: &str| !said.is_empty() && !is_ban(said);
-        let is_trusted = is_true(self.get(Role::Trusted));
-        let is_inactive = self.has(Role::Active) && is_false(self.get(Role::Active));
-        let is_no_ban = if rule == Rule::Allow {
-            let is_blocked = self.said.contains(&Said::Blocked);
-            is_ban(decided) || is_ban(action) || is_inactive || is_blocked
-        } else {
-            let is_other = is_other(decided) || is_other(action) || is_allowance(kind);
-            let is_not = self.said.iter().any(|said| *said != Said::Blocked);
-            is_other || is_trusted || is_inactive || is_not
-        };
+        let is_other = |said: &str| !said.is_empty() && !is_action_of(said, rule);
+        let is_no_ban = is_other(decided)
+            || is_other(self.get(Role::Action))
+            || (rule == Rule::Block && is_allowance(kind))
+            || self.said.iter().any(|said| said.is_other(rule));
         is_no_ban.then_some(Reason::NotABan)
+    }
+
+    /// Whether the source lets the network of a block list in, rather than ban it no longer.
+    fn is_let_in(&self, rule: Rule) -> bool {
+        let is_off = self.said.contains(&Said::Off);
+        let is_allowed = self.said.contains(&Said::Allowed)
+            || [Role::Action, Role::Kind]
+                .into_iter()
+                .any(|role| is_action_of(self.get(role), Rule::Allow));
+        rule == Rule::Block && is_allowed && !is_off
+    }
+
+    /// Takes its networks out of wider ones of the list.
+    fn except(&self, list: &mut List) -> Result<(), ListError> {
+        let networks = self.networks().unwrap_or_default();
+        networks.iter().try_for_each(|parsed| list.except_by_longest_match(parsed.network))
+    }
+
+    /// The reason why it cannot be told whether the source means the record for this rule.
+    fn unclear(&self, rule: Rule) -> Option<String> {
+        let is_of_country = |name: &str| self.has_place && may_be_state_of_country(name);
+        if let Some((name, value)) = self.unclear.iter().find(|(name, _)| !is_of_country(name)) {
+            let is_end = is_date(value) || duration(value).is_ok();
+            let end =
+                if is_end { ": it may be its end; name it `expires` or `ttl` then" } else { "" };
+            let (name, value) = (shown(name), shown(value));
+            return Some(format!("`{name}` says `{value}`, which is no known verdict{end}"));
+        }
+        let simulated = self.get(Role::Simulated);
+        if !simulated.is_empty() && !is_false(simulated) && simulated != "null" {
+            return Some(format!("`{}` is neither yes nor no (simulated)", shown(simulated)));
+        }
+        let of_other = self.others.iter().find(|(name, _, text)| may_be_verdict(name, text, rule));
+        let (name, _, text) = of_other?;
+        Some(format!(
+            "`{}` in `{}` may say that it is not meant: name the column `action`, if it does",
+            shown(text),
+            shown(name)
+        ))
     }
 
     fn read(&self) -> Result<(Vec<Parsed>, Ends), String> {
@@ -228,8 +280,44 @@ impl<'a> Record<'a> {
             "" if !self.has(Role::Scope) => self.get(Role::Kind),
             reason => reason,
         };
-        push(list, line, networks, reason, self.get(Role::Origin), ends)
+        push_meant(list, line, networks, reason, self.get(Role::Origin), ends)
     }
+}
+
+/// Takes networks into the list, unless the text beside them says that they are not meant.
+pub(crate) fn push_meant(
+    list: &mut List,
+    line: usize,
+    networks: &[Parsed],
+    reason: &str,
+    origin: &str,
+    ends: Ends,
+) -> Result<(), ListError> {
+    let rule = list.rule.0;
+    if begins_otherwise(reason, rule) {
+        if rule == Rule::Block && is_allowance(reason) {
+            list.leave_out(Reason::NotABan);
+        } else {
+            let why = format!("`{}` may say that it is not meant", shown(reason));
+            list.refuse(line, why);
+        }
+        let meant = |parsed: &Parsed| parsed.network;
+        return networks.iter().map(meant).try_for_each(|n| list.except_by_longest_match(n));
+    }
+    let excepted = excepted_in_reason(reason);
+    if !excepted.is_empty() {
+        list.refuse(
+            line,
+            "it names an exception behind its network: write it as a line, `!` before",
+        );
+        return except_all(list, &excepted);
+    }
+    push(list, line, networks, reason, origin, ends)
+}
+
+/// Takes networks out of those of the list, wherever they stand.
+pub(crate) fn except_all(list: &mut List, networks: &[Network]) -> Result<(), ListError> {
+    networks.iter().try_for_each(|network| list.except(*network, 0, usize::MAX))
 }
 
 /// Takes networks into the list, with a note for host bits. Addresses are no reason.

@@ -26,10 +26,6 @@ pub(crate) enum Role {
     /// The kind of a decision: an action if there is a scope or a duration beside it.
     Kind,
     Simulated,
-    /// Whether the network is trusted.
-    Trusted,
-    /// Whether it is in force.
-    Active,
     /// An address that was attacked: no banned network.
     Destination,
     /// `from` and `to`: the bounds of a range, a source and a destination, or moments.
@@ -42,7 +38,7 @@ pub(crate) const SOURCE_RANK: usize = 1;
 
 /// The names of each role, those that count most first: in small letters, without signs and
 /// accents.
-const NAMES: [(Role, &[&str]); 16] = [
+const NAMES: [(Role, &[&str]); 14] = [
     (
         Role::Network,
         // One address before the network that it lies in: a table may have both.
@@ -303,11 +299,23 @@ const NAMES: [(Role, &[&str]); 16] = [
         ],
     ),
     (Role::Scope, &["scope"]),
-    (Role::Action, &["action", "remediation", "verdict"]),
+    (
+        Role::Action,
+        &[
+            "action",
+            "remediation",
+            "verdict",
+            "ruleaction",
+            "aktion",
+            "azione",
+            "akcja",
+            "accion",
+            "acao",
+            "actie",
+        ],
+    ),
     (Role::Kind, &["type"]),
     (Role::Simulated, &["simulated"]),
-    (Role::Trusted, &["iswhitelisted", "whitelisted", "whitelist"]),
-    (Role::Active, &["active", "enabled", "isactive", "isenabled"]),
     (Role::From, &["from", "fromip", "fromaddress", "fromaddr"]),
     (Role::To, &["to", "toip", "toaddress", "toaddr"]),
 ];

@@ -1,7 +1,10 @@
 //! An object that is all there is: it holds lists of networks or records, or is a record itself.
 
+use super::around::Around;
 use super::spans::{items, members, text_of};
 use super::{AlertContext, MOST_NAMED, Walk, decisions, nft};
+use mailmesh_events::Rule;
+
 use crate::field::{networks, shown};
 use crate::nft::is_other_rule;
 use crate::role::{Role, role};
@@ -91,6 +94,14 @@ impl<'a> Walk<'a> {
     }
 
     fn holder(&mut self, value: &'a str) -> Result<(), ListError> {
+        let before = self.around.clone();
+        self.around.add(value, self.list.rule.0);
+        let result = self.members_of_holder(value, &before);
+        self.around = before;
+        result
+    }
+
+    fn members_of_holder(&mut self, value: &'a str, before: &Around) -> Result<(), ListError> {
         let kinds: Vec<Member> =
             members(value).map(|(key, inner)| self.member(key, inner)).collect();
         let has = |kind: Member| kinds.contains(&kind);
@@ -104,6 +115,8 @@ impl<'a> Walk<'a> {
             || has(Member::NotBans)
             || has(Member::Holder);
         if is_record && !is_holder {
+            // A record says of itself what it says.
+            self.around = before.clone();
             return self.entry(value, AlertContext::default());
         }
         if let Some((key, _)) = own {
@@ -153,15 +166,18 @@ impl<'a> Walk<'a> {
 
     fn member(&self, key: &str, inner: &str) -> Member {
         let key = text_of(key).unwrap_or_default();
-        let name = name_of(&key);
+        let (name, rule) = (name_of(&key), self.list.rule.0);
         let is_list = inner.starts_with('[');
         let is_object = inner.starts_with('{');
         if is_list && name == "nftables" {
             Member::Nftables
-        } else if (is_list || inner == "null") && ENTRIES.contains(&&*name) {
-            Member::Entries
-        } else if is_list && (OFF.contains(&&*name) || is_other_rule(&key, self.list.rule.0)) {
+        } else if is_list && (OFF.contains(&&*name) || is_other_rule(&key, rule)) {
             Member::NotBans
+        } else if (is_list || inner == "null")
+            && (ENTRIES.contains(&&*name)
+                || (rule == Rule::Allow && is_other_rule(&key, Rule::Block)))
+        {
+            Member::Entries
         } else if is_object
             && (ENTRIES.contains(&&*name) || name == "response")
             && members(inner).any(|(key, inner)| self.member(key, inner) == Member::Entries)
@@ -190,7 +206,7 @@ impl<'a> Walk<'a> {
 }
 
 /// Whether there is a network anywhere in a value.
-fn names_networks(value: &str) -> bool {
+pub(super) fn names_networks(value: &str) -> bool {
     match value.as_bytes().first() {
         Some(b'"') => text_of(value).is_ok_and(|text| networks(&text).is_ok()),
         Some(b'[') => items(value).any(names_networks),
