@@ -75,7 +75,10 @@ pub(crate) fn read(text: &str, rule: Rule) -> Result<List, ListError> {
                 } else if row.fields().all(|field| clean(field).is_empty()) {
                     list.leave_out(Reason::Blank);
                 } else {
-                    refuse_section(line, clean(text), rule)?;
+                    let mut filled = row.fields().map(clean).filter(|field| !field.is_empty());
+                    let (first, second) = (filled.next(), filled.next());
+                    let alone = first.filter(|_| second.is_none()).unwrap_or(clean(text));
+                    refuse_section(line, alone, rule)?;
                     let has_names = is_first && !row.fields().any(|field| networks(field).is_ok());
                     table.has_unknown_names |= has_names;
                     table.lacks_network |= has_names && has_other_names(&row);
@@ -245,7 +248,7 @@ fn unnamed(
 
 /// The networks that a column behind the first takes out (`!192.0.2.9`).
 fn excepted_field(field: &str) -> Vec<Network> {
-    if field.starts_with(['!', '~', ' ']) { excepted(field) } else { Vec::new() }
+    if clean(field).starts_with(['!', '~']) { excepted(field) } else { Vec::new() }
 }
 
 /// The fault of a row where the first line names columns, but none that holds the network.

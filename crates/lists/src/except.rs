@@ -1,9 +1,10 @@
 //! Exceptions in lines and reasons that are not read otherwise: the networks that a list means to
 //! let in must not stay blocked by a wider entry.
 
-use mailmesh_events::Network;
+use mailmesh_events::{Network, Rule};
 
 use crate::field::{network, words};
+use crate::verdict::{begins_otherwise, name_of};
 
 /// Most words that are looked at.
 const MAX_WORDS: usize = 4_096;
@@ -35,6 +36,24 @@ pub(crate) fn excepted(text: &str) -> Vec<Network> {
 /// As [`excepted`], for a reason in words: a hyphen or `not` is common there.
 pub(crate) fn excepted_in_reason(reason: &str) -> Vec<Network> {
     of(reason, &["!", "except", "excluding"])
+}
+
+/// As [`excepted`], for a line that is not read otherwise: also the networks of one that begins
+/// with the verdict of the other rule (`permit 192.0.2.7`).
+pub(crate) fn excepted_by_line(line: &str, rule: Rule) -> Vec<Network> {
+    if begins_otherwise(line, rule) {
+        let networks = words(line).take(MAX_WORDS).filter_map(|word| network(word).ok());
+        return networks.map(|parsed| parsed.network).collect();
+    }
+    excepted(line)
+}
+
+/// Whether a column or key holds what is taken out of the network beside it, or of its list.
+pub(crate) fn is_of_exceptions(name: &str) -> bool {
+    let name = name_of(name);
+    ["except", "exclu", "exempt", "ausnahm", "excep", "falsepositive"]
+        .iter()
+        .any(|begin| name.starts_with(begin))
 }
 
 fn of(text: &str, markers: &[&str]) -> Vec<Network> {

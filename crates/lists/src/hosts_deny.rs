@@ -3,11 +3,12 @@
 
 use mailmesh_events::Rule;
 
+use crate::except::excepted;
 use crate::field::{Parsed, clean, network, part, shown, words};
 use crate::list::{List, Unit};
 use crate::nft::is_other_rule;
-use crate::plain::{answer, split};
-use crate::record::push;
+use crate::plain::{answer, refuse_in_comment, split};
+use crate::record::{except_all, push};
 use crate::{Ends, ListError, Reason};
 
 pub(crate) fn read(text: &str, rule: Rule) -> Result<List, ListError> {
@@ -16,6 +17,7 @@ pub(crate) fn read(text: &str, rule: Rule) -> Result<List, ListError> {
     while let Some((number, line)) = lines.next() {
         let line = clean(line);
         list.begin();
+        refuse_in_comment(number, line, rule)?;
         if list.passes_over(number, line, &["#"]) {
             // It is counted.
         } else if line.ends_with('\\') {
@@ -169,11 +171,15 @@ fn take(list: &mut List, number: usize, line: &str) -> Result<(), ListError> {
     let other = if list.rule.0 == Rule::Block { "allow" } else { "deny" };
     if options.split(':').any(|option| clean(option).eq_ignore_ascii_case(other)) {
         list.leave_out(Reason::NotABan);
-        return Ok(());
+        // The first line that matches decides: later ones do not count for these.
+        let networks = words(clients).filter_map(|client| pattern(client).ok().flatten());
+        return networks
+            .map(|parsed| parsed.network)
+            .try_for_each(|network| list.except(network, list.units + 1, usize::MAX));
     }
     if words(clients).chain(words(daemons)).any(|word| word == "EXCEPT") {
         list.refuse(number, "it has exceptions (`EXCEPT`)");
-        return Ok(());
+        return except_all(list, &excepted(clients));
     }
     if let Some(word) = words(daemons).find(|word| !is_daemon(word)) {
         if !words(clients).any(|client| pattern(client).is_ok_and(|parsed| parsed.is_some())) {

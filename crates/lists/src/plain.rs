@@ -8,7 +8,7 @@ use std::net::IpAddr;
 
 use mailmesh_events::Rule;
 
-use crate::except::excepted;
+use crate::except::excepted_by_line;
 use crate::field::{
     Bare, Parsed, clean, ends, is_addresses, is_number, may_be_end, network, networks, pair, shown,
     words,
@@ -179,7 +179,7 @@ pub(crate) fn take_line(
             list.refuse(number, why);
             let rest: Vec<&str> = words(field).skip(1).take(2).collect();
             if answer(&rest).is_none() {
-                except_all(list, &excepted(field))?;
+                except_all(list, &excepted_by_line(field, list.rule.0))?;
             }
             let all: Vec<&str> = words(field).take(MAX_WORDS).collect();
             let is_named = |word: &str| network(word).is_ok() || word.starts_with('!');

@@ -5,16 +5,16 @@ use std::net::IpAddr;
 
 use mailmesh_events::{Network, Rule};
 
-use crate::except::{excepted, excepted_in_reason};
+use crate::except::{excepted, excepted_in_reason, is_of_exceptions};
 use crate::field::{
     Bare, Parsed, bounded, clean, duration, ends, is_addresses, is_no_end, is_within, network,
-    networks, range, shown,
+    networks, range, shown, words,
 };
 use crate::moment::is_date;
 use crate::role::{Hint, Role, is_destination, is_host, is_of_family};
 use crate::verdict::{
     Said, begins_otherwise, is_action_of, is_allowance, is_false, is_place, is_remediation,
-    is_true, may_be_state_of_country, may_be_verdict, said,
+    is_true, may_be_state_of_country, may_be_verdict, said, word,
 };
 use crate::{Ends, Entry, List, ListError, Reason};
 
@@ -91,10 +91,16 @@ impl<'a> Record<'a> {
             list.refuse(line, why);
             return self.except(list);
         }
+        let exceptions = self.exceptions();
+        if !exceptions.is_empty() {
+            list.refuse(line, "it has exceptions: write each as a line, `!` before");
+            return except_all(list, &exceptions);
+        }
         let reason = self.get(Role::Reason);
-        if is_addresses(reason) || !excepted(reason).is_empty() {
+        let excepted_there = excepted_in_reason(reason);
+        if is_addresses(reason) || !excepted_there.is_empty() {
             list.refuse(line, "the reason is an address: are there two on the line?");
-            return except_all(list, &excepted(reason));
+            return except_all(list, &excepted_there);
         }
         match self.read() {
             Ok((networks, ends)) => {
@@ -105,9 +111,17 @@ impl<'a> Record<'a> {
             }
             Err(why) => {
                 list.refuse(line, why);
-                Ok(())
+                except_all(list, &excepted(self.get(Role::Network)))
             }
         }
+    }
+
+    /// The networks in columns or keys of exceptions.
+    fn exceptions(&self) -> Vec<Network> {
+        let of_exceptions = self.others.iter().filter(|(name, ..)| is_of_exceptions(name));
+        let networks = of_exceptions.flat_map(|(_, _, text)| words(text));
+        let within = |word: &str| word.trim_matches(['[', ']', '"', ';']).to_owned();
+        networks.filter_map(|word| network(&within(word)).ok()).map(|p| p.network).collect()
     }
 
     /// The reason to leave the record out, if its source means no entry for this rule by it.
@@ -135,8 +149,11 @@ impl<'a> Record<'a> {
         let is_decided = is_decision && is_remediation(kind, self.has(Role::Scope));
         let decided = if is_decided { kind } else { "" };
         let is_other = |said: &str| !said.is_empty() && !is_action_of(said, rule);
+        let action = self.get(Role::Action);
+        // CrowdSec's are never a ban if they are not known; others are bad.
+        let action = if self.has(Role::Scope) || word(action).is_some() { action } else { "" };
         let is_no_ban = is_other(decided)
-            || is_other(self.get(Role::Action))
+            || is_other(action)
             || (rule == Rule::Block && is_allowance(kind))
             || self.said.iter().any(|said| said.is_other(rule));
         is_no_ban.then_some(Reason::NotABan)
@@ -167,6 +184,10 @@ impl<'a> Record<'a> {
                 if is_end { ": it may be its end; name it `expires` or `ttl` then" } else { "" };
             let (name, value) = (shown(name), shown(value));
             return Some(format!("`{name}` says `{value}`, which is no known verdict{end}"));
+        }
+        let action = self.get(Role::Action);
+        if !action.is_empty() && word(action).is_none() && !self.has(Role::Scope) {
+            return Some(format!("`{}` is no known action", shown(action)));
         }
         let simulated = self.get(Role::Simulated);
         if !simulated.is_empty() && !is_false(simulated) && simulated != "null" {

@@ -8,7 +8,8 @@ use mailmesh_events::Rule;
 use crate::field::clean;
 pub(crate) use names::is_place;
 use names::{Asks, asks, may_be_place};
-use words::{Word, first_word, word};
+pub(crate) use words::word;
+use words::{Word, first_word};
 
 /// The statement of a source on a network.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

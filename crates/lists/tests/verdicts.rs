@@ -109,6 +109,7 @@ fn values_of_verdicts_that_are_not_known_are_bad() {
         ("status", "appealed"),
         ("status", "200"),
         ("access", "limited"),
+        ("action", "sperrn"),
         ("permit", "X"),
     ] {
         let text = format!("ip,{name}\n203.0.113.5,{value}\n203.0.113.6,\n");
@@ -226,6 +227,29 @@ fn exceptions_are_not_blocked_by_a_wider_entry() {
         let text = format!("{exception}\n203.0.113.0/24\n");
         check(&[(&text, &WITHOUT_7, &["1 "])]);
     }
+    for text in [
+        "network,reason\n203.0.113.0/24,x\n! 203.0.113.7,y\n",
+        "network,except\n203.0.113.0/24,\n203.0.113.0/25,203.0.113.7\n",
+        "203.0.113.0/24\npermit 203.0.113.7\n",
+        "[\"203.0.113.0/24\",\"!203.0.113.7\"]",
+        "{\"networks\":[\"203.0.113.0/24\"],\"exceptions\":[\"203.0.113.7\"]}",
+        "{\"networks\":[\"203.0.113.0/24\"],\"exclude\":[{\"ip\":\"203.0.113.7\"}]}",
+        "{\"whitelist\":[\"203.0.113.7\"],\"networks\":[\"203.0.113.0/24\"]}",
+        "[\"203.0.113.0/24\",{\"ip\":\"203.0.113.0/25\",\"exclude\":[\"203.0.113.7\"]}]",
+        "ALL: 203.0.113.5 EXCEPT 203.0.113.7\nALL: 203.0.113.0/24\n",
+        "sshd: 203.0.113.7 : allow\nALL: 203.0.113.0/24\n",
+    ] {
+        check(&[(text, &WITHOUT_7, &["1 "])]);
+    }
+    check(&[
+        ("[\"203.0.113.0 - 203.0.113.1\"]", &["203.0.113.0/31"], &[]),
+        ("ip,reason\n203.0.113.5,seen - 203.0.113.7\n", &["203.0.113.5"], &[]),
+        (
+            "{\"ips\":[\"203.0.113.0/24\"],\"removed\":[\"203.0.113.7\"]}",
+            &["203.0.113.0/24"],
+            &["1 not a ban"],
+        ),
+    ]);
     let text = "ip,action\n203.0.113.0/24,ban\n203.0.113.7,allow\n";
     check(&[
         (text, &WITHOUT_7, &["1 not a ban"]),
@@ -263,6 +287,10 @@ fn blocks_and_headings_of_other_lists_refuse_the_list() {
         "# Whitelisted IPs (3)\n198.51.100.7\n",
         "* Trusted networks *\n198.51.100.7\n",
         "# Removed\n198.51.100.7\n",
+        "# Exceptions\n198.51.100.7\n",
+        "# never block these:\n198.51.100.7\n",
+        "203.0.113.5;x;4h\nWhitelist;\n198.51.100.7;x;4h\n",
+        "sshd: 203.0.113.5\n# --- Whitelist ---\nsshd: 198.51.100.7\n",
         "203.0.113.5,x\n# --- Whitelist ---\n198.51.100.7,x\n",
         "203.0.113.5,x\nWhitelist\n198.51.100.7,x\n",
         "Allowed:\n198.51.100.7,x\n",

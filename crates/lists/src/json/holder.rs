@@ -5,7 +5,8 @@ use super::spans::{items, members, text_of};
 use super::{AlertContext, MOST_NAMED, Walk, decisions, nft};
 use mailmesh_events::Rule;
 
-use crate::field::{networks, shown};
+use crate::except::is_of_exceptions;
+use crate::field::{Parsed, networks, shown};
 use crate::nft::is_other_rule;
 use crate::role::{Role, role};
 use crate::verdict::name_of;
@@ -132,13 +133,20 @@ impl<'a> Walk<'a> {
                     items(inner).try_for_each(|item| self.entry(item, AlertContext::default()))?
                 }
                 Member::NotBans => {
+                    let is_let_in = !is_gone(&key);
                     for item in items(inner) {
                         self.locate(item);
                         self.list.pass(Reason::NotABan);
+                        if is_let_in {
+                            self.except_all_in(item)?;
+                        }
                     }
                 }
                 Member::Holder => self.holder(inner)?,
                 Member::Unknown => {
+                    if is_of_exceptions(&key) || is_other_rule(&key, self.list.rule.0) {
+                        self.except_all_in(inner)?;
+                    }
                     let why = format!(
                         "it is in `{key}`, a key that is not known; write it as a list of its \
                          own, if it is to be read"
@@ -192,6 +200,16 @@ impl<'a> Walk<'a> {
         }
     }
 
+    /// Takes the networks of a value out of wider ones of the list.
+    fn except_all_in(&mut self, value: &str) -> Result<(), ListError> {
+        let text = text_of(value).ok().filter(|_| value.starts_with('"'));
+        let networks = text.and_then(|text| networks(&text).ok()).unwrap_or_default();
+        let network = |parsed: &Parsed| parsed.network;
+        networks.iter().map(network).try_for_each(|n| self.list.except_by_longest_match(n))?;
+        items(value).try_for_each(|item| self.except_all_in(item))?;
+        members(value).try_for_each(|(_, inner)| self.except_all_in(inner))
+    }
+
     /// Counts what is not known to be banned.
     fn unknown(&mut self, item: &'a str, why: &str) {
         self.locate(item);
@@ -203,6 +221,12 @@ impl<'a> Walk<'a> {
         }
         self.list.end();
     }
+}
+
+/// Whether the entries of a key are gone, rather than let in.
+fn is_gone(key: &str) -> bool {
+    let name = name_of(key);
+    OFF.contains(&&*name) && !is_of_exceptions(key)
 }
 
 /// Whether there is a network anywhere in a value.

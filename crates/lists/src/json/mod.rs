@@ -10,9 +10,10 @@ use std::collections::HashSet;
 
 use mailmesh_events::Rule;
 
+use crate::except::{excepted, is_of_exceptions};
 use crate::field::{clean, network, shown};
 use crate::list::{List, Unit};
-use crate::record::Record;
+use crate::record::{Record, except_all};
 use crate::role::{Hint, Role, SOURCE_RANK, hint, role};
 use crate::verdict::speaks;
 use crate::{Ends, ListError, MAX_DEPTH, MAX_LINE, Reason};
@@ -180,6 +181,12 @@ impl<'a> Walk<'a> {
             Some(b'{') => {}
             Some(b'"') => {
                 let text = text_of(item).unwrap_or_default();
+                let is_signed = clean(&text).starts_with(['!', '~']);
+                let taken_out = if is_signed { excepted(&text) } else { Vec::new() };
+                if !taken_out.is_empty() {
+                    self.list.leave_out(Reason::NotABan);
+                    return except_all(self.list, &taken_out);
+                }
                 let mut record = Record::default();
                 record.set(Role::Network, 0, &text);
                 return record.take(self.list, self.line);
@@ -258,7 +265,8 @@ impl<'a> Walk<'a> {
                 if !is_speaking && unused.len() < MOST_NAMED {
                     unused.push(key.clone());
                 }
-                if !value.starts_with(['{', '[']) && value != "null" {
+                let is_taken_out = value.starts_with('[') && is_of_exceptions(&key);
+                if (is_taken_out || !value.starts_with(['{', '['])) && value != "null" {
                     let text = text(value);
                     let hint = hint(&key);
                     others.push((key, hint, text));

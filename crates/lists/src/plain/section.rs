@@ -5,6 +5,7 @@ use mailmesh_events::Rule;
 
 use super::{COMMENTS, answer, label, names_network};
 use crate::ListError;
+use crate::except::is_of_exceptions;
 use crate::field::{clean, network, shown};
 use crate::nft::is_other_rule;
 use crate::verdict::begins_otherwise;
@@ -57,6 +58,20 @@ const NOUNS: [&str; 40] = [
     "follows",
 ];
 
+/// Words that say of a section that it is not blocked.
+const DO_NOT: [&str; 10] = [
+    "do not block",
+    "don't block",
+    "never block",
+    "not blocked",
+    "not banned",
+    "nicht sperren",
+    "nicht blockieren",
+    "ne pas bloquer",
+    "no bloquear",
+    "non bloccare",
+];
+
 /// Refuses a list with a section of what its source means otherwise.
 pub(crate) fn refuse_section(number: usize, line: &str, rule: Rule) -> Result<(), ListError> {
     let in_brackets = line.strip_prefix('[').and_then(|rest| rest.strip_suffix(']'));
@@ -85,10 +100,19 @@ pub(crate) fn refuse_in_comment(number: usize, line: &str, rule: Rule) -> Result
     if line.len() > LONGEST || !COMMENTS.iter().any(|sign| line.starts_with(sign)) {
         return Ok(());
     }
+    let small = line.to_lowercase();
+    let words = small.split_whitespace().count();
+    if rule == Rule::Block
+        && words <= MOST_WORDS + 1
+        && DO_NOT.iter().any(|words| small.contains(words))
+        && !names_network(line)
+    {
+        return refused(number, line);
+    }
     let mut is_other = false;
     for (at, word) in heading(line).split_whitespace().enumerate() {
         let word = word.to_lowercase();
-        let says = begins_otherwise(&word, rule);
+        let says = begins_otherwise(&word, rule) || is_of_exceptions(&word);
         let is_noun = NOUNS.contains(&&*word) || word.bytes().all(|b| !b.is_ascii_alphabetic());
         if at >= MOST_WORDS || (!says && !is_noun) {
             return Ok(());
