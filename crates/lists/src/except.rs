@@ -35,7 +35,7 @@ pub(crate) fn excepted(text: &str) -> Vec<Network> {
 
 /// As [`excepted`], for a reason in words: a hyphen or `not` is common there.
 pub(crate) fn excepted_in_reason(reason: &str) -> Vec<Network> {
-    of(reason, &["!", "except", "excluding"])
+    of(reason, &["!", "except", "excluding", "but"])
 }
 
 /// As [`excepted`], for a line that is not read otherwise: also the networks of one that begins

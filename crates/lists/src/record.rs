@@ -27,8 +27,6 @@ pub(crate) struct Record<'a> {
     said: Vec<Said>,
     /// The columns or keys whose statement is in words that are not known, with their values.
     unclear: Vec<(&'a str, &'a str)>,
-    /// A column or key says in which country the network is.
-    has_place: bool,
     /// Columns or keys without a role, in which an end may be.
     others: Vec<(&'a str, Hint, &'a str)>,
 }
@@ -49,7 +47,6 @@ impl<'a> Record<'a> {
 
     /// Adds a column or key without a role.
     pub(crate) fn add_other(&mut self, name: &'a str, hint: Hint, text: &'a str) {
-        self.has_place |= is_place(name);
         if hint != Hint::Past && !clean(text).is_empty() {
             self.others.push((name, hint, clean(text)));
         }
@@ -118,7 +115,10 @@ impl<'a> Record<'a> {
 
     /// The networks in columns or keys of exceptions.
     fn exceptions(&self) -> Vec<Network> {
-        let of_exceptions = self.others.iter().filter(|(name, ..)| is_of_exceptions(name));
+        let of_exceptions = self.others.iter().filter(|(name, _, text)| {
+            // An address has one of these; most columns have not.
+            text.contains(['.', ':']) && is_of_exceptions(name)
+        });
         let networks = of_exceptions.flat_map(|(_, _, text)| words(text));
         let within = |word: &str| word.trim_matches(['[', ']', '"', ';']).to_owned();
         networks.filter_map(|word| network(&within(word)).ok()).map(|p| p.network).collect()
@@ -177,7 +177,9 @@ impl<'a> Record<'a> {
 
     /// The reason why it cannot be told whether the source means the record for this rule.
     fn unclear(&self, rule: Rule) -> Option<String> {
-        let is_of_country = |name: &str| self.has_place && may_be_state_of_country(name);
+        let is_of_country = |name: &str| {
+            may_be_state_of_country(name) && self.others.iter().any(|(name, ..)| is_place(name))
+        };
         if let Some((name, value)) = self.unclear.iter().find(|(name, _)| !is_of_country(name)) {
             let is_end = is_date(value) || duration(value).is_ok();
             let end =

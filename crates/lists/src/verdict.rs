@@ -112,6 +112,19 @@ pub(crate) fn name_of(name: &str) -> String {
     letters.flat_map(char::to_lowercase).map(without_accent).collect()
 }
 
+/// Calls a function with the name of a column as [`name_of`] gives it, without an allocation: this
+/// is called for each field of a table.
+fn with_name_of<T>(name: &str, call: impl FnOnce(&str) -> T) -> T {
+    let mut bytes = [0; 4 * 40];
+    let mut len = 0;
+    let letters = name.chars().filter(|c| c.is_alphanumeric()).take(40);
+    for c in letters.flat_map(char::to_lowercase).map(without_accent) {
+        let Some(rest) = bytes.get_mut(len..len + c.len_utf8()) else { break };
+        len += c.encode_utf8(rest).len();
+    }
+    call(std::str::from_utf8(&bytes[..len]).unwrap_or_default())
+}
+
 fn without_accent(c: char) -> char {
     match c {
         'à'..='å' | 'ą' => 'a',

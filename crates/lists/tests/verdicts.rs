@@ -218,6 +218,7 @@ fn exceptions_are_not_blocked_by_a_wider_entry() {
         "203.0.113.0/24 except 203.0.113.7",
         "203.0.113.0/25, !203.0.113.7",
         "203.0.113.0/25 # except 203.0.113.7",
+        "203.0.113.0/25 ; all but 203.0.113.7",
         "203.0.113.7,whitelisted since 2020",
         "203.0.113.7,erlaubt",
         "203.0.113.7 # whitelist",

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::LazyLock;
 
-use super::name_of;
+use super::{name_of, with_name_of};
 
 /// The question that a column or key answers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -191,7 +191,7 @@ static BY_NAME: LazyLock<HashMap<&str, Asks>> = LazyLock::new(|| {
 
 /// The question of a column or key, by its name; `None` if it has none.
 pub(super) fn asks(name: &str) -> Option<Asks> {
-    BY_NAME.get(&*name_of(name)).copied()
+    with_name_of(name, |name| BY_NAME.get(name).copied())
 }
 
 /// Whether a name may be of a part of a country, rather than of a state of an entry.

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::LazyLock;
 
-use super::name_of;
+use super::with_name_of;
 
 /// The meaning of a word as a verdict.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -379,7 +379,7 @@ pub(crate) fn word(text: &str) -> Option<Word> {
     if text.len() > 40 || is_number {
         return None;
     }
-    BY_WORD.get(&*name_of(text)).copied()
+    with_name_of(text, |name| BY_WORD.get(name).copied())
 }
 
 /// The first word of a text, between signs and spaces.
