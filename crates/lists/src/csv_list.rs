@@ -6,8 +6,9 @@ mod rows;
 
 use std::time::Duration;
 
-use mailmesh_events::Rule;
+use mailmesh_events::{Network, Rule};
 
+use crate::except::excepted;
 use crate::field::{
     Bare, Parsed, clean, ends, is_addresses, is_length, is_number, may_be_end, network, networks,
     pair, shown,
@@ -15,9 +16,12 @@ use crate::field::{
 use crate::list::{List, Unit};
 use crate::moment::is_date;
 use crate::p2p::is_unclear;
-use crate::plain::{Table, UNKNOWN_NAMES, is_heading, take_line};
-use crate::record::push;
-use crate::verdict::is_denial;
+use crate::plain::{
+    Table, UNKNOWN_NAMES, is_heading, refuse_in_comment, refuse_section, take_line,
+};
+use crate::record::{except_all, push, push_meant};
+use crate::role::role;
+use crate::verdict::{is_ban, is_denial, is_refusal, speaks};
 use crate::{Ends, ListError, NEVER, Reason};
 pub(crate) use columns::{Columns, separator};
 use rows::{Row, RowKind, Rows};
@@ -35,6 +39,7 @@ pub(crate) fn read(text: &str, rule: Rule) -> Result<List, ListError> {
             RowKind::Blank => list.pass(Reason::Blank),
             RowKind::Frame => list.pass(Reason::Frame),
             RowKind::Comment(comment) => {
+                refuse_in_comment(line, comment, rule)?;
                 // A comment may name the columns, in a table of which nothing was read.
                 if !has_begun && let Some(named) = Columns::named_in(comment, rows.separator()) {
                     commented = Some(named);
@@ -49,6 +54,7 @@ pub(crate) fn read(text: &str, rule: Rule) -> Result<List, ListError> {
                 if !has_begun && clean(text).contains(':') && is_heading(clean(text)) =>
             {
                 // A line that says something of the list, before the names of columns.
+                refuse_section(line, clean(text), rule)?;
                 list.pass(Reason::Frame);
             }
             RowKind::Row(text) => {
@@ -69,8 +75,13 @@ pub(crate) fn read(text: &str, rule: Rule) -> Result<List, ListError> {
                 } else if row.fields().all(|field| clean(field).is_empty()) {
                     list.leave_out(Reason::Blank);
                 } else {
-                    table.has_unknown_names |=
-                        is_first && !row.fields().any(|field| networks(field).is_ok());
+                    let mut filled = row.fields().map(clean).filter(|field| !field.is_empty());
+                    let (first, second) = (filled.next(), filled.next());
+                    let alone = first.filter(|_| second.is_none()).unwrap_or(clean(text));
+                    refuse_section(line, alone, rule)?;
+                    let has_names = is_first && !row.fields().any(|field| networks(field).is_ok());
+                    table.has_unknown_names |= has_names;
+                    table.lacks_network |= has_names && has_other_names(&row);
                     take(&mut list, line, (&row, text), &columns, &mut table)?;
                 }
                 list.end();
@@ -119,6 +130,10 @@ fn unnamed(
         // Lists of lines have commas too, in comments or between addresses.
         Err(_) => return take_line(list, table, line, clean(text)),
     };
+    if table.lacks_network && row.fields().count() > 1 {
+        list.refuse(line, NO_NETWORK);
+        return Ok(());
+    }
     if table.has_unknown_names && row.fields().skip(1).any(is_addresses) {
         list.refuse(line, UNKNOWN_NAMES);
         return Ok(());
@@ -167,6 +182,22 @@ fn unnamed(
         list.refuse(line, why);
         return Ok(());
     }
+    let taken_out: Vec<Network> = row.fields().skip(1).flat_map(excepted_field).collect();
+    if !taken_out.is_empty() {
+        list.refuse(
+            line,
+            "it names an exception behind its network: write it as a line, `!` before",
+        );
+        return except_all(list, &taken_out);
+    }
+    if list.rule.0 == Rule::Allow && is_refusal(reason) {
+        list.refuse(line, "its value may say that it is not let in: name the columns");
+        return Ok(());
+    }
+    if is_ban(reason) && list.rule.0 == Rule::Allow {
+        list.leave_out(Reason::NotABan);
+        return Ok(());
+    }
     if is_denial(reason) && list.rule.0 == Rule::Block {
         for parsed in &read {
             list.except_by_longest_match(parsed.network)?;
@@ -191,7 +222,7 @@ fn unnamed(
             Ends::Local(start) => Ends::Local(start.plus(lasts)),
             start => Ends::At(start.moment(NEVER).unwrap_or(NEVER).plus(lasts)),
         });
-        return push(list, line, &read, reason, "", ends);
+        return push_meant(list, line, &read, reason, "", ends);
     }
     if moment.is_some() && is_number(reason) {
         let why = "a number and a moment may be anything: name the columns in the first line";
@@ -224,7 +255,22 @@ fn unnamed(
     if row.fields().skip(3).any(|field| !clean(field).is_empty()) {
         list.note_once(line, "columns without a name beyond the third are not used");
     }
-    push(list, line, &read, reason, "", until)
+    push_meant(list, line, &read, reason, "", until)
+}
+
+/// The networks that a column behind the first takes out (`!192.0.2.9`).
+fn excepted_field(field: &str) -> Vec<Network> {
+    if clean(field).starts_with(['!', '~']) { excepted(field) } else { Vec::new() }
+}
+
+/// The fault of a row where the first line names columns, but none that holds the network.
+const NO_NETWORK: &str =
+    "no column of the first line is known to hold the network: name that one `ip`";
+
+/// Whether the first line has names of columns, though none that is known to hold the network.
+fn has_other_names(row: &Row) -> bool {
+    let is_known = |name: &str| role(name).is_some() || speaks(name);
+    row.fields().filter(|field| !clean(field).is_empty()).count() > 1 && row.fields().any(is_known)
 }
 
 /// A row whose second column is the length of the prefix: network, length, reason.

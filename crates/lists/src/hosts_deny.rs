@@ -3,11 +3,12 @@
 
 use mailmesh_events::Rule;
 
-use crate::field::{Parsed, clean, network, part, words};
+use crate::except::excepted;
+use crate::field::{Parsed, clean, network, part, shown, words};
 use crate::list::{List, Unit};
 use crate::nft::is_other_rule;
-use crate::plain::{answer, split};
-use crate::record::push;
+use crate::plain::{answer, refuse_in_comment, split};
+use crate::record::{except_all, push};
 use crate::{Ends, ListError, Reason};
 
 pub(crate) fn read(text: &str, rule: Rule) -> Result<List, ListError> {
@@ -16,6 +17,7 @@ pub(crate) fn read(text: &str, rule: Rule) -> Result<List, ListError> {
     while let Some((number, line)) = lines.next() {
         let line = clean(line);
         list.begin();
+        refuse_in_comment(number, line, rule)?;
         if list.passes_over(number, line, &["#"]) {
             // It is counted.
         } else if line.ends_with('\\') {
@@ -55,18 +57,82 @@ pub(crate) fn is_it<'a>(lines: impl Iterator<Item = &'a str>) -> bool {
     is_any && !is_other
 }
 
+/// Daemons that are built with libwrap, or were.
+const DAEMONS: [&str; 54] = [
+    "all",
+    "sshd",
+    "sshdfwd",
+    "sftpd",
+    "dropbear",
+    "vsftpd",
+    "proftpd",
+    "pureftpd",
+    "ftpd",
+    "wuftpd",
+    "telnetd",
+    "rlogind",
+    "rshd",
+    "rexecd",
+    "fingerd",
+    "talkd",
+    "ntalkd",
+    "tftpd",
+    "identd",
+    "popd",
+    "pop3",
+    "pop3d",
+    "pop3s",
+    "imap",
+    "imapd",
+    "imaps",
+    "imap3s",
+    "ipop3d",
+    "smtp",
+    "smtpd",
+    "smtps",
+    "sendmail",
+    "sm-mta",
+    "postfix",
+    "exim",
+    "exim4",
+    "qmail-smtpd",
+    "dovecot",
+    "courier",
+    "cyrus",
+    "slapd",
+    "portmap",
+    "rpcbind",
+    "mountd",
+    "nfsd",
+    "statd",
+    "lockd",
+    "rquotad",
+    "ypserv",
+    "snmpd",
+    "snmptrapd",
+    "mysqld",
+    "stunnel",
+    "xinetd",
+];
+
+/// Whether a word may be a daemon: most are not in a list of Windows, whois or a log.
+fn is_daemon(word: &str) -> bool {
+    let name = word.split_once('@').map_or(word, |(daemon, _)| daemon);
+    let is_word = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
+    let small = name.to_ascii_lowercase();
+    let is_known = DAEMONS.contains(&&*small)
+        || ["in.", "rpc.", "sshdfwd-"].iter().any(|begin| small.starts_with(begin));
+    is_known && !name.is_empty() && name.chars().all(is_word)
+}
+
 fn is_one(line: &str) -> bool {
     let Some((daemons, clients)) = line.split_once(':') else { return false };
-    let is_daemon = |word: &str| {
-        word.chars().any(char::is_alphabetic)
-            && word.chars().all(|c| c.is_alphanumeric() || matches!(c, '-' | '_' | '.' | '@'))
-    };
     let mut daemons = words(daemons).peekable();
     let has_space = clients.starts_with([' ', '\t'])
         || line.contains(" :")
         || words(clients_of(clients).0).next().is_some_and(|client| network(client).is_ok());
     daemons.peek().is_some()
-        && daemons.all(is_daemon)
+        && daemons.all(|word| word == "EXCEPT" || is_daemon(word))
         && (has_space || line.starts_with("ALL:"))
         && network(line).is_err()
 }
@@ -105,10 +171,26 @@ fn take(list: &mut List, number: usize, line: &str) -> Result<(), ListError> {
     let other = if list.rule.0 == Rule::Block { "allow" } else { "deny" };
     if options.split(':').any(|option| clean(option).eq_ignore_ascii_case(other)) {
         list.leave_out(Reason::NotABan);
-        return Ok(());
+        // The first line that matches decides: later ones do not count for these.
+        let networks = words(clients).filter_map(|client| pattern(client).ok().flatten());
+        return networks
+            .map(|parsed| parsed.network)
+            .try_for_each(|network| list.except(network, list.units + 1, usize::MAX));
     }
     if words(clients).chain(words(daemons)).any(|word| word == "EXCEPT") {
         list.refuse(number, "it has exceptions (`EXCEPT`)");
+        return except_all(list, &excepted(clients));
+    }
+    if let Some(word) = words(daemons).find(|word| !is_daemon(word)) {
+        if !words(clients).any(|client| pattern(client).is_ok_and(|parsed| parsed.is_some())) {
+            list.leave_out(Reason::OtherScope);
+            return Ok(());
+        }
+        let why = format!(
+            "`{}` is no daemon that is known: it may be of another list; write `ALL`, if it is one",
+            shown(word)
+        );
+        list.refuse(number, why);
         return Ok(());
     }
     let mut networks = Vec::new();

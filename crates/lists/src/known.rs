@@ -20,6 +20,16 @@ pub(crate) fn refuse(text: &str) -> Result<(), ListError> {
         let why = format!("line {number}: `{}` is of the rules of iptables", shown(first));
         return refused(why, IPTABLES);
     }
+    let small = first[..first.floor_char_boundary(64)].to_ascii_lowercase();
+    if small.starts_with("rule name:") {
+        let why = format!("line {number}: it is the rules that `netsh advfirewall` prints");
+        return refused(why, NETSH);
+    }
+    let is_whois = ["inetnum:", "inet6num:", "netrange:", "route:", "route6:"];
+    if is_whois.iter().any(|key| small.starts_with(key)) {
+        let why = format!("line {number}: it is an answer of whois");
+        return Err(ListError::NotThis { format: "list", why });
+    }
     let next = content.next().map_or("", |(_, next)| next);
     if is_yaml(first, next) {
         let why = format!("line {number}: it is YAML: give the addresses as lines");
@@ -30,7 +40,6 @@ pub(crate) fn refuse(text: &str) -> Result<(), ListError> {
     }
     let has = |tag: &str| lines.any(|(_, line)| line.to_ascii_lowercase().contains(tag));
     let mut has = has;
-    let small = first.to_ascii_lowercase();
     if small.starts_with("<!doctype html") || small.starts_with("<html") {
         refused("it is a page of HTML, perhaps of an error".to_owned(), "curl -fL URL")
     } else if has("<ipset") {
@@ -81,5 +90,8 @@ const UFW: &str =
 /// Prints the addresses from which rules drop all, whatever rules stand before.
 const IPTABLES: &str =
     r"iptables-save | sed -nE 's/^-A [^ ]+ -s ([0-9a-f.:\/]+) -j (DROP|REJECT).*/\1/p'";
+/// Prints the far addresses of one rule.
+const NETSH: &str =
+    "(Get-NetFirewallRule -DisplayName NAME | Get-NetFirewallAddressFilter).RemoteAddress";
 const FIREWALLD_SET: &str = "firewall-cmd --permanent --ipset=NAME --get-entries";
 const FIREWALLD_ZONE: &str = "firewall-cmd --permanent --zone=drop --list-sources";

@@ -23,6 +23,7 @@
 
 mod csv_list;
 mod error;
+mod except;
 mod fail2ban;
 mod field;
 mod format;
@@ -32,6 +33,7 @@ mod ipset;
 mod json;
 mod key;
 mod known;
+mod lengths;
 mod list;
 mod mikrotik;
 mod moment;
@@ -157,6 +159,10 @@ fn read_format(text: &str, rule: Rule, format: Format) -> Result<List, ListError
         Format::Csv => csv_list::read(text, rule),
         Format::JsonLines => json::read_lines(text, rule),
         Format::CrowdSec => json::read_value(text, rule),
+        Format::Fail2ban if rule == Rule::Allow => Err(ListError::NotThis {
+            format: "list of networks to allow",
+            why: "it is what fail2ban has banned".to_owned(),
+        }),
         Format::Fail2ban => fail2ban::read(text, rule),
         Format::Ipset => ipset::read(text, rule),
         Format::Nft => nft::read(text, rule),

@@ -7,7 +7,7 @@ use mailmesh_events::Rule;
 
 use crate::field::{Parsed, clean, range, shown};
 use crate::list::{List, Unit};
-use crate::record::push;
+use crate::record::push_meant;
 use crate::{Ends, ListError, Reason};
 
 /// Ranges of this access level and above are let in.
@@ -24,7 +24,7 @@ pub(crate) fn read(text: &str, rule: Rule) -> Result<List, ListError> {
                     list.leave_out(Reason::NotABan);
                 }
                 Ok((networks, _, name)) => {
-                    push(&mut list, number, &networks, name, "", Ends::Never)?
+                    push_meant(&mut list, number, &networks, name, "", Ends::Never)?
                 }
                 Err(why) => list.refuse(number, why),
             }

@@ -1,24 +1,27 @@
 //! Addresses, prefixes and ranges on lines: one or more a line; a score behind a tab; start, end
 //! and length as DShield has them; a table of Postfix.
 
+mod section;
 mod table;
 
 use std::net::IpAddr;
 
 use mailmesh_events::Rule;
 
+use crate::except::excepted_by_line;
 use crate::field::{
     Bare, Parsed, clean, ends, is_addresses, is_length, is_number, may_be_end, network, networks,
     pair, shown, words,
 };
 use crate::key::hidden;
+use crate::lengths::spanned;
 use crate::list::{List, Unit};
 use crate::moment::is_date;
-use crate::nft::is_other_rule;
-use crate::record::{push, spanned};
+use crate::record::{except_all, push_meant};
 use crate::role::{Role, role};
-use crate::verdict::{is_assent, is_denial};
+use crate::verdict::{is_assent, is_denial, is_refusal};
 use crate::{Ends, ListError, Reason, check_line};
+pub(crate) use section::{refuse_in_comment, refuse_section};
 pub(crate) use table::{Table, answer};
 
 /// The parts of a line.
@@ -64,6 +67,7 @@ pub(crate) fn read(text: &str, rule: Rule) -> Result<List, ListError> {
         let line = clean(line);
         list.begin();
         if list.passes_over_comment(line, &COMMENTS) {
+            refuse_in_comment(number, line, rule)?;
             list.end();
             continue;
         }
@@ -89,6 +93,7 @@ pub(crate) fn read(text: &str, rule: Rule) -> Result<List, ListError> {
             table.shield(&mut list, line)?;
         } else {
             refuse_section(number, line, rule)?;
+            section::refuse_brace(number, line)?;
             if is_head {
                 list.leave_out(Reason::Frame);
             } else {
@@ -160,23 +165,6 @@ fn is_of_blocks(name: &str) -> bool {
     words.any(|word| BEGINS.iter().any(|begin| word.starts_with(begin)))
 }
 
-/// Refuses a list with a section of what its source means otherwise: where the section ends,
-/// nothing says.
-fn refuse_section(number: usize, line: &str, rule: Rule) -> Result<(), ListError> {
-    let in_brackets = line.strip_prefix('[').and_then(|rest| rest.strip_suffix(']'));
-    let name = in_brackets.filter(|name| network(name).is_err()).or_else(|| label(line));
-    match name {
-        Some(name) if is_other_rule(name, rule) => Err(ListError::NotThis {
-            format: "list of one kind",
-            why: format!(
-                "line {number}: `{}` says otherwise of what follows; take these lines out",
-                shown(line)
-            ),
-        }),
-        _ => Ok(()),
-    }
-}
-
 /// Takes what a line says that is no comment.
 pub(crate) fn take_line(
     list: &mut List,
@@ -223,6 +211,10 @@ pub(crate) fn take_line(
             let is_shown = hidden(line) == line;
             let hides = || "it cannot be read, and is not shown since it may hold a key".to_owned();
             list.refuse(number, if is_shown { why } else { hides() });
+            let rest: Vec<&str> = words(field).skip(1).take(2).collect();
+            if answer(&rest).is_none() {
+                except_all(list, &excepted_by_line(field, list.rule.0))?;
+            }
             let all: Vec<&str> = words(field).take(MAX_WORDS).collect();
             let is_named = |word: &str| network(word).is_ok() || word.starts_with('!');
             table.has_unknown_names |=
@@ -258,6 +250,10 @@ fn take(
         list.leave_out(Reason::NotABan);
         return Ok(());
     }
+    if list.rule.0 == Rule::Allow && is_refusal(parsed_line.reason) {
+        list.refuse(line, "its value may say that it is not let in: give those that are as a list");
+        return Ok(());
+    }
     if parsed_line.rule.is_some_and(|rule| rule != list.rule.0) {
         for parsed in &parsed_line.networks {
             if parsed_line.is_by_longest {
@@ -271,7 +267,7 @@ fn take(
         return Ok(());
     }
     let reason = if parsed_line.reason.is_empty() { comment } else { parsed_line.reason };
-    push(list, line, &parsed_line.networks, reason, "", parsed_line.ends)
+    push_meant(list, line, &parsed_line.networks, reason, "", parsed_line.ends)
 }
 
 /// The signs that begin a comment.
@@ -305,6 +301,12 @@ fn parse(field: &str) -> Result<(ParsedLine<'_>, Option<&str>), String> {
     let Some((first, rest)) = all.split_first() else {
         return Err("it has no network".to_owned());
     };
+    // pf and BIND allow a space behind the sign.
+    if let ("!", [excepted]) = (*first, rest)
+        && let Ok(parsed) = network(excepted)
+    {
+        return Ok((ParsedLine { is_exception: true, ..ParsedLine::of(vec![parsed]) }, None));
+    }
     if let Some(dash) = field.find('-')
         && (clean(&field[..dash]).parse::<IpAddr>().is_ok())
     {
@@ -380,7 +382,8 @@ fn in_columns(parsed: Parsed, field: &str) -> Result<Option<ParsedLine<'_>>, Str
         return Err(format!("`{reason}` stands apart: write it behind the address"));
     }
     if is_denial(reason) {
-        return Ok(Some(ParsedLine { rule: Some(Rule::Allow), ..ParsedLine::of(vec![parsed]) }));
+        let parsed_line = ParsedLine::of(vec![parsed]).because(reason);
+        return Ok(Some(ParsedLine { rule: Some(Rule::Allow), ..parsed_line }));
     }
     let until = columns.next().unwrap_or_default();
     if let Some(date) = columns.find(|column| is_date(column)) {

@@ -3,17 +3,22 @@
 
 use std::net::IpAddr;
 
-use mailmesh_events::Rule;
+use mailmesh_events::{Network, Rule};
 
+use crate::except::{excepted, excepted_in_reason, is_of_exceptions};
 use crate::field::{
-    Bare, Parsed, bounded, clean, ends, ends_after, is_addresses, is_length, is_netmask, is_no_end,
-    is_within, network, networks, range, shown,
+    Bare, Parsed, bounded, clean, duration, ends, ends_after, is_addresses, is_length, is_netmask,
+    is_no_end, is_within, network, networks, shown, words,
 };
 use crate::free_text::{end_in, is_duration};
+use crate::lengths::{agreed, of_length, spanned};
 use crate::list::DoubtKind;
 use crate::moment::is_date;
 use crate::role::{Hint, Role, is_destination, is_host, is_in_utc, is_of_family, may_be_length};
-use crate::verdict::{Said, is_allowance, is_ban, is_false, is_remediation, is_true};
+use crate::verdict::{
+    Said, begins_otherwise, is_action_of, is_allowance, is_false, is_place, is_remediation,
+    is_true, may_be_state_of_country, may_be_verdict, said, word,
+};
 use crate::{Ends, Entry, List, ListError, Reason};
 
 /// The texts of a record, by role.
@@ -23,6 +28,8 @@ pub(crate) struct Record<'a> {
     texts: Vec<(Role, usize, &'a str)>,
     /// The statements of its columns or keys on whether it is blocked.
     said: Vec<Said>,
+    /// The columns or keys whose statement is in words that are not known, with their values.
+    unclear: Vec<(&'a str, &'a str)>,
     /// Columns or keys without a role, in which an end may be.
     others: Vec<(&'a str, Hint, &'a str)>,
     /// It was written by this crate, and says itself that it has no end: no text is one.
@@ -35,9 +42,12 @@ impl<'a> Record<'a> {
         self.texts.push((role, rank, text));
     }
 
-    /// Adds the statement of a column or key on whether the network is blocked.
-    pub(crate) fn add(&mut self, said: Option<Said>) {
-        self.said.extend(said.filter(|said| !self.said.contains(said)));
+    /// Adds what a column or key says on whether the network is blocked.
+    pub(crate) fn add(&mut self, name: &'a str, value: &'a str) {
+        match said(name, value) {
+            Some(Said::Unclear) => self.unclear.push((name, clean(value))),
+            said => self.said.extend(said.filter(|said| !self.said.contains(said))),
+        }
     }
 
     /// Marks the record as written by this crate, with the place of its end empty.
@@ -79,11 +89,25 @@ impl<'a> Record<'a> {
         }
         if let Some(reason) = self.left_out(list.rule.0) {
             list.leave_out(reason);
+            if reason == Reason::NotABan && self.is_let_in(list.rule.0) {
+                self.except(list)?;
+            }
             return Ok(());
         }
-        if is_addresses(self.get(Role::Reason)) {
+        if let Some(why) = self.unclear(list.rule.0) {
+            list.refuse(line, why);
+            return self.except(list);
+        }
+        let exceptions = self.exceptions();
+        if !exceptions.is_empty() {
+            list.refuse(line, "it has exceptions: write each as a line, `!` before");
+            return except_all(list, &exceptions);
+        }
+        let reason = self.get(Role::Reason);
+        let excepted_there = excepted_in_reason(reason);
+        if is_addresses(reason) || !excepted_there.is_empty() {
             list.refuse(line, "the reason is an address: are there two on the line?");
-            return Ok(());
+            return except_all(list, &excepted_there);
         }
         match self.read() {
             Ok((networks, ends)) => {
@@ -92,9 +116,20 @@ impl<'a> Record<'a> {
             }
             Err(why) => {
                 list.refuse(line, why);
-                Ok(())
+                except_all(list, &excepted(self.get(Role::Network)))
             }
         }
+    }
+
+    /// The networks in columns or keys of exceptions.
+    fn exceptions(&self) -> Vec<Network> {
+        let of_exceptions = self.others.iter().filter(|(name, _, text)| {
+            // An address has one of these; most columns have not.
+            text.contains(['.', ':']) && is_of_exceptions(name)
+        });
+        let networks = of_exceptions.flat_map(|(_, _, text)| words(text));
+        let within = |word: &str| word.trim_matches(['[', ']', '"', ';']).to_owned();
+        networks.filter_map(|word| network(&within(word)).ok()).map(|p| p.network).collect()
     }
 
     /// The reason to leave the record out, if its source means no entry for this rule by it.
@@ -121,19 +156,60 @@ impl<'a> Record<'a> {
         let is_decision = self.has(Role::Scope) || self.has(Role::Lasts);
         let is_decided = is_decision && is_remediation(kind, self.has(Role::Scope));
         let decided = if is_decided { kind } else { "" };
+        let is_other = |said: &str| !said.is_empty() && !is_action_of(said, rule);
         let action = self.get(Role::Action);
-        let is_other = |said: &str| !said.is_empty() && !is_ban(said);
-        let is_trusted = is_true(self.get(Role::Trusted));
-        let is_inactive = self.has(Role::Active) && is_false(self.get(Role::Active));
-        let is_no_ban = if rule == Rule::Allow {
-            let is_blocked = self.said.contains(&Said::Blocked);
-            is_ban(decided) || is_ban(action) || is_inactive || is_blocked
-        } else {
-            let is_other = is_other(decided) || is_other(action) || is_allowance(kind);
-            let is_not = self.said.iter().any(|said| *said != Said::Blocked);
-            is_other || is_trusted || is_inactive || is_not
-        };
+        // CrowdSec's are never a ban if they are not known; others are bad.
+        let action = if self.has(Role::Scope) || word(action).is_some() { action } else { "" };
+        let is_no_ban = is_other(decided)
+            || is_other(action)
+            || (rule == Rule::Block && is_allowance(kind))
+            || self.said.iter().any(|said| said.is_other(rule));
         is_no_ban.then_some(Reason::NotABan)
+    }
+
+    /// Whether the source lets the network of a block list in, rather than ban it no longer.
+    fn is_let_in(&self, rule: Rule) -> bool {
+        let is_off = self.said.contains(&Said::Off);
+        let is_allowed = self.said.contains(&Said::Allowed)
+            || [Role::Action, Role::Kind]
+                .into_iter()
+                .any(|role| is_action_of(self.get(role), Rule::Allow));
+        rule == Rule::Block && is_allowed && !is_off
+    }
+
+    /// Takes its networks out of wider ones of the list.
+    fn except(&self, list: &mut List) -> Result<(), ListError> {
+        let networks = self.networks().unwrap_or_default();
+        networks.iter().try_for_each(|parsed| list.except_by_longest_match(parsed.network))
+    }
+
+    /// The reason why it cannot be told whether the source means the record for this rule.
+    fn unclear(&self, rule: Rule) -> Option<String> {
+        let is_of_country = |name: &str| {
+            may_be_state_of_country(name) && self.others.iter().any(|(name, ..)| is_place(name))
+        };
+        if let Some((name, value)) = self.unclear.iter().find(|(name, _)| !is_of_country(name)) {
+            let is_end = is_date(value) || duration(value).is_ok();
+            let end =
+                if is_end { ": it may be its end; name it `expires` or `ttl` then" } else { "" };
+            let (name, value) = (shown(name), shown(value));
+            return Some(format!("`{name}` says `{value}`, which is no known verdict{end}"));
+        }
+        let action = self.get(Role::Action);
+        if !action.is_empty() && word(action).is_none() && !self.has(Role::Scope) {
+            return Some(format!("`{}` is no known action", shown(action)));
+        }
+        let simulated = self.get(Role::Simulated);
+        if !simulated.is_empty() && !is_false(simulated) && simulated != "null" {
+            return Some(format!("`{}` is neither yes nor no (simulated)", shown(simulated)));
+        }
+        let of_other = self.others.iter().find(|(name, _, text)| may_be_verdict(name, text, rule));
+        let (name, _, text) = of_other?;
+        Some(format!(
+            "`{}` in `{}` may say that it is not meant: name the column `action`, if it does",
+            shown(text),
+            shown(name)
+        ))
     }
 
     fn read(&self) -> Result<(Vec<Parsed>, Ends), String> {
@@ -293,46 +369,48 @@ impl<'a> Record<'a> {
         if self.is_export {
             return push_unchecked(list, line, networks, reason, origin, ends);
         }
-        push(list, line, networks, reason, origin, ends)
+        push_meant(list, line, networks, reason, origin, ends)
     }
+}
+
+/// Takes networks into the list, unless the text beside them says that they are not meant.
+pub(crate) fn push_meant(
+    list: &mut List,
+    line: usize,
+    networks: &[Parsed],
+    reason: &str,
+    origin: &str,
+    ends: Ends,
+) -> Result<(), ListError> {
+    let rule = list.rule.0;
+    if begins_otherwise(reason, rule) {
+        if rule == Rule::Block && is_allowance(reason) {
+            list.leave_out(Reason::NotABan);
+        } else {
+            let why = format!("`{}` may say that it is not meant", shown(reason));
+            list.refuse(line, why);
+        }
+        let meant = |parsed: &Parsed| parsed.network;
+        return networks.iter().map(meant).try_for_each(|n| list.except_by_longest_match(n));
+    }
+    let excepted = excepted_in_reason(reason);
+    if !excepted.is_empty() {
+        list.refuse(
+            line,
+            "it names an exception behind its network: write it as a line, `!` before",
+        );
+        return except_all(list, &excepted);
+    }
+    push(list, line, networks, reason, origin, ends)
+}
+
+/// Takes networks out of those of the list, wherever they stand.
+pub(crate) fn except_all(list: &mut List, networks: &[Network]) -> Result<(), ListError> {
+    networks.iter().try_for_each(|network| list.except(*network, 0, usize::MAX))
 }
 
 /// The advice for an end in a comment.
 const NAME_IT: &str = "write it in a column `expires` or `ttl`";
-
-/// The networks by every mask or length that a record has: they must agree.
-fn agreed(
-    masks: &[&str],
-    read: impl Fn(&str) -> Result<Vec<Parsed>, String>,
-) -> Result<Vec<Parsed>, String> {
-    let Some((first, others)) = masks.split_first() else { return read("") };
-    let networks = read(first)?;
-    for other in others {
-        if read(other)? != networks {
-            return Err(format!(
-                "its lengths do not agree: `{}` and `{}`",
-                shown(first),
-                shown(other)
-            ));
-        }
-    }
-    Ok(networks)
-}
-
-/// The networks of a text, with the mask or length beside it: if the text has one too, they agree.
-fn of_length(text: &str, mask: &str) -> Result<Vec<Parsed>, String> {
-    if mask.is_empty() {
-        return networks(text);
-    }
-    let Some((address, _)) = text.split_once(['/', '-']) else {
-        return spanned(text, "", mask);
-    };
-    let (read, [with_mask]) = (networks(text)?, [network(&format!("{}/{mask}", clean(address)))?]);
-    if read.iter().map(|parsed| parsed.network).ne([with_mask.network]) {
-        return Err(format!("`{}` and the length `{}` do not agree", shown(text), shown(mask)));
-    }
-    Ok(read)
-}
 
 /// Takes networks into the list, with a note for host bits. Addresses are no reason.
 pub(crate) fn push(
@@ -371,30 +449,4 @@ fn push_unchecked(
         list.push(Entry { line, network: *network, reason, origin, ends, unit: 0 })?;
     }
     Ok(())
-}
-
-/// The networks between two addresses, or of an address and a mask; of all three if they agree.
-pub(crate) fn spanned(first: &str, last: &str, mask: &str) -> Result<Vec<Parsed>, String> {
-    let with_mask = if mask.is_empty() {
-        None
-    } else {
-        let prefix = format!("{first}/{mask}");
-        Some(network(&prefix)?)
-    };
-    if last.is_empty() {
-        return match with_mask {
-            Some(parsed) => Ok(vec![parsed]),
-            None => Ok(vec![network(first)?]),
-        };
-    }
-    let address = |text: &str| {
-        text.parse::<IpAddr>().map_err(|_| format!("`{}` is not an IP address", shown(text)))
-    };
-    let networks = range(address(first)?, address(last)?)?;
-    match with_mask {
-        Some(parsed) if networks != [Parsed { has_host_bits: false, ..parsed }] => {
-            Err(format!("{first} to {last} is not {}", parsed.network))
-        }
-        _ => Ok(networks),
-    }
 }

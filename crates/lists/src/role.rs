@@ -34,10 +34,6 @@ pub(crate) enum Role {
     /// The kind of a decision: an action if there is a scope or a duration beside it.
     Kind,
     Simulated,
-    /// Whether the network is trusted.
-    Trusted,
-    /// Whether it is in force.
-    Active,
     /// An address that was attacked: no banned network.
     Destination,
     /// `from` and `to`: the bounds of a range, a source and a destination, or moments.

@@ -1,53 +1,98 @@
 //! Words and columns that say whether a network is blocked.
 
-use crate::field::shown;
-use crate::role::{Role, role};
+mod names;
+mod words;
+
+use mailmesh_events::Rule;
+
+use crate::field::{clean, shown};
+pub(crate) use names::is_place;
+use names::{Asks, asks, may_be_place};
+pub(crate) use words::word;
+use words::{Word, first_word};
 
 /// The statement of a source on a network.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Said {
-    /// It is blocked.
     Blocked,
-    /// It is let in.
+    NotBlocked,
     Allowed,
+    NotAllowed,
+    /// Another action than these.
+    Neither,
     /// The entry is not in force.
     Off,
+    /// A verdict in words that are not known.
+    Unclear,
+}
+
+impl Said {
+    /// Whether a network of which this is said is none for a rule.
+    pub(crate) fn is_other(self, rule: Rule) -> bool {
+        match self {
+            Self::Blocked | Self::NotAllowed => rule == Rule::Allow,
+            Self::NotBlocked | Self::Allowed => rule == Rule::Block,
+            Self::Neither | Self::Off => true,
+            Self::Unclear => false,
+        }
+    }
 }
 
 /// The statement of a column or key, by its name and value; `None` if it says nothing on this.
 pub(crate) fn said(name: &str, value: &str) -> Option<Said> {
-    match name_of(name).as_str() {
-        "blocked" | "isblocked" | "banned" | "isbanned" | "block" | "ban" | "denied"
-        | "isdenied" | "listed" | "islisted" | "malicious" | "ismalicious" => match value {
-            _ if is_false(value) => Some(Said::Off),
-            _ if is_true(value) => Some(Said::Blocked),
-            _ => of_word(value),
+    let (asks, value) = (asks(name)?, clean(value));
+    if is_nothing(value) {
+        return None;
+    }
+    let is_none = value.eq_ignore_ascii_case("none");
+    let known = word(value);
+    match asks {
+        Asks::Kind => of_words(value).filter(|s| matches!(s, Said::Allowed | Said::Blocked)),
+        Asks::Reason if is_allowance(value) => Some(Said::Allowed),
+        Asks::Reason => (known == Some(Word::Block)).then_some(Said::Blocked),
+        Asks::Score => {
+            value.parse::<f64>().is_ok_and(|score| score <= 0.0).then_some(Said::NotBlocked)
+        }
+        // DMARC: nothing was done.
+        Asks::Status if is_none => match &*name_of(name) {
+            "disposition" | "decision" | "result" => Some(Said::Neither),
+            _ => None,
         },
-        "allowed" | "isallowed" | "allow" | "trusted" | "istrusted" | "benign" | "isbenign"
-        | "exempt" | "falsepositive" | "isfalsepositive" | "safe" | "issafe" => {
-            is_true(value).then_some(Said::Allowed)
-        }
-        "deleted" | "isdeleted" | "removed" | "isremoved" | "disabled" | "isdisabled"
-        | "inactive" | "isinactive" | "expired" | "isexpired" | "revoked" | "isrevoked"
-        | "unbanned" | "unblocked" => is_true(value).then_some(Said::Off),
-        // Oklahoma, beside a country.
-        "state" if value.eq_ignore_ascii_case("ok") => None,
-        "status" | "state" | "policy" | "mode" | "disposition" | "classification" | "decision"
-        | "result" | "access" | "listtype" | "active" | "enabled" | "isactive" | "isenabled" => {
-            if is_false(value) {
-                Some(Said::Off)
-            } else {
-                of_word(value)
-            }
-        }
-        "type" | "kind" | "list" => of_word(value).filter(|said| *said == Said::Allowed),
-        _ if is_score(name) => {
-            value.parse::<f64>().is_ok_and(|score| score <= 0.0).then_some(Said::Off)
-        }
-        _ if role(name).is_some_and(|(role, _)| role == Role::Reason) => {
-            is_one_of(value, &ALLOWANCES).then_some(Said::Allowed)
-        }
-        _ => None,
+        _ if is_none => None,
+        // A mark that stands for no state.
+        Asks::Status if value.eq_ignore_ascii_case("x") => None,
+        Asks::Blocked => match known {
+            Some(Word::Yes | Word::On | Word::Block) => Some(Said::Blocked),
+            Some(Word::No | Word::Harmless) => Some(Said::NotBlocked),
+            Some(Word::Allow) => Some(Said::Allowed),
+            Some(Word::Off) => Some(Said::Off),
+            Some(Word::Other) => Some(Said::Neither),
+            None if is_count(name, value) => Some(Said::Blocked),
+            None => of_words(value).or(Some(Said::Unclear)),
+        },
+        Asks::Allowed => match known {
+            Some(Word::Yes | Word::On | Word::Allow | Word::Harmless) => Some(Said::Allowed),
+            Some(Word::No | Word::Off) => Some(Said::NotAllowed),
+            Some(Word::Block) => Some(Said::Blocked),
+            Some(Word::Other) | None => Some(Said::Unclear),
+        },
+        Asks::Ended => match known {
+            Some(Word::Yes | Word::Off) => Some(Said::Off),
+            Some(Word::No) => None,
+            _ => Some(Said::Unclear),
+        },
+        Asks::Active | Asks::Status => match known {
+            Some(Word::Yes | Word::On) => None,
+            Some(Word::No | Word::Off) => Some(Said::Off),
+            Some(Word::Block) => Some(Said::Blocked),
+            Some(Word::Allow) if may_be_place(name) && is_code_of_place(value) => None,
+            Some(Word::Allow) => Some(Said::Allowed),
+            Some(Word::Harmless) => Some(Said::NotBlocked),
+            Some(Word::Other) => Some(Said::Neither),
+            None if is_kind_of_abuse(value) => Some(Said::Blocked),
+            None if may_be_place(name) && is_code_of_place(value) => None,
+            None => of_words(value).or(Some(Said::Unclear)),
+        },
     }
 }
 
@@ -64,7 +109,12 @@ pub(crate) fn of_score(name: &str) -> String {
 
 /// Whether a column or key of this name may say something.
 pub(crate) fn speaks(name: &str) -> bool {
-    ["true", "false", "0", "whitelist"].iter().any(|value| said(name, value).is_some())
+    asks(name).is_some()
+}
+
+/// Whether a value of this column that is not known may be a part of a country.
+pub(crate) fn may_be_state_of_country(name: &str) -> bool {
+    may_be_place(name)
 }
 
 /// A name of a column: case, spaces, signs and the usual accents do not matter.
@@ -73,60 +123,111 @@ pub(crate) fn name_of(name: &str) -> String {
     letters.flat_map(char::to_lowercase).map(without_accent).collect()
 }
 
+/// Calls a function with the name of a column as [`name_of`] gives it, without an allocation: this
+/// is called for each field of a table.
+fn with_name_of<T>(name: &str, call: impl FnOnce(&str) -> T) -> T {
+    let mut bytes = [0; 4 * 40];
+    let mut len = 0;
+    let letters = name.chars().filter(|c| c.is_alphanumeric()).take(40);
+    for c in letters.flat_map(char::to_lowercase).map(without_accent) {
+        let Some(rest) = bytes.get_mut(len..len + c.len_utf8()) else { break };
+        len += c.encode_utf8(rest).len();
+    }
+    call(std::str::from_utf8(&bytes[..len]).unwrap_or_default())
+}
+
 fn without_accent(c: char) -> char {
     match c {
         'à'..='å' | 'ą' => 'a',
         'ç' | 'ć' => 'c',
         'è'..='ë' | 'ę' => 'e',
         'ì'..='ï' => 'i',
-        'ñ' => 'n',
+        'ł' => 'l',
+        'ñ' | 'ń' => 'n',
         'ò'..='ö' => 'o',
+        'ś' => 's',
         'ù'..='ü' => 'u',
         'ź' | 'ż' | 'ž' => 'z',
         c => c,
     }
 }
 
-fn of_word(value: &str) -> Option<Said> {
-    const BEGINS: [&str; 6] = ["allow", "whitelist", "permit", "trusted", "unban", "unblock"];
-    const OFF: [&str; 18] = [
-        "inactive", "expired", "disabled", "removed", "deleted", "revoked", "released", "lifted",
-        "off", "benign", "clean", "harmless", "good", "ham", "safe", "closed", "ended", "white",
+/// Whether a value is that of an empty column.
+fn is_nothing(value: &str) -> bool {
+    is_one_of(value, &["", "-", "null", "n/a", "na", "nil", "\\N", "undefined"])
+}
+
+/// Oklahoma is `OK`.
+fn is_code_of_place(value: &str) -> bool {
+    value.len() == 2 && value.bytes().all(|byte| byte.is_ascii_alphabetic())
+}
+
+/// Whether a number says how many services list the network.
+fn is_count(name: &str, value: &str) -> bool {
+    matches!(&*name_of(name), "malicious" | "listed") && value.parse::<u32>().is_ok()
+}
+
+/// The words that services classify addresses by that do harm.
+fn is_kind_of_abuse(value: &str) -> bool {
+    const KINDS: [&str; 14] = [
+        "abuse",
+        "attack",
+        "attacker",
+        "botnet",
+        "bruteforce",
+        "c2",
+        "ddos",
+        "exploit",
+        "malware",
+        "phishing",
+        "scan",
+        "scanner",
+        "spam",
+        "spammer",
     ];
+    is_one_of(value, &KINDS)
+}
+
+/// The statement of several words: what one of them begins with.
+fn of_words(value: &str) -> Option<Said> {
+    const ALLOW: [&str; 6] = ["allow", "whitelist", "permit", "trusted", "unban", "unblock"];
+    const BLOCK: [&str; 6] = ["block", "blacklist", "ban", "denied", "deny", "reject"];
+    match word(value) {
+        Some(Word::Allow | Word::Other) => return Some(Said::Allowed),
+        Some(Word::Block) => return Some(Said::Blocked),
+        _ => {}
+    }
     let small = value.to_lowercase();
     let mut words = small.split(|c: char| !c.is_alphanumeric());
-    if is_one_of(value, &ALLOWANCES) || words.any(|w| BEGINS.iter().any(|b| w.starts_with(b))) {
+    let begins = |word: &str, with: &[&str]| with.iter().any(|begin| word.starts_with(begin));
+    let is_not = words.clone().any(|word| matches!(word, "not" | "no" | "nicht" | "non" | "un"));
+    if is_not && words.clone().any(|word| begins(word, &ALLOW) || begins(word, &BLOCK)) {
+        return Some(Said::Unclear);
+    }
+    if words.clone().any(|word| begins(word, &ALLOW)) {
         return Some(Said::Allowed);
     }
-    is_one_of(value, &OFF).then_some(Said::Off)
+    words.any(|word| begins(word, &BLOCK)).then_some(Said::Blocked)
 }
 
 /// Whether a value behind an address says that it is not blocked (nginx, HAProxy, Postfix).
 pub(crate) fn is_denial(value: &str) -> bool {
-    const NO: [&str; 14] = [
-        "0",
-        "no",
-        "false",
-        "off",
-        "good",
-        "white",
-        "ham",
-        "safe",
-        "none",
-        "benign",
-        "noblock",
-        "no-block",
-        "no_block",
-        "notblocked",
-    ];
     let is_permit = value.get(..6).is_some_and(|begin| begin.eq_ignore_ascii_case("permit"));
-    is_one_of(value, &NO) || is_allowance(value) || is_permit
+    // Two letters may be a country.
+    let is_code = value.len() <= 2 && !is_one_of(value, &["0", "no", "ok"]);
+    let known = word(value).filter(|_| !is_code);
+    let is_not = matches!(known, Some(Word::No | Word::Allow | Word::Harmless));
+    is_not || is_permit || is_allowance(value) || value.eq_ignore_ascii_case("none")
 }
 
 /// Whether a value behind an address says that it is blocked, and is no reason beside that.
 pub(crate) fn is_assent(value: &str) -> bool {
-    is_one_of(value, &["yes", "true", "on", "bad", "black", "blacklist", "blacklisted"])
-        || is_ban(value)
+    is_one_of(value, &["yes", "true", "on"]) || is_ban(value)
+}
+
+/// Whether a value behind an address says no to what a list is of, which may be either rule.
+pub(crate) fn is_refusal(value: &str) -> bool {
+    word(value) == Some(Word::No) || value.eq_ignore_ascii_case("none")
 }
 
 fn is_one_of(text: &str, words: &[&str]) -> bool {
@@ -134,55 +235,75 @@ fn is_one_of(text: &str, words: &[&str]) -> bool {
 }
 
 pub(crate) fn is_true(text: &str) -> bool {
-    is_one_of(text, &["true", "1", "yes", "t", "y"])
+    word(text) == Some(Word::Yes)
 }
 
 pub(crate) fn is_false(text: &str) -> bool {
-    is_one_of(text, &["false", "0", "no", "f", "n"])
+    word(text) == Some(Word::No)
 }
 
 /// Whether an action is a block. One that is not known is not: CrowdSec has captchas, throttles
 /// and remediations that an operator made up.
 pub(crate) fn is_ban(text: &str) -> bool {
-    is_one_of(
-        text,
-        &["ban", "banned", "block", "blocked", "deny", "denied", "drop", "reject", "refuse"],
-    )
+    word(text) == Some(Word::Block)
 }
 
-const ALLOWANCES: [&str; 17] = [
-    "ok",
-    "allow",
-    "allowed",
-    "accept",
-    "accepted",
-    "permit",
-    "permitted",
-    "pass",
-    "whitelist",
-    "whitelisted",
-    "allowlist",
-    "allowlisted",
-    "trusted",
-    "dunno",
-    "bypass",
-    "captcha",
-    "unban",
-];
+/// Whether an action is what a rule does.
+pub(crate) fn is_action_of(text: &str, rule: Rule) -> bool {
+    word(text) == Some(if rule == Rule::Block { Word::Block } else { Word::Allow })
+}
 
 /// Whether a text says that an address is let in, or at least not blocked.
 pub(crate) fn is_allowance(text: &str) -> bool {
-    is_one_of(text, &ALLOWANCES)
+    let is_other = is_one_of(text, &["dunno", "captcha", "unban", "unbanned", "unblocked"]);
+    is_other || word(text) == Some(Word::Allow)
 }
 
 /// Whether a type beside a scope or an end is a remediation, rather than a kind of attack or of
 /// address: with a scope, any single word but those may be one that an operator made up.
 pub(crate) fn is_remediation(kind: &str, has_scope: bool) -> bool {
-    const KNOWN: [&str; 7] = ["throttle", "challenge", "mfa", "log", "monitor", "simulate", "slow"];
     const KINDS: [&str; 8] = ["ip", "ipv4", "ipv6", "range", "cidr", "network", "host", "address"];
     let is_word = kind.chars().all(|c| c.is_ascii_alphanumeric());
     is_ban(kind)
         || is_allowance(kind)
-        || is_one_of(kind, &KNOWN)
+        || word(kind) == Some(Word::Other)
         || (has_scope && is_word && !is_one_of(kind, &KINDS))
+}
+
+/// Whether a value of a column or key that is not used may be a verdict for the other rule.
+pub(crate) fn may_be_verdict(name: &str, value: &str, rule: Rule) -> bool {
+    let colours = ["white", "gray", "grey"];
+    // The colours of the Traffic Light Protocol say who may read it.
+    let is_marking = || {
+        let name = name_of(name);
+        ["tlp", "marking", "color", "colour"].iter().any(|part| name.contains(part))
+    };
+    match (rule, word(value)) {
+        // Results of SPF, and the like.
+        (_, Some(Word::Allow)) if is_one_of(value, &["ok", "pass", "passed"]) => false,
+        (_, Some(Word::Other | Word::Harmless)) if is_one_of(value, &colours) => !is_marking(),
+        (_, Some(Word::Other)) => is_one_of(value, &["captcha", "unban", "unblock", "challenge"]),
+        (Rule::Block, Some(Word::Allow)) => true,
+        (Rule::Allow, Some(Word::Block)) => !is_marking(),
+        _ => false,
+    }
+}
+
+/// Whether a text begins with a word by which it is none for a rule (`whitelist: office`).
+pub(crate) fn begins_otherwise(text: &str, rule: Rule) -> bool {
+    let first = first_word(text);
+    match (rule, word(first)) {
+        (_, Some(Word::Other)) => is_one_of(first, &["unban", "unbanned", "unblock", "unblocked"]),
+        (_, Some(Word::Off)) => {
+            is_one_of(first, &["removed", "deleted", "delisted", "unlisted", "revoked", "expired"])
+        }
+        (Rule::Block, Some(Word::Allow)) => {
+            !is_one_of(first, &["ok", "pass", "passed", "accept", "accepted", "skip", "relay"])
+        }
+        (Rule::Allow, Some(Word::Block)) => true,
+        _ => {
+            let small = text.to_lowercase();
+            rule == Rule::Block && ["not blocked", "not banned"].iter().any(|t| small == **t)
+        }
+    }
 }

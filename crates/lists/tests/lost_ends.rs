@@ -123,7 +123,6 @@ fn a_comment_without_an_end_is_none() {
         "to 192.0.2.9",
         "do not remove",
         "port 25 for 100 hosts",
-        "expired certificate",
         "connection timeout after 30",
         "time 10:00",
     ] {

@@ -121,7 +121,7 @@ fn a_year_of_two_digits_is_bad_and_lists_what_is_read() {
     // Nor is it lost in a column of another name, or in a comment.
     check(&[
         ("ip;Foo\n192.0.2.1;31.12.26\n", &[], &["1 bad", "`Foo`"]),
-        ("ip;Foo\n192.0.2.1;10.15.70\n", &["192.0.2.1"], &[]),
+        ("ip;Foo\n192.0.2.1;10.15.70\n", &[], &["1 bad", "`Foo`"]),
         ("ip;Datum\n192.0.2.1;31.12.26\n192.0.2.2;01.11.26\n", &["192.0.2.2"], &["1 bad"]),
         ("ip;Kommentar\n192.0.2.1;gesperrt bis 31.12.26\n", &[], &["1 bad"]),
         ("192.0.2.1 # until 31/12/26\n", &[], &["1 bad"]),

@@ -5,7 +5,7 @@ use crate::field::{Bare, clean, duration, ends, network, networks};
 use crate::moment::is_date;
 use crate::record::Record;
 use crate::role::{Hint, Role, SOURCE_RANK, hint, role};
-use crate::verdict::{is_score, name_of, of_score, said, speaks};
+use crate::verdict::{is_score, name_of, of_score, speaks};
 use crate::write::EXPORTED;
 
 /// The separators of a table's columns.
@@ -129,7 +129,7 @@ impl Columns {
             record.add_other(name, *hint, get(*at).unwrap_or_default());
         }
         for (at, name) in &self.speaking {
-            record.add(get(*at).and_then(|value| said(name, clean(value))));
+            record.add(name, get(*at).unwrap_or_default());
         }
         record
     }

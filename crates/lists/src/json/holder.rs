@@ -1,8 +1,12 @@
 //! An object that is all there is: it holds lists of networks or records, or is a record itself.
 
+use super::around::Around;
 use super::spans::{items, members, text_of};
 use super::{AlertContext, MOST_NAMED, Walk, decisions, nft};
-use crate::field::{networks, shown};
+use mailmesh_events::Rule;
+
+use crate::except::is_of_exceptions;
+use crate::field::{Parsed, networks, shown};
 use crate::nft::is_other_rule;
 use crate::plain::names_network;
 use crate::role::{Role, role};
@@ -92,6 +96,14 @@ impl<'a> Walk<'a> {
     }
 
     fn holder(&mut self, value: &'a str) -> Result<(), ListError> {
+        let before = self.around.clone();
+        self.around.add(value, self.list.rule.0);
+        let result = self.members_of_holder(value, &before);
+        self.around = before;
+        result
+    }
+
+    fn members_of_holder(&mut self, value: &'a str, before: &Around) -> Result<(), ListError> {
         let kinds: Vec<Member> =
             members(value).map(|(key, inner)| self.member(key, inner)).collect();
         let has = |kind: Member| kinds.contains(&kind);
@@ -105,6 +117,8 @@ impl<'a> Walk<'a> {
             || has(Member::NotBans)
             || has(Member::Holder);
         if is_record && !is_holder {
+            // A record says of itself what it says.
+            self.around = before.clone();
             return self.entry(value, AlertContext::default());
         }
         if let Some((key, _)) = own {
@@ -120,13 +134,20 @@ impl<'a> Walk<'a> {
                     items(inner).try_for_each(|item| self.entry(item, AlertContext::default()))?
                 }
                 Member::NotBans => {
+                    let is_let_in = !is_gone(&key);
                     for item in items(inner) {
                         self.locate(item);
                         self.list.pass(Reason::NotABan);
+                        if is_let_in {
+                            self.except_all_in(item)?;
+                        }
                     }
                 }
                 Member::Holder => self.holder(inner)?,
                 Member::Unknown => {
+                    if is_of_exceptions(&key) || is_other_rule(&key, self.list.rule.0) {
+                        self.except_all_in(inner)?;
+                    }
                     let why = format!(
                         "it is in `{key}`, a key that is not known; write it as a list of its \
                          own, if it is to be read"
@@ -154,15 +175,18 @@ impl<'a> Walk<'a> {
 
     fn member(&self, key: &str, inner: &str) -> Member {
         let key = text_of(key).unwrap_or_default();
-        let name = name_of(&key);
+        let (name, rule) = (name_of(&key), self.list.rule.0);
         let is_list = inner.starts_with('[');
         let is_object = inner.starts_with('{');
         if is_list && name == "nftables" {
             Member::Nftables
-        } else if (is_list || inner == "null") && ENTRIES.contains(&&*name) {
-            Member::Entries
-        } else if is_list && (OFF.contains(&&*name) || is_other_rule(&key, self.list.rule.0)) {
+        } else if is_list && (OFF.contains(&&*name) || is_other_rule(&key, rule)) {
             Member::NotBans
+        } else if (is_list || inner == "null")
+            && (ENTRIES.contains(&&*name)
+                || (rule == Rule::Allow && is_other_rule(&key, Rule::Block)))
+        {
+            Member::Entries
         } else if is_object
             && (ENTRIES.contains(&&*name) || name == "response")
             && members(inner).any(|(key, inner)| self.member(key, inner) == Member::Entries)
@@ -175,6 +199,16 @@ impl<'a> Walk<'a> {
         } else {
             Member::NoNetworks
         }
+    }
+
+    /// Takes the networks of a value out of wider ones of the list.
+    fn except_all_in(&mut self, value: &str) -> Result<(), ListError> {
+        let text = text_of(value).ok().filter(|_| value.starts_with('"'));
+        let networks = text.and_then(|text| networks(&text).ok()).unwrap_or_default();
+        let network = |parsed: &Parsed| parsed.network;
+        networks.iter().map(network).try_for_each(|n| self.list.except_by_longest_match(n))?;
+        items(value).try_for_each(|item| self.except_all_in(item))?;
+        members(value).try_for_each(|(_, inner)| self.except_all_in(inner))
     }
 
     /// Counts what is not known to be banned.
@@ -192,8 +226,14 @@ impl<'a> Walk<'a> {
     }
 }
 
+/// Whether the entries of a key are gone, rather than let in.
+fn is_gone(key: &str) -> bool {
+    let name = name_of(key);
+    OFF.contains(&&*name) && !is_of_exceptions(key)
+}
+
 /// Whether there is a network anywhere in a value.
-fn names_networks(value: &str) -> bool {
+pub(super) fn names_networks(value: &str) -> bool {
     match value.as_bytes().first() {
         Some(b'"') => text_of(value).is_ok_and(|text| networks(&text).is_ok()),
         Some(b'[') => items(value).any(names_networks),

@@ -1,6 +1,7 @@
 //! JSON: an object a line, or one value that holds a list of networks, of records or of CrowdSec's
 //! alerts, or the sets of nftables.
 
+mod around;
 mod holder;
 mod nested;
 mod nft;
@@ -10,13 +11,15 @@ use std::collections::HashSet;
 
 use mailmesh_events::Rule;
 
+use crate::except::{excepted, is_of_exceptions};
 use crate::field::{clean, network, shown};
 use crate::list::{List, Unit};
-use crate::record::Record;
+use crate::record::{Record, except_all};
 use crate::role::{Hint, Role, SOURCE_RANK, hint, may_be_length, role};
-use crate::verdict::{is_score, of_score, said, speaks};
+use crate::verdict::{is_score, of_score, speaks};
 use crate::write::EXPORTED;
-use crate::{ListError, MAX_DEPTH, MAX_LINE, Reason};
+use crate::{Ends, ListError, MAX_DEPTH, MAX_LINE, Reason};
+use around::{Around, Verdict};
 pub(crate) use holder::is_lines;
 use spans::{items, members, text_of};
 
@@ -35,8 +38,7 @@ pub(crate) fn read_lines(text: &str, rule: Rule) -> Result<List, ListError> {
         {
             list.refuse(number, format_args!("not an object of JSON: {error}"));
         } else if line.starts_with('{') {
-            let mut walk =
-                Walk { list: &mut list, text: line, at: 0, line: number, is_unit: false };
+            let mut walk = Walk::new(&mut list, line, number, false);
             walk.item(line, AlertContext::default())?;
         } else {
             list.refuse(number, "not an object of JSON");
@@ -64,7 +66,7 @@ pub(crate) fn read_value(text: &str, rule: Rule) -> Result<List, ListError> {
         let value = clean(&text[begin..end]);
         begin = end;
         is_any = true;
-        let mut walk = Walk { list: &mut list, text, at: 0, line: 1, is_unit: true };
+        let mut walk = Walk::new(&mut list, text, 1, true);
         walk.locate(value);
         walk.outermost(value)?;
     }
@@ -119,9 +121,15 @@ struct Walk<'a> {
     line: usize,
     /// Each entry is counted on its own; otherwise the line is.
     is_unit: bool,
+    /// What the objects around the entries say of them.
+    around: Around,
 }
 
 impl<'a> Walk<'a> {
+    fn new(list: &'a mut List, text: &'a str, line: usize, is_unit: bool) -> Self {
+        Self { list, text, at: 0, line, is_unit, around: Around::default() }
+    }
+
     /// Finds the line of a part of the text; parts come in order.
     fn locate(&mut self, part: &'a str) {
         let at = (part.as_ptr() as usize).saturating_sub(self.text.as_ptr() as usize);
@@ -149,12 +157,26 @@ impl<'a> Walk<'a> {
     fn entry(&mut self, item: &'a str, context: AlertContext) -> Result<(), ListError> {
         self.locate(item);
         let is_alert = !context.is_in_alert && decisions(item).is_some() && twice(item).is_none();
-        if is_alert || !self.is_unit {
+        if is_alert {
             return self.item(item, context);
         }
-        self.list.begin();
-        self.item(item, context)?;
-        self.list.end();
+        if self.is_unit {
+            self.list.begin();
+        }
+        let before = self.list.entries.len();
+        match self.around.verdict.clone() {
+            None => self.item(item, context)?,
+            Some(Verdict::LeftOut(reason)) => self.list.leave_out(reason),
+            Some(Verdict::Unclear(why)) => self.refuse(&why),
+        }
+        for entry in self.list.entries.iter_mut().skip(before) {
+            if entry.ends == Ends::Never {
+                entry.ends = self.around.ends;
+            }
+        }
+        if self.is_unit {
+            self.list.end();
+        }
         Ok(())
     }
 
@@ -163,6 +185,12 @@ impl<'a> Walk<'a> {
             Some(b'{') => {}
             Some(b'"') => {
                 let text = text_of(item).unwrap_or_default();
+                let is_signed = clean(&text).starts_with(['!', '~']);
+                let taken_out = if is_signed { excepted(&text) } else { Vec::new() };
+                if !taken_out.is_empty() {
+                    self.list.leave_out(Reason::NotABan);
+                    return except_all(self.list, &taken_out);
+                }
                 let mut record = Record::default();
                 record.set(Role::Network, 0, &text);
                 return record.take(self.list, self.line);
@@ -184,7 +212,15 @@ impl<'a> Walk<'a> {
                 // An alert without a decision counts as one entry.
                 return self.without_decision();
             }
-            return items(decisions).try_for_each(|decision| self.entry(decision, context));
+            let before = self.around.clone();
+            self.around.add(item, self.list.rule.0);
+            if matches!(self.around.verdict, Some(Verdict::LeftOut(Reason::Simulated))) {
+                // Each decision says it, by the context.
+                self.around.verdict = None;
+            }
+            let taken = items(decisions).try_for_each(|decision| self.entry(decision, context));
+            self.around = before;
+            return taken;
         }
         if item.len() > MAX_ENTRY {
             self.refuse(&format!("it has more than {MAX_ENTRY} bytes, the limit"));
@@ -214,15 +250,17 @@ impl<'a> Walk<'a> {
     fn record(&mut self, item: &'a str, context: AlertContext) -> Result<(), ListError> {
         let mut texts: Vec<(Role, usize, String)> = Vec::new();
         let mut others: Vec<(String, Hint, String)> = Vec::new();
-        let (mut verdicts, mut unused, mut scores) = (Vec::new(), Vec::new(), Vec::new());
+        let (mut verdicts, mut unused, mut scores): (Vec<(String, String)>, _, _) =
+            (Vec::new(), Vec::new(), Vec::new());
         let (mut is_metadata, mut is_of_system) = (false, false);
         for (key, value) in members(item) {
             let key = text_of(key).unwrap_or_default();
             is_of_system |= key.eq_ignore_ascii_case("asn");
             let is_speaking = speaks(&key);
             if is_speaking {
-                let text = text_of(value).unwrap_or_else(|_| value.to_owned());
-                verdicts.push(said(&key, clean(&text)));
+                let texts = items(value).map(text).collect::<Vec<_>>();
+                let alone = texts.is_empty().then(|| text(value));
+                verdicts.extend(texts.into_iter().chain(alone).map(|text| (key.clone(), text)));
                 scores.extend(is_score(&key).then(|| of_score(&key)));
             }
             if value.starts_with(['{', '['])
@@ -237,8 +275,9 @@ impl<'a> Walk<'a> {
                 if !is_speaking {
                     unused.push(key.clone());
                 }
-                if !value.starts_with(['{', '[']) && value != "null" {
-                    let text = text_of(value).unwrap_or_else(|_| value.to_owned());
+                let is_taken_out = value.starts_with('[') && is_of_exceptions(&key);
+                if (is_taken_out || !value.starts_with(['{', '['])) && value != "null" {
+                    let text = text(value);
                     let hint = hint(&key);
                     others.push((key, hint, text));
                 }
@@ -284,7 +323,7 @@ impl<'a> Walk<'a> {
         for (key, hint, text) in &others {
             record.add_other(key, *hint, text);
         }
-        verdicts.into_iter().for_each(|said| record.add(said));
+        verdicts.iter().for_each(|(key, value)| record.add(key, value));
         let is_of_addresses = [Role::Destination, Role::From, Role::To];
         if !record.names_network() && !is_of_addresses.iter().any(|role| record.has(*role)) {
             if is_metadata {
@@ -310,8 +349,14 @@ impl<'a> Walk<'a> {
     }
 }
 
+/// The text of a value, or the value as it stands.
+fn text(value: &str) -> String {
+    text_of(value).unwrap_or_else(|_| value.to_owned())
+}
+
 /// The advice for an end within an object or list.
 const BESIDE: &str = "put it beside the network, as `expires` or `ttl`";
+
 /// Most keys that a note names.
 const MOST_NAMED: usize = 20;
 /// Most bytes of a record: room for one text as long as any line.

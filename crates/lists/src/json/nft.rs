@@ -3,8 +3,9 @@
 use super::Walk;
 use super::spans::{items, members, text_of};
 use crate::field::{Parsed, network, networks};
+use crate::lengths::spanned;
 use crate::nft::{Set, Uses, is_address_type};
-use crate::record::{push, spanned};
+use crate::record::push;
 use crate::{Ends, ListError, Reason};
 
 pub(super) fn read<'a>(walk: &mut Walk<'a>, objects: &'a str) -> Result<(), ListError> {

@@ -103,8 +103,10 @@ pub(crate) fn is_other_rule(name: &str, rule: Rule) -> bool {
         }),
         Rule::Allow => {
             let name = name.to_ascii_lowercase();
-            ["block", "black", "ban", "deny", "denied", "drop", "reject", "bad"]
+            let kinds = ["f2b", "fail2ban", "crowdsec", "sshguard", "abuse", "attack", "spam"];
+            ["block", "black", "ban", "deny", "denied", "drop", "reject", "bad", "bloqu", "gesperr"]
                 .iter()
+                .chain(&kinds)
                 .any(|word| name.contains(word))
         }
     }

@@ -16,6 +16,8 @@ pub(crate) struct Table {
     pub(super) is_hash: bool,
     /// The first line has names that are not known.
     pub(crate) has_unknown_names: bool,
+    /// The first line names columns, but none that is known to hold the network.
+    pub(crate) lacks_network: bool,
     /// Outside of these networks, lines before decided.
     within: Vec<Network>,
 }

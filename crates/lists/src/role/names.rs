@@ -4,7 +4,7 @@ use super::Role;
 
 /// The names of each role, those that count most first: in small letters, without signs and
 /// accents.
-pub(super) const NAMES: [(Role, &[&str]); 16] = [
+pub(super) const NAMES: [(Role, &[&str]); 14] = [
     (
         Role::Network,
         // One address before the network that it lies in: a table may have both.
@@ -359,11 +359,23 @@ pub(super) const NAMES: [(Role, &[&str]); 16] = [
         ],
     ),
     (Role::Scope, &["scope"]),
-    (Role::Action, &["action", "remediation", "verdict"]),
+    (
+        Role::Action,
+        &[
+            "action",
+            "remediation",
+            "verdict",
+            "ruleaction",
+            "aktion",
+            "azione",
+            "akcja",
+            "accion",
+            "acao",
+            "actie",
+        ],
+    ),
     (Role::Kind, &["type"]),
     (Role::Simulated, &["simulated"]),
-    (Role::Trusted, &["iswhitelisted", "whitelisted", "whitelist"]),
-    (Role::Active, &["active", "enabled", "isactive", "isenabled"]),
     (Role::From, &["from", "fromip", "fromaddress", "fromaddr"]),
     (Role::To, &["to", "toip", "toaddress", "toaddr"]),
 ];

@@ -10,9 +10,14 @@ pub(crate) const NOW: UnixMillis = UnixMillis(1_795_824_000_000);
 /// counted, parts of bad lines and of notes, or of the error that refuses the text.
 pub(crate) type Case<'a> = (&'a str, &'a [&'a str], &'a [&'a str]);
 
+#[allow(dead_code, reason = "not every test uses all of this")]
 pub(crate) fn imported(text: &str) -> (Vec<String>, String) {
-    let terms = Terms { rule: Rule::Block, now: NOW, ..Terms::default() };
-    let mut list = match read(text, Format::guess(text)) {
+    imported_for(Rule::Block, text)
+}
+
+fn imported_for(rule: Rule, text: &str) -> (Vec<String>, String) {
+    let terms = Terms { rule, now: NOW, ..Terms::default() };
+    let mut list = match read_for(rule, text, Format::guess(text)) {
         Ok(list) => list,
         Err(error) => return (Vec::new(), error.to_string()),
     };
@@ -28,9 +33,19 @@ pub(crate) fn imported(text: &str) -> (Vec<String>, String) {
 }
 
 pub(crate) fn check(cases: &[Case<'_>]) {
+    check_for(Rule::Block, cases);
+}
+
+/// As [`check`], for lists of networks to let in.
+#[allow(dead_code, reason = "not every test uses all of this")]
+pub(crate) fn check_allow(cases: &[Case<'_>]) {
+    check_for(Rule::Allow, cases);
+}
+
+fn check_for(rule: Rule, cases: &[Case<'_>]) {
     let mut faults = String::new();
     for (text, networks, words) in cases {
-        let (read, report) = imported(text);
+        let (read, report) = imported_for(rule, text);
         let missing: Vec<_> = words.iter().filter(|word| !report.contains(**word)).collect();
         if read != *networks || !missing.is_empty() {
             faults += &format!("\n---\n{text}\nread {read:?}\nmissing {missing:?} in\n{report}\n");

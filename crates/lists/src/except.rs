@@ -1,0 +1,83 @@
+//! Exceptions in lines and reasons that are not read otherwise: the networks that a list means to
+//! let in must not stay blocked by a wider entry.
+
+use mailmesh_events::{Network, Rule};
+
+use crate::field::{network, words};
+use crate::verdict::{begins_otherwise, name_of};
+
+/// Most words that are looked at.
+const MAX_WORDS: usize = 4_096;
+/// Words that come before or behind an exception.
+const MARKERS: [&str; 15] = [
+    "!",
+    "~",
+    "-",
+    "not",
+    "except",
+    "excepting",
+    "excluding",
+    "exclude",
+    "without",
+    "but",
+    "ausser",
+    "außer",
+    "sauf",
+    "excepto",
+    "tranne",
+];
+
+/// The networks that a text takes out: those behind a sign or word of an exception; without any
+/// behind it, those before it (`192.0.2.7/32 except;`).
+pub(crate) fn excepted(text: &str) -> Vec<Network> {
+    of(text, &MARKERS)
+}
+
+/// As [`excepted`], for a reason in words: a hyphen or `not` is common there.
+pub(crate) fn excepted_in_reason(reason: &str) -> Vec<Network> {
+    of(reason, &["!", "except", "excluding", "but"])
+}
+
+/// As [`excepted`], for a line that is not read otherwise: also the networks of one that begins
+/// with the verdict of the other rule (`permit 192.0.2.7`).
+pub(crate) fn excepted_by_line(line: &str, rule: Rule) -> Vec<Network> {
+    if begins_otherwise(line, rule) {
+        let networks = words(line).take(MAX_WORDS).filter_map(|word| network(word).ok());
+        return networks.map(|parsed| parsed.network).collect();
+    }
+    excepted(line)
+}
+
+/// Whether a column or key holds what is taken out of the network beside it, or of its list.
+pub(crate) fn is_of_exceptions(name: &str) -> bool {
+    let name = name_of(name);
+    ["except", "exclu", "exempt", "ausnahm", "excep", "falsepositive"]
+        .iter()
+        .any(|begin| name.starts_with(begin))
+}
+
+fn of(text: &str, markers: &[&str]) -> Vec<Network> {
+    let (mut before, mut behind) = (Vec::new(), Vec::new());
+    let mut is_behind = false;
+    for word in words(text).take(MAX_WORDS) {
+        let word = word.trim_matches([';', ':', '"', '\'', '(', ')', '{', '}', '[', ']']);
+        if markers.iter().any(|marker| word.eq_ignore_ascii_case(marker)) {
+            is_behind = true;
+            continue;
+        }
+        let signed = ['!', '~', '-'].into_iter().find_map(|sign| {
+            let rest = word.strip_prefix(sign)?;
+            markers.contains(&&*sign.to_string()).then_some(rest)
+        });
+        if let Ok(parsed) = network(signed.unwrap_or(word)) {
+            is_behind |= signed.is_some();
+            let networks = if is_behind { &mut behind } else { &mut before };
+            networks.push(parsed.network);
+        }
+    }
+    match (is_behind, behind.is_empty()) {
+        (true, false) => behind,
+        (true, true) => before,
+        (false, _) => Vec::new(),
+    }
+}

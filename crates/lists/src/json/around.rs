@@ -1,0 +1,151 @@
+//! The keys of an object that hold for the entries of the lists in it.
+
+use mailmesh_events::Rule;
+
+use super::holder::names_networks;
+use super::spans::{members, text_of};
+use crate::field::{Bare, clean, ends, shown};
+use crate::nft::is_other_rule;
+use crate::role::{Hint, Role, hint, role};
+use crate::verdict::{Said, is_action_of, is_false, is_true, name_of, said};
+use crate::{Ends, Reason};
+
+/// What objects say of all the entries in them.
+#[derive(Debug, Clone)]
+pub(super) struct Around {
+    pub(super) verdict: Option<Verdict>,
+    /// The end of entries without one of their own.
+    pub(super) ends: Ends,
+}
+
+impl Default for Around {
+    fn default() -> Self {
+        Self { verdict: None, ends: Ends::Never }
+    }
+}
+
+/// Why the entries are not taken.
+#[derive(Debug, Clone)]
+pub(super) enum Verdict {
+    LeftOut(Reason),
+    Unclear(String),
+}
+
+impl Around {
+    /// Adds the keys of an object that holds lists.
+    pub(super) fn add(&mut self, object: &str, rule: Rule) {
+        for (key, value) in members(object) {
+            if value.starts_with('{') && !names_networks(value) {
+                self.add_metadata(key, value, rule);
+            }
+            if value.starts_with(['{', '[']) || value == "null" {
+                continue;
+            }
+            let key = text_of(key).unwrap_or_default();
+            let text = text_of(value).unwrap_or_else(|_| value.to_owned());
+            let (verdict, ends) = of(&key, clean(&text), rule);
+            // What leaves out counts more than what is not clear.
+            let is_left_out = matches!(self.verdict, Some(Verdict::LeftOut(_)));
+            if verdict.is_some() && !is_left_out {
+                self.verdict = verdict;
+            }
+            if let Some(ends) = ends {
+                self.ends = ends;
+            }
+        }
+    }
+}
+
+impl Around {
+    /// Adds an object without networks beside the lists: what it says may be of the list.
+    fn add_metadata(&mut self, key: &str, object: &str, rule: Rule) {
+        let mut inner = Self::default();
+        for (key, value) in members(object).filter(|(_, value)| !value.starts_with(['{', '['])) {
+            let key = text_of(key).unwrap_or_default();
+            let text = text_of(value).unwrap_or_else(|_| value.to_owned());
+            let (verdict, ends) = of(&key, clean(&text), rule);
+            inner.verdict = inner.verdict.or(verdict.filter(|v| matches!(v, Verdict::LeftOut(_))));
+            inner.ends = ends.unwrap_or(inner.ends);
+        }
+        if self.verdict.is_none() && (inner.verdict.is_some() || inner.ends != Ends::Never) {
+            let key = shown(&text_of(key).unwrap_or_default());
+            let why = format!("`{key}` beside its list may say what holds for these, or its end");
+            self.verdict = Some(Verdict::Unclear(why));
+        }
+    }
+}
+
+/// What a key beside lists says of their entries, and their end.
+fn of(key: &str, value: &str, rule: Rule) -> (Option<Verdict>, Option<Ends>) {
+    let unclear = || {
+        let (key, value) = (shown(key), shown(value));
+        let why = format!("`{key}` beside its list says `{value}`: what does it mean for these?");
+        Some(Verdict::Unclear(why))
+    };
+    let left_out = |reason| Some(Verdict::LeftOut(reason));
+    let bare = match role(key) {
+        Some((Role::Until, _)) => Some(Bare::Moment),
+        Some((Role::Lasts, _)) => Some(Bare::Seconds),
+        // `remediation` of an alert is whether there is one.
+        Some((Role::Action, _))
+            if value.is_empty() || is_true(value) || is_action_of(value, rule) =>
+        {
+            return (None, None);
+        }
+        Some((Role::Action, _)) => return (left_out(Reason::NotABan), None),
+        Some((Role::Simulated, _)) if is_true(value) => {
+            return (left_out(Reason::Simulated), None);
+        }
+        Some((Role::Simulated, _)) if !is_false(value) => return (unclear(), None),
+        _ => None,
+    };
+    if let Some(bare) = bare {
+        return match ends(value, bare) {
+            Ok(Ends::Never) => (None, None),
+            Ok(ends) => (None, Some(ends)),
+            Err(_) => (unclear(), None),
+        };
+    }
+    if role(key).is_none() && hint(key) == Hint::End && !value.is_empty() && !is_false(value) {
+        return (unclear(), None);
+    }
+    if is_answer(key, value) {
+        return (None, None);
+    }
+    match said(key, value) {
+        Some(Said::Unclear) => return (unclear(), None),
+        Some(said) if said.is_other(rule) => return (left_out(Reason::NotABan), None),
+        _ => {}
+    }
+    match name_of(key).as_str() {
+        _ if !is_other_rule(value, rule) => (None, None),
+        "description" | "comment" | "comments" | "note" | "notes" | "summary" | "purpose" => {
+            (unclear(), None)
+        }
+        name if name.ends_with("name") || NAMES.contains(&name) => {
+            (left_out(Reason::NotABan), None)
+        }
+        _ => (None, None),
+    }
+}
+
+/// Keys of the name or kind of a list.
+const NAMES: [&str; 11] =
+    ["title", "kind", "type", "label", "id", "group", "set", "list", "category", "tag", "listtype"];
+
+/// Whether a key is of the answer of a service (`"status": "ok"`), rather than of its entries.
+fn is_answer(key: &str, value: &str) -> bool {
+    const GOOD: [&str; 9] = [
+        "ok",
+        "success",
+        "succeeded",
+        "successful",
+        "done",
+        "complete",
+        "completed",
+        "200",
+        "true",
+    ];
+    matches!(&*name_of(key), "status" | "state" | "result" | "statut" | "estado" | "stato")
+        && GOOD.iter().any(|good| value.eq_ignore_ascii_case(good))
+}

@@ -1,0 +1,155 @@
+//! Sections and blocks of lists of lines: their names decide for the lines in them, and nothing
+//! says where a section ends.
+
+use mailmesh_events::Rule;
+
+use super::{COMMENTS, answer, label, names_network};
+use crate::ListError;
+use crate::except::is_of_exceptions;
+use crate::field::{clean, network, shown};
+use crate::nft::is_other_rule;
+use crate::verdict::begins_otherwise;
+
+/// Longest heading in bytes.
+const LONGEST: usize = 160;
+/// Most words of a heading.
+const MOST_WORDS: usize = 6;
+/// Words of headings that say nothing of the rule.
+const NOUNS: [&str; 40] = [
+    "list",
+    "lists",
+    "ip",
+    "ips",
+    "ipv4",
+    "ipv6",
+    "network",
+    "networks",
+    "net",
+    "nets",
+    "host",
+    "hosts",
+    "address",
+    "addresses",
+    "client",
+    "clients",
+    "server",
+    "servers",
+    "range",
+    "ranges",
+    "section",
+    "begin",
+    "start",
+    "entry",
+    "entries",
+    "the",
+    "our",
+    "my",
+    "own",
+    "internal",
+    "customer",
+    "customers",
+    "partner",
+    "partners",
+    "mail",
+    "office",
+    "of",
+    "and",
+    "follow",
+    "follows",
+];
+
+/// Words that say of a section that it is not blocked.
+const DO_NOT: [&str; 10] = [
+    "do not block",
+    "don't block",
+    "never block",
+    "not blocked",
+    "not banned",
+    "nicht sperren",
+    "nicht blockieren",
+    "ne pas bloquer",
+    "no bloquear",
+    "non bloccare",
+];
+
+/// Refuses a list with a section of what its source means otherwise.
+pub(crate) fn refuse_section(number: usize, line: &str, rule: Rule) -> Result<(), ListError> {
+    let in_brackets = line.strip_prefix('[').and_then(|rest| rest.strip_suffix(']'));
+    let name = in_brackets.filter(|name| network(name).is_err()).or_else(|| label(line));
+    if name.is_some_and(|name| is_other_rule(name, rule)) {
+        return refused(number, line);
+    }
+    if line.len() > LONGEST {
+        return Ok(());
+    }
+    let heading = heading(line);
+    let count = heading.split_whitespace().count();
+    let is_heading = (1..=MOST_WORDS).contains(&count) && !names_network(line);
+    let is_other = is_other_rule(heading, rule) || begins_otherwise(heading, rule);
+    // A row of a table or map is no heading.
+    let behind: Vec<&str> = heading.split_whitespace().skip(1).take(2).collect();
+    let is_row = answer(&behind).is_some();
+    if is_heading && is_other && !is_row && !line.contains([',', ';', '\t', '@', '.', '|']) {
+        return refused(number, line);
+    }
+    Ok(())
+}
+
+/// Refuses a list with the heading of such a section in a comment: nothing but words of one.
+pub(crate) fn refuse_in_comment(number: usize, line: &str, rule: Rule) -> Result<(), ListError> {
+    if line.len() > LONGEST || !COMMENTS.iter().any(|sign| line.starts_with(sign)) {
+        return Ok(());
+    }
+    let small = line.to_lowercase();
+    let words = small.split_whitespace().count();
+    if rule == Rule::Block
+        && words <= MOST_WORDS + 1
+        && DO_NOT.iter().any(|words| small.contains(words))
+        && !names_network(line)
+    {
+        return refused(number, line);
+    }
+    let mut is_other = false;
+    for (at, word) in heading(line).split_whitespace().enumerate() {
+        let word = word.to_lowercase();
+        let says = begins_otherwise(&word, rule) || is_of_exceptions(&word);
+        let is_noun = NOUNS.contains(&&*word) || word.bytes().all(|b| !b.is_ascii_alphabetic());
+        if at >= MOST_WORDS || (!says && !is_noun) {
+            return Ok(());
+        }
+        is_other |= says;
+    }
+    if is_other { refused(number, line) } else { Ok(()) }
+}
+
+/// Refuses a list that is part of the configuration of another program.
+pub(super) fn refuse_brace(number: usize, line: &str) -> Result<(), ListError> {
+    let code = line.split('#').next().unwrap_or_default();
+    let is_end = code.trim_end_matches([';', ',', ' ']).trim() == "}";
+    if !clean(code).ends_with('{') && !is_end {
+        return Ok(());
+    }
+    Err(ListError::NotThis {
+        format: "list",
+        why: format!(
+            "line {number}: `{}` is of the configuration of a program, which decides what its \
+             addresses mean; give those to be taken as lines",
+            shown(line)
+        ),
+    })
+}
+
+/// The text of a heading without the signs around it.
+fn heading(line: &str) -> &str {
+    line.trim_matches(|c: char| !c.is_alphanumeric())
+}
+
+fn refused(number: usize, line: &str) -> Result<(), ListError> {
+    Err(ListError::NotThis {
+        format: "list of one kind",
+        why: format!(
+            "line {number}: `{}` says otherwise of what follows; take these lines out",
+            shown(line)
+        ),
+    })
+}
