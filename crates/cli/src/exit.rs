@@ -92,7 +92,10 @@ impl From<mailmesh::Error> for Failure {
                 config.into()
             }
             Error::SteppedBack { .. } => Self::stepped_back(error.to_string()),
-            Error::HostName { .. } | Error::Transport(TransportError::ClusterName { .. }) => {
+            Error::HostName { .. }
+            | Error::Store(_)
+            | Error::StoreOfAnotherCluster { .. }
+            | Error::Transport(TransportError::ClusterName { .. }) => {
                 Self::config(error.to_string())
             }
             _ => Self::failed(error.to_string()),
