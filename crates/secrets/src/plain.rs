@@ -58,8 +58,8 @@ fn is_part(part: &str) -> bool {
     uppers == 0 || (uppers == letter_count && len <= MAX_SHORT_RUN + 2) || is_camel_case(letters)
 }
 
-/// Whether a part is a name of a library, such as `UnsupportedCriticalExtension`: up to six
-/// capitalized words of at least three letters, five on average, and nothing else.
+/// Whether a part is a name of a library, such as `UnsupportedCriticalExtension`: up to
+/// four capitalized words of eight letters on average, which passphrases do not have.
 fn is_words(part: &str) -> bool {
     let mut words: Vec<usize> = Vec::new();
     for c in part.chars() {
@@ -73,9 +73,9 @@ fn is_words(part: &str) -> bool {
         }
     }
     let is_word = |len: &usize| (3..=12).contains(len);
-    (1..=6).contains(&words.len())
+    (1..=4).contains(&words.len())
         && words.iter().all(is_word)
-        && words.iter().sum::<usize>() >= words.len() * 5
+        && words.iter().sum::<usize>() >= words.len() * 8
 }
 
 /// Whether letters are camel case such as `failureTimeoutMs`: few words, none of one letter.
@@ -191,6 +191,7 @@ mod tests {
             "pass+word=hunter2",
             "abcdefghijklmnopqrstuvwxyzabcdef",
             "AbcdEfghIjklMnopQrstUvwxYzab",
+            "CorrectHorseBatteryStaple",
             "AbcdefghIjklmnopQrstuvwxYzabcdefGhijklmnOpqrstuvWxyzabcd",
         ] {
             assert!(!is_plain(secret), "{secret}");

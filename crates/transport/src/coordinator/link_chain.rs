@@ -1,4 +1,4 @@
-//! Whether the two ends of a link take each other's certificates, as far as one configuration tells.
+//! Whether the ends of a link take each other's certificates, as far as one configuration tells.
 
 use mailmesh_secrets::pem::{CertificateDer, LinkEnd, link_refusal};
 use serde_json::Value;
