@@ -95,6 +95,8 @@ impl From<mailmesh::Error> for Failure {
             Error::SteppedBack { .. } => Self::name_conflict(error.to_string()),
             Error::HostName { .. }
             | Error::KeyText { .. }
+            | Error::Store(_)
+            | Error::StoreOfAnotherCluster { .. }
             | Error::Transport(TransportError::ClusterName { .. }) => {
                 Self::config(error.to_string())
             }

@@ -14,8 +14,10 @@ mod der;
 mod error;
 mod identity;
 mod info;
+mod key_fault;
 mod key_kind;
 mod read;
+mod refusal;
 mod sections;
 mod text;
 mod warning;
@@ -37,6 +39,7 @@ pub use error::{Expected, PemError};
 pub use identity::{Identity, IdentityError, identity};
 pub use info::CertificateInfo;
 pub use key_kind::{KeyKind, check_key};
+pub use refusal::{LinkEnd, link_refusal};
 pub use warning::PemWarning;
 pub use write::{are_portable, certificates_to_pem, key_to_pem};
 
@@ -62,7 +65,8 @@ pub fn private_key(text: &[u8]) -> Result<Zeroizing<PrivateKeyDer<'static>>, Pem
 /// Checks that TLS can use the key, and that the key belongs to the first certificate.
 ///
 /// # Errors
-/// [`PemError::KeyKind`], [`PemError::NotACertificate`], [`PemError::Mismatch`].
+/// [`PemError::KeyKind`], [`PemError::NotACertificate`], [`PemError::Refused`],
+/// [`PemError::Mismatch`].
 pub fn check_pair(
     chain: Vec<CertificateDer<'static>>,
     key: PrivateKeyDer<'static>,
@@ -70,10 +74,14 @@ pub fn check_pair(
     let key = Zeroizing::new(key);
     check_key(&key)?;
     let loaded = any_supported_type(&key).map_err(|_| PemError::NotAKey)?;
-    match CertifiedKey::new(chain, loaded).keys_match() {
+    let certified = CertifiedKey::new(chain, loaded);
+    match certified.keys_match() {
         Ok(()) | Err(rustls::Error::InconsistentKeys(InconsistentKeys::Unknown)) => Ok(()),
         Err(rustls::Error::InconsistentKeys(_)) => Err(PemError::Mismatch),
-        Err(_) => Err(PemError::NotACertificate { number: 1 }),
+        Err(error) => Err(match certified.cert.first() {
+            Some(leaf) => refusal::refused(leaf, 1, &error),
+            None => PemError::Empty,
+        }),
     }
 }
 
@@ -90,8 +98,9 @@ pub fn authorities(
     let read::Read { items, mut warnings } = read::certificates(text, limit)?;
     let mut store = rustls::RootCertStore::empty();
     for (index, certificate) in items.iter().enumerate() {
-        let invalid = |_| PemError::NotACertificate { number: index + 1 };
-        store.add(certificate.clone()).map_err(invalid)?;
+        store
+            .add(certificate.clone())
+            .map_err(|error| refusal::refused(certificate, index + 1, &error))?;
         let info = CertificateInfo::of(certificate).ok();
         warnings.extend(
             info.filter(|info| info.not_after <= now).map(|info| PemWarning::MemberExpired {

@@ -24,9 +24,19 @@ pub(crate) fn is_plain(run: &str) -> bool {
     run.split(|c| "/.-_:@#?=;%&~*".contains(c)).all(is_part)
 }
 
+/// Whether a text is a path of Windows, such as `C:\certs\mx1.pem`, of parts that are no key.
+pub(crate) fn is_windows_path(text: &str) -> bool {
+    let mut chars = text.chars();
+    let has_drive = chars.next().is_some_and(|c| c.is_ascii_alphabetic());
+    has_drive && chars.as_str().starts_with(":\\") && chars.as_str()[2..].split('\\').all(is_plain)
+}
+
 /// One part of a text such as `listen_private_key`, `2001:db8::1` or `mx1.example.org`.
 fn is_part(part: &str) -> bool {
     let len = part.chars().count();
+    if is_words(part) {
+        return true;
+    }
     if !part.chars().all(char::is_alphanumeric) || len > MAX_WORD_LEN {
         return false;
     }
@@ -46,6 +56,26 @@ fn is_part(part: &str) -> bool {
     }
     let letter_count = letters.chars().count();
     uppers == 0 || (uppers == letter_count && len <= MAX_SHORT_RUN + 2) || is_camel_case(letters)
+}
+
+/// Whether a part is a name of a library, such as `UnsupportedCriticalExtension`: up to
+/// four capitalized words of eight letters on average, which passphrases do not have.
+fn is_words(part: &str) -> bool {
+    let mut words: Vec<usize> = Vec::new();
+    for c in part.chars() {
+        match c {
+            'A'..='Z' => words.push(1),
+            'a'..='z' => match words.last_mut() {
+                Some(len) => *len += 1,
+                None => return false,
+            },
+            _ => return false,
+        }
+    }
+    let is_word = |len: &usize| (3..=12).contains(len);
+    (1..=4).contains(&words.len())
+        && words.iter().all(is_word)
+        && words.iter().sum::<usize>() >= words.len() * 8
 }
 
 /// Whether letters are camel case such as `failureTimeoutMs`: few words, none of one letter.
@@ -146,6 +176,7 @@ mod tests {
             "zenoh_transport::unicast::establishment",
             "EnvironmentVariable",
             "certificate",
+            "OtherError(UnsupportedCriticalExtension)",
         ] {
             assert!(plain.split(is_separator).all(is_plain), "{plain}");
         }
@@ -159,6 +190,9 @@ mod tests {
             "\\x30\\x82\\x01\\x22",
             "pass+word=hunter2",
             "abcdefghijklmnopqrstuvwxyzabcdef",
+            "AbcdEfghIjklMnopQrstUvwxYzab",
+            "CorrectHorseBatteryStaple",
+            "AbcdefghIjklmnopQrstuvwxYzabcdefGhijklmnOpqrstuvWxyzabcd",
         ] {
             assert!(!is_plain(secret), "{secret}");
         }

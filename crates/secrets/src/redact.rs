@@ -4,7 +4,7 @@ use std::fs::{File, Metadata};
 use std::io;
 use std::path::Path;
 
-use crate::plain::{byte_lists, is_plain, is_separator};
+use crate::plain::{byte_lists, is_plain, is_separator, is_windows_path};
 
 /// Spare capacity after the content of a file. Below 32 bytes the standard library reads into a
 /// buffer of its own first.
@@ -77,7 +77,8 @@ pub fn display_path(path: &Path) -> String {
     let shown = path.display().to_string();
     let parent = path.parent().filter(|parent| parent.parent().is_some());
     let is_real_path = path.exists() || parent.is_some_and(Path::is_dir);
-    let shown = if is_real_path { shown } else { redact(&shown) };
+    let is_shown = is_real_path || is_windows_path(&shown);
+    let shown = if is_shown { shown } else { redact(&shown) };
     shown.chars().flat_map(printable).collect()
 }
 

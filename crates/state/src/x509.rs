@@ -28,7 +28,7 @@ const MAX_SHOWN_NAMES: usize = 8;
 /// [`StateError::Parse`], [`StateError::KeyMismatch`], [`StateError::NoNames`],
 /// [`StateError::Event`] past [`limits`].
 pub fn certificate_from_pem(chain: &[u8], key: &[u8]) -> Result<Certificate, StateError> {
-    certificate_from_identity(&read_identity(chain, key)?)
+    certificate_from_identity(&read_identity(chain, key, None)?)
 }
 
 /// A certificate as read, with its details and warnings.
@@ -71,7 +71,8 @@ impl CertificateDetails {
 }
 
 /// Reads a certificate from PEM texts: the chain in any order, and the leaf's private key. Both may
-/// be the same text. The leaf is the certificate that belongs to the key. Warnings report what was
+/// be the same text. The leaf is the certificate that belongs to the key; of several, the first that
+/// is valid at `now`. Warnings report what was
 /// repaired or left out, and which certificates are expired or not valid yet at `now`.
 ///
 /// # Errors
@@ -81,8 +82,9 @@ pub fn read_certificate(
     key: &[u8],
     now: UnixMillis,
 ) -> Result<ReadCertificate, StateError> {
-    let identity = read_identity(chain, key)?;
-    let dates = || identity.dates(i64::try_from(now.0 / 1000).unwrap_or(i64::MAX));
+    let now = i64::try_from(now.0 / 1000).unwrap_or(i64::MAX);
+    let identity = read_identity(chain, key, Some(now))?;
+    let dates = || identity.dates(now);
     let certificate =
         certificate_from_identity(&identity).map_err(|error| match (error, dates().next()) {
             // The operator should ask the authority only once, so both problems are reported.
@@ -99,8 +101,8 @@ pub fn read_certificate(
     Ok(ReadCertificate { certificate, details, warnings })
 }
 
-fn read_identity(chain: &[u8], key: &[u8]) -> Result<Identity, StateError> {
-    pem::identity(chain, key, limits::CHAIN_CERTIFICATES).map_err(|error| {
+fn read_identity(chain: &[u8], key: &[u8], now: Option<i64>) -> Result<Identity, StateError> {
+    pem::identity(chain, key, limits::CHAIN_CERTIFICATES, now).map_err(|error| {
         match (error.error, error.input) {
             (PemError::Mismatch, _) => key_mismatch(chain),
             (error, Expected::Certificates) => parse_error(Material::Chain, error),
@@ -285,7 +287,9 @@ fn check_key(certificate: &Certificate) -> Result<(), StateError> {
         .clone_key();
     pem::check_pair(chain, key).map_err(|error| match error {
         PemError::Mismatch => StateError::KeyMismatch { names: certificate.names().clone() },
-        PemError::NotACertificate { .. } => parse_error(Material::Certificate, error),
+        PemError::NotACertificate { .. } | PemError::Refused { .. } => {
+            parse_error(Material::Certificate, error)
+        }
         _ => parse_error(Material::PrivateKey, error),
     })
 }

@@ -135,6 +135,64 @@ fn problems_and_repairs_of_link_files_are_reported() {
     }
 }
 
+fn warnings(config: &serde_json::Value) -> Result<String, String> {
+    let checked = Coordinator::parse(&config.to_string()).unwrap().preflight();
+    let warnings = checked.map_err(|error| error.to_string())?;
+    Ok(warnings.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"))
+}
+
+/// A node of the same configuration would refuse these, and say nothing.
+#[test]
+fn certificates_that_no_link_can_be_made_with_are_warned_of() {
+    let dir = tempfile::tempdir().unwrap();
+    let made = TestPki::new();
+    let file = |name: &str, text: &str| write(dir.path(), name, text);
+    let (full, leaf) = (file("full.pem", &made.full()), file("leaf.pem", &made.leaf));
+    let (root, other) = (file("root.pem", &made.root), file("other.pem", &made.other));
+    let key = file("key.pem", &made.key);
+    for (what, chain, root, is_mutual, words) in [
+        ("right", &full, Some(&root), true, &[][..]),
+        ("another root", &full, Some(&other), false, &["full.pem", "no authority there signed it"]),
+        ("another root, both ends", &full, Some(&other), true, &["`transport.link.tls.connect_"]),
+        ("leaf as root", &full, Some(&leaf), false, &["is given as the authority"]),
+        ("no intermediate", &leaf, Some(&root), false, &["leaf.pem", "fullchain.pem"]),
+        ("no root", &full, None, false, &["`transport.link.tls.root_ca_certificate` is not set"]),
+    ] {
+        let mut tls = serde_json::json!({
+            "listen_certificate": chain, "listen_private_key": key,
+            "connect_certificate": chain, "connect_private_key": key, "enable_mtls": is_mutual,
+        });
+        if let Some(root) = root {
+            tls["root_ca_certificate"] = serde_json::json!(root);
+        }
+        let said = warnings(&serde_json::json!({
+            "listen": { "endpoints": ["tls/localhost:0"] },
+            "connect": { "endpoints": ["tls/localhost:7447"] },
+            "scouting": { "multicast": { "enabled": false } },
+            "transport": { "link": { "tls": tls } },
+        }))
+        .unwrap();
+        assert!(words.iter().all(|words| said.contains(words)), "{what}: {said}");
+        assert_eq!(said.is_empty(), words.is_empty(), "{what}: {said}");
+    }
+}
+
+#[test]
+fn a_critical_extension_that_no_listener_opens_with_is_named() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut params = CertificateParams::new(vec!["localhost".to_owned()]).unwrap();
+    let mut policies =
+        rcgen::CustomExtension::from_oid_content(&[2, 5, 29, 32], vec![0x30, 2, 0x30, 0]);
+    policies.set_criticality(true);
+    params.custom_extensions.push(policies);
+    let key = KeyPair::generate().unwrap();
+    let chain = write(dir.path(), "chain", params.self_signed(&key).unwrap().pem());
+    let key = write(dir.path(), "key", key.serialize_pem());
+    let error = check(&chain, &key).unwrap_err();
+    assert!(error.contains("`transport.link.tls.listen_certificate`"), "{error}");
+    assert!(error.contains("certificatePolicies (2.5.29.32) is critical"), "{error}");
+}
+
 struct Ignore;
 
 impl Sink for Ignore {

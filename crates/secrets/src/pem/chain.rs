@@ -104,16 +104,25 @@ fn verify(issuer: &Member<'_>, signed: &Member<'_>) -> Option<bool> {
 }
 
 /// The leaf with this public key. Of several it prefers one that is not an authority, then one with
-/// DNS names, then the one with the latest `notBefore`.
-pub(super) fn leaf(members: &[Member<'_>], public_key: &[u8]) -> Option<usize> {
+/// DNS names, then one that is valid `now` seconds after 1970, then the first.
+pub(super) fn leaf(members: &[Member<'_>], public_key: &[u8], now: Option<i64>) -> Option<usize> {
     let of_key = |index: &usize| members[*index].public_key() == public_key;
     let rank = |index: &usize| {
         let info = &members[*index].info;
-        // Otherwise the first.
         let has_names = !info.dns_names.is_empty();
-        (!info.is_authority, has_names, info.not_before, std::cmp::Reverse(*index))
+        let is_valid = now.is_none_or(|now| (info.not_before..info.not_after).contains(&now));
+        (!info.is_authority, has_names, is_valid, std::cmp::Reverse(*index))
     };
     (0..members.len()).filter(of_key).max_by_key(rank)
+}
+
+/// Whether a member is an authority that signed another certificate, which is none.
+pub(super) fn is_issuer(members: &[Member<'_>], index: usize) -> bool {
+    let issuer = &members[index];
+    let is_its_leaf = |other: &Member<'_>| {
+        !other.info.is_authority && other.der != issuer.der && issuer.signed(other)
+    };
+    issuer.info.is_authority && members.iter().any(is_its_leaf)
 }
 
 /// The chain of a leaf: the leaf, its issuer, and so on without the root. The alternative issuers

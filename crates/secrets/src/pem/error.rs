@@ -29,7 +29,7 @@ impl Expected {
 }
 
 /// The reason why a text has no usable certificate or private key. It contains no part of the text.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum PemError {
     /// The text is empty.
@@ -137,12 +137,48 @@ pub enum PemError {
     },
     /// The key has a usable kind, but cannot be loaded.
     #[error(
-        "the key is {kind}, but damaged or without its public part; if it is intact, `openssl pkey \
-         -in FILE -out FILE.pem` rewrites it"
+        "the key is {kind}, but damaged: its parts do not fit together; give an intact copy of it"
     )]
     KeyDamaged {
         /// The kind of the key.
         kind: KeyKind,
+    },
+    /// The key has a usable kind, but a form that cannot be loaded.
+    #[error(
+        "the key is {kind} with {reason}, which cannot be used here; request a certificate for \
+         another key: ECDSA P-256 or P-384, RSA of 2048 to 4096 bits, Ed25519"
+    )]
+    KeyForm {
+        /// The kind of the key.
+        kind: KeyKind,
+        /// The property of the key that prevents its use.
+        reason: &'static str,
+    },
+    /// A key on an elliptic curve lacks its public part.
+    #[error(
+        "the key is {kind} without its public part, which is needed here; `openssl ec -in FILE \
+         -out FILE.pem` adds it"
+    )]
+    PublicPartMissing {
+        /// The kind of the key.
+        kind: KeyKind,
+    },
+    /// The public part of a key on an elliptic curve is a compressed point.
+    #[error(
+        "the key is {kind} with a compressed public part, which cannot be read here; `openssl ec \
+         -in FILE -conv_form uncompressed -out FILE.pem` rewrites it"
+    )]
+    PointCompressed {
+        /// The kind of the key.
+        kind: KeyKind,
+    },
+    /// TLS here refuses a certificate.
+    #[error("certificate {number} of the text cannot be used here: {reason}")]
+    Refused {
+        /// The position of the certificate in the text, from 1.
+        number: usize,
+        /// The reason, and what to do.
+        reason: String,
     },
     /// The key belongs to none of the certificates.
     #[error(
@@ -150,6 +186,12 @@ pub enum PemError {
          requested with"
     )]
     Mismatch,
+    /// The key belongs to an authority of the chain, and not to the certificate.
+    #[error(
+        "this is the key of the authority that signed the certificate, which no server needs; give \
+         the key that the certificate was requested with"
+    )]
+    AuthorityKey,
     /// The text has too many certificates or sections.
     #[error("it has more than {limit} certificates; give only the certificate and its issuers")]
     TooMany {

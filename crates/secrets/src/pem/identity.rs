@@ -8,6 +8,7 @@ use super::error::{Expected, PemError};
 use super::info::CertificateInfo;
 use super::key_kind::{self, KeyKind};
 use super::read::{Items, Read};
+use super::refusal::refusal;
 use super::warning::PemWarning;
 
 /// Most certificates in a text, including those that are left out of the chain.
@@ -33,7 +34,7 @@ impl std::fmt::Debug for Identity {
 }
 
 /// The error of [`identity`], and the text that caused it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{error}")]
 pub struct IdentityError {
     /// Which of the two texts caused the error.
@@ -44,14 +45,20 @@ pub struct IdentityError {
 
 /// Reads a certificate chain from one text and its private key from another, which may be the same.
 ///
-/// The leaf is the certificate of the key, wherever it stands in the text. Its issuers follow by
-/// name and signature. Of several keys, the first that has a certificate is used. Certificates that
+/// The leaf is the certificate of the key, wherever it stands in the text. Of several, one that is
+/// valid `now` seconds after 1970 is preferred, then the first. Its issuers follow by name and
+/// signature. Of several keys, the first that has a certificate is used. Certificates that
 /// do not belong to the chain are left out, with a warning each.
 ///
 /// # Errors
 /// [`IdentityError`] if one of the texts cannot be read, the key has no certificate, or the chain
 /// has more than `limit` certificates.
-pub fn identity(chain: &[u8], key: &[u8], limit: usize) -> Result<Identity, IdentityError> {
+pub fn identity(
+    chain: &[u8],
+    key: &[u8],
+    limit: usize,
+    now: Option<i64>,
+) -> Result<Identity, IdentityError> {
     let chain_error = |error| IdentityError { input: Expected::Certificates, error };
     let key_error = |error| IdentityError { input: Expected::PrivateKey, error };
     let Read { items: certificates, mut warnings } =
@@ -59,7 +66,10 @@ pub fn identity(chain: &[u8], key: &[u8], limit: usize) -> Result<Identity, Iden
     let Read { items: mut keys, warnings: key_warnings } =
         super::read::keys(key).map_err(key_error)?;
     let members = members(&certificates).map_err(chain_error)?;
-    let (taken, leaf) = pair(&keys, &members).map_err(key_error)?;
+    let (taken, leaf) = pair(&keys, &members, now).map_err(key_error)?;
+    if let Some(error) = refusal(members[leaf].der, leaf + 1) {
+        return Err(chain_error(error));
+    }
     let (order, mut left_out) = chain::order(&members, leaf);
     if order.len() > limit {
         return Err(chain_error(PemError::TooMany { limit }));
@@ -103,22 +113,33 @@ fn members<'a>(certificates: &'a [CertificateDer<'static>]) -> Result<Vec<Member
     numbered.map(|(index, der)| Member::of(der, index + 1)).collect()
 }
 
-/// The indexes of the first key that has a certificate, and of that certificate.
-fn pair(keys: &Items, members: &[Member<'_>]) -> Result<(usize, usize), PemError> {
+/// The indexes of the first key that has a certificate, and of that certificate. The key of an
+/// authority that signed another certificate of the text is not meant.
+fn pair(
+    keys: &Items,
+    members: &[Member<'_>],
+    now: Option<i64>,
+) -> Result<(usize, usize), PemError> {
     let mut first = None;
-    let mut any_usable = false;
+    let (mut any_usable, mut any_authority) = (false, false);
     for (index, (_, key)) in keys.iter().enumerate() {
         match key_kind::public_key(key) {
             Ok(public_key) => {
                 any_usable = true;
-                if let Some(leaf) = chain::leaf(members, &public_key) {
-                    return Ok((index, leaf));
+                match chain::leaf(members, &public_key, now) {
+                    Some(leaf) if chain::is_issuer(members, leaf) => any_authority = true,
+                    Some(leaf) => return Ok((index, leaf)),
+                    None => {}
                 }
             }
             Err(error) => first = first.or(Some(error)),
         }
     }
-    Err(first.filter(|_| !any_usable).unwrap_or(PemError::Mismatch))
+    let mismatch = match any_authority {
+        true => PemError::AuthorityKey,
+        false => PemError::Mismatch,
+    };
+    Err(first.filter(|_| !any_usable).unwrap_or(mismatch))
 }
 
 /// Warnings about how clients will treat the leaf.
@@ -140,6 +161,12 @@ fn leaf_warnings(leaf: &Member<'_>, warnings: &mut Vec<PemWarning>) {
     }
     if leaf.is_root() {
         warnings.push(PemWarning::SelfSigned);
+    }
+    if !info.is_for_servers {
+        warnings.push(PemWarning::NotForServers);
+    }
+    if !info.may_sign {
+        warnings.push(PemWarning::NoDigitalSignature);
     }
     if info.is_authority {
         warnings.push(PemWarning::LeafIsAuthority);

@@ -45,6 +45,10 @@ pub struct CertificateInfo {
     pub is_authority: bool,
     /// Whether subject and issuer are equal.
     pub is_self_issued: bool,
+    /// Whether TLS clients take it as a server's: `extendedKeyUsage` is absent or has `serverAuth`.
+    pub is_for_servers: bool,
+    /// Whether its key may sign handshakes: `keyUsage` is absent or has `digitalSignature`.
+    pub may_sign: bool,
 }
 
 impl CertificateInfo {
@@ -88,6 +92,8 @@ impl CertificateInfo {
             subject = name.map_or_else(|| "a certificate without a name".into(), |n| printable(&n));
         }
         let constraints = parsed.basic_constraints().ok().flatten();
+        let extended = parsed.extended_key_usage().ok().flatten();
+        let usage = parsed.key_usage().ok().flatten();
         Some(Self {
             dns_names,
             addresses,
@@ -101,6 +107,8 @@ impl CertificateInfo {
             not_after: parsed.validity().not_after.timestamp(),
             is_authority: constraints.is_some_and(|constraints| constraints.value.ca),
             is_self_issued: parsed.subject().as_raw() == parsed.issuer().as_raw(),
+            is_for_servers: extended.is_none_or(|extended| extended.value.server_auth),
+            may_sign: usage.is_none_or(|usage| usage.value.digital_signature()),
         })
     }
 }

@@ -7,6 +7,7 @@ use rustls::pki_types::PrivateKeyDer;
 
 use super::der::{BITS, INTEGER, OCTETS, OID, SEQUENCE, bits, element, expect};
 use super::error::PemError;
+use super::key_fault;
 
 /// The kind of a public or private key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -148,7 +149,8 @@ fn curve(parameters: &[u8]) -> &'static str {
 /// Checks that TLS can use the key.
 ///
 /// # Errors
-/// [`PemError::NotAKey`], [`PemError::KeyKind`], [`PemError::KeyDamaged`].
+/// [`PemError::NotAKey`], [`PemError::KeyKind`], and what keeps a key of a usable kind from being
+/// loaded, such as [`PemError::PublicPartMissing`].
 pub fn check_key(key: &PrivateKeyDer<'_>) -> Result<(), PemError> {
     public_key(key).map(drop)
 }
@@ -159,8 +161,8 @@ pub(super) fn public_key(key: &PrivateKeyDer<'_>) -> Result<Vec<u8>, PemError> {
     let loaded = any_supported_type(key).ok();
     let public = loaded.and_then(|loaded| loaded.public_key().map(|key| key.to_vec()));
     public.ok_or_else(|| match KeyKind::of_private(key) {
-        UNKNOWN => PemError::NotAKey,
-        kind if kind.is_usable() => PemError::KeyDamaged { kind },
+        UNKNOWN => key_fault::of_multi_prime(key.secret_der()).unwrap_or(PemError::NotAKey),
+        kind if kind.is_usable() => key_fault::of(key, kind),
         kind => PemError::KeyKind { kind },
     })
 }

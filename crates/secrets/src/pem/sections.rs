@@ -61,14 +61,14 @@ pub(super) fn sections(text: &[u8]) -> Result<Vec<Section>, PemError> {
         check_no_damaged_markers(text, last, begin, &mut lines)?;
         let line = lines.of(begin);
         let (label, body) = label_at(text, begin).ok_or(PemError::BadBegin { line })?;
-        let no_end = PemError::NoEnd { line };
-        let end = find(text, DASHES, body).ok_or(no_end)?;
-        let after = text[end..].strip_prefix(END).ok_or(no_end)?.trim_ascii_start();
-        let after = after.strip_prefix(label).ok_or(no_end)?.trim_ascii_start();
+        let no_end = || PemError::NoEnd { line };
+        let end = find(text, DASHES, body).ok_or_else(no_end)?;
+        let after = text[end..].strip_prefix(END).ok_or_else(no_end)?.trim_ascii_start();
+        let after = after.strip_prefix(label).ok_or_else(no_end)?.trim_ascii_start();
         let dashes = after.iter().take(DASHES.len()).take_while(|byte| **byte == b'-').count();
         // Without any hyphen the label may be a prefix of a longer one.
         if dashes == 0 {
-            return Err(no_end);
+            return Err(no_end());
         }
         at = text.len() - after.len() + dashes;
         last = at;

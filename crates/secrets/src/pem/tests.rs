@@ -1,5 +1,6 @@
 //! Valid and invalid texts in the layouts and encodings that operators and other programs produce.
 
+mod unusable;
 mod wrong_content;
 
 use rcgen::KeyPair;
@@ -9,7 +10,7 @@ use super::*;
 
 /// The result of reading texts: the number of certificates in the chain, and the warnings.
 fn read(chain: impl AsRef<[u8]>, key: impl AsRef<[u8]>) -> Result<(usize, String), String> {
-    let identity = identity(chain.as_ref(), key.as_ref(), 16);
+    let identity = identity(chain.as_ref(), key.as_ref(), 16, None);
     let identity = identity.map_err(|error| format!("{:?}: {error}", error.input))?;
     let warnings: Vec<_> = identity.warnings.iter().map(ToString::to_string).collect();
     Ok((identity.chain.len(), warnings.join("\n")))
@@ -173,13 +174,14 @@ fn a_chain_is_ordered_and_unrelated_certificates_are_left_out() {
         }
     }
     let identity =
-        identity(join(&[&root, &middle, &leaf]).as_bytes(), leaf.key_pem().as_bytes(), 16);
+        identity(join(&[&root, &middle, &leaf]).as_bytes(), leaf.key_pem().as_bytes(), 16, None);
     let identity = identity.unwrap();
     let chain: Vec<&[u8]> = identity.chain.iter().map(AsRef::as_ref).collect();
     assert_eq!(chain, [&leaf.der[..], &middle.der]);
     assert_eq!(identity.members[0].issuer, "CN=Example Intermediate");
     assert_eq!(identity.members[0].key.to_string(), "ECDSA P-256");
-    let long = super::identity(join(&[&leaf, &middle]).as_bytes(), leaf.key_pem().as_bytes(), 1);
+    let long =
+        super::identity(join(&[&leaf, &middle]).as_bytes(), leaf.key_pem().as_bytes(), 1, None);
     assert_eq!(long.unwrap_err().error, PemError::TooMany { limit: 1 });
 }
 
@@ -198,7 +200,7 @@ fn each_path_to_a_root_of_a_cross_signed_authority_is_kept_once() {
     let leaf = leaf(&["mail.example.org"], &middle);
     let read = |parts: &[&TestCertificate]| {
         let text: String = parts.iter().map(|made| made.pem.as_str()).collect();
-        let identity = identity(text.as_bytes(), leaf.key_pem().as_bytes(), 16).unwrap();
+        let identity = identity(text.as_bytes(), leaf.key_pem().as_bytes(), 16, None).unwrap();
         let place = |der: &CertificateDer<'_>| parts.iter().position(|made| made.der == der[..]);
         let chain: Vec<_> = identity.chain.iter().map(|der| place(der).unwrap()).collect();
         let warnings: Vec<_> = identity.warnings.iter().map(ToString::to_string).collect();
@@ -241,17 +243,6 @@ fn the_matching_key_and_certificate_are_found_among_several() {
     let p521 = pem("PRIVATE KEY", &pkcs8(&curve(b"\x2b\x81\x04\x00\x23"), &[1, 2, 3]));
     let (_, warnings) = read(&full, format!("{p521}{}", leaf.key_pem())).unwrap();
     assert!(warnings.contains("the private key here (ECDSA P-521) is left out"), "{warnings}");
-    // Renewed with the same key: the one issued last.
-    let mut renewed = leaf.params.clone();
-    renewed.not_before = rcgen::date_time_ymd(2026, 3, 1);
-    let key = KeyPair::from_pem(&leaf.key_pem()).unwrap();
-    let renewed = signed(renewed, key, Some(&middle));
-    let text = format!("{}{}{}", leaf.pem, renewed.pem, middle.pem);
-    let found = identity(text.as_bytes(), leaf.key_pem().as_bytes(), 16).unwrap();
-    assert_eq!(found.chain[0][..], renewed.der);
-    let warnings: Vec<_> = found.warnings.iter().map(ToString::to_string).collect();
-    assert!(warnings.concat().contains("another certificate of the same key (mail.example.org"));
-    assert!(warnings.concat().contains("until 2036-01-01T00:00:00Z"), "{warnings:?}");
     assert_eq!(
         read(&other.pem, leaf.key_pem()).unwrap_err(),
         "PrivateKey: the private key does not belong to the certificate; give the key that the \
@@ -265,7 +256,7 @@ fn properties_that_clients_may_reject_are_reported() {
     let warnings = |params: rcgen::CertificateParams, issuer: Option<&TestCertificate>| {
         let made = signed(params, KeyPair::generate().unwrap(), issuer);
         let text = format!("{}{}", made.pem, middle.pem);
-        let found = identity(text.as_bytes(), made.key_pem().as_bytes(), 16).unwrap();
+        let found = identity(text.as_bytes(), made.key_pem().as_bytes(), 16, None).unwrap();
         let now = 1_790_000_000; // In September 2026.
         let all = found.warnings.iter().cloned().chain(found.dates(now));
         all.map(|warning| warning.to_string()).collect::<Vec<_>>().join("\n")
@@ -303,7 +294,7 @@ fn properties_that_clients_may_reject_are_reported() {
     let ended = signed(ended, KeyPair::generate().unwrap(), Some(&middle));
     let made = super::samples::leaf(&["mail.example.org"], &ended);
     let text = format!("{}{}{}", made.pem, ended.pem, middle.pem);
-    let found = identity(text.as_bytes(), made.key_pem().as_bytes(), 16).unwrap();
+    let found = identity(text.as_bytes(), made.key_pem().as_bytes(), 16, None).unwrap();
     let shown: Vec<_> = found.dates(1_790_000_000).map(|warning| warning.to_string()).collect();
     assert_eq!(found.chain.len(), 3);
     assert!(shown.concat().contains("CN=Ended Intermediate in the chain expired at 2026-02"));
@@ -320,7 +311,7 @@ fn keys_of_every_usable_kind_are_read() {
         let key = KeyPair::generate_for(algorithm).unwrap();
         let made = signed(leaf_params(&["mail.example.org"]), key, Some(&middle));
         let text = format!("{}{}{}", made.key_pem(), middle.pem, made.pem);
-        let found = identity(text.as_bytes(), text.as_bytes(), 16).unwrap();
+        let found = identity(text.as_bytes(), text.as_bytes(), 16, None).unwrap();
         assert_eq!((found.members[0].key.to_string().as_str(), found.chain.len()), (kind, 2));
         assert_eq!(KeyKind::of_private(&found.key).to_string(), kind);
     }
@@ -332,10 +323,10 @@ fn texts_that_strict_readers_read_differently_are_recognised() {
     let key = leaf.key_pem();
     let full = format!("{}{}", leaf.pem, middle.pem);
     let alike = |chain: &str, key: &str| {
-        let found = identity(chain.as_bytes(), key.as_bytes(), 16).unwrap();
+        let found = identity(chain.as_bytes(), key.as_bytes(), 16, None).unwrap();
         let (plain, plain_key) =
             (certificates_to_pem(&found.chain), key_to_pem(&found.key).unwrap());
-        let again = identity(plain.as_bytes(), plain_key.as_bytes(), 16).unwrap();
+        let again = identity(plain.as_bytes(), plain_key.as_bytes(), 16, None).unwrap();
         assert!(again.is_chain_portable(plain.as_bytes()));
         assert!(again.is_key_portable(plain_key.as_bytes()));
         assert!(again.chain == found.chain && again.key == found.key);
@@ -389,7 +380,7 @@ fn keys_are_wiped_on_drop() {
     fn is_wiped<T: zeroize::ZeroizeOnDrop>(_: &T) {}
     let (_, middle, leaf) = test_chain();
     let (chain, key) = (format!("{}{}", leaf.pem, middle.pem), leaf.key_pem());
-    is_wiped(&identity(chain.as_bytes(), key.as_bytes(), 16).unwrap().key);
+    is_wiped(&identity(chain.as_bytes(), key.as_bytes(), 16, None).unwrap().key);
     is_wiped(&private_key(key.as_bytes()).unwrap());
     is_wiped(&super::read::keys(key.as_bytes()).unwrap().items[0].1);
 }

@@ -91,6 +91,10 @@ pub enum PemWarning {
     SelfSigned,
     /// The leaf is an authority (`CA:TRUE`).
     LeafIsAuthority,
+    /// The leaf is not for servers: its `extendedKeyUsage` has no `serverAuth`.
+    NotForServers,
+    /// The `keyUsage` of the leaf has no `digitalSignature`.
+    NoDigitalSignature,
     /// The leaf has expired.
     LeafExpired {
         /// The `notAfter` of the certificate, in seconds since 1970.
@@ -201,6 +205,14 @@ impl fmt::Display for PemWarning {
             Self::LeafIsAuthority => f.write_str(
                 "the certificate may sign others (CA:TRUE), and some clients refuse this for a \
                  server; create a certificate without CA:TRUE",
+            ),
+            Self::NotForServers => f.write_str(
+                "clients refuse the certificate: its extendedKeyUsage has no serverAuth; request \
+                 one for a server",
+            ),
+            Self::NoDigitalSignature => f.write_str(
+                "some clients refuse the certificate: its keyUsage has no digitalSignature; request \
+                 one for a server",
             ),
             Self::LeafExpired { end } => write!(f, "the certificate expired at {}", rfc3339(*end)),
             Self::LeafNotYetValid { start } => {

@@ -83,6 +83,9 @@ fn a_path_is_shown_and_a_key_in_its_place_is_not() {
         assert!(display_path(Path::new(secret)).chars().all(|c| c == '*'));
     }
     assert_eq!(display_path(Path::new("a\nb")), "a\\nb");
+    assert_eq!(display_path(Path::new(r"C:\certs\mx1.pem")), r"C:\certs\mx1.pem");
+    let key = display_path(Path::new(r"C:\c2VjcmV0c2VjcmV0c2Vj"));
+    assert!(!key.contains("c2Vj"), "{key}");
 }
 
 #[test]

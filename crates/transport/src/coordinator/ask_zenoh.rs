@@ -15,8 +15,9 @@ use super::tls::secrets;
 /// in the text that the user wrote.
 pub(super) fn ask_zenoh(checked: &Checked<'_>, value: &Value) -> Result<(), ConfigError> {
     let text = value.to_string();
-    let Err(error) = zenoh::Config::from_json5(&text) else {
-        return Ok(());
+    let error = match zenoh::Config::from_json5(&text) {
+        Ok(config) => return check_numbers(checked, value, &config),
+        Err(error) => error,
     };
     let Some(json5::Error::Message { msg, location }) = error.downcast_ref::<json5::Error>() else {
         let kind = ConfigErrorKind::Zenoh { why: without_source(&error.to_string()) };
@@ -42,6 +43,12 @@ pub(super) fn ask_zenoh(checked: &Checked<'_>, value: &Value) -> Result<(), Conf
     let kind = match path {
         Some(path) if !path.is_empty() => {
             let found = value.pointer(&format!("/{}", path.join("/")));
+            if let (Some(found), true) = (found, msg.starts_with("error parsing"))
+                && let Some(most) = most_accepted(value, &path, found)
+            {
+                let expected = format!("a whole number from 0 to {most}");
+                return Err(checked.wrong(&path, found, &expected));
+            }
             if let (Some(found), Some(expected)) = (found, expected_type(msg)) {
                 return Err(checked.wrong(&path, found, expected));
             }
@@ -62,6 +69,73 @@ pub(super) fn ask_zenoh(checked: &Checked<'_>, value: &Value) -> Result<(), Conf
         _ => ConfigErrorKind::Zenoh { why: without_source(msg) },
     };
     Err(checked.source.error_at(span, kind))
+}
+
+/// The greatest number that Zenoh takes in place of a whole one that is out of range. Its errors
+/// do not name the range.
+fn most_accepted(value: &Value, path: &[String], found: &Value) -> Option<u64> {
+    let given = found.as_f64().filter(|given| given.fract() == 0.0 && *given >= 0.0)?;
+    let pointer = format!("/{}", path.join("/"));
+    let limits = [i64::MAX as u64, u32::MAX.into(), u16::MAX.into(), u8::MAX.into()];
+    limits.into_iter().filter(|most| given > *most as f64).find(|most| {
+        let mut changed = value.clone();
+        let Some(place) = changed.pointer_mut(&pointer) else { return false };
+        *place = Value::from(*most);
+        let read = zenoh::Config::from_json5(&changed.to_string());
+        let read = read.ok().and_then(|config| as_read(&config));
+        read.is_some_and(|read| read.pointer(&pointer) == Some(&Value::from(*most)))
+    })
+}
+
+/// What Zenoh read.
+fn as_read(config: &zenoh::Config) -> Option<Value> {
+    serde_json::from_str(&config.to_string()).ok()
+}
+
+/// Refuses a number that Zenoh reads as another one: the json5 crate cuts off the bits that a
+/// setting has no room for.
+fn check_numbers(
+    checked: &Checked<'_>,
+    value: &Value,
+    config: &zenoh::Config,
+) -> Result<(), ConfigError> {
+    let Some(read) = as_read(config) else { return Ok(()) };
+    let Some((path, found)) = changed_number(value, &read, &mut Vec::new()) else { return Ok(()) };
+    let expected = match most_accepted(value, &path, found) {
+        Some(most) => format!("a whole number from 0 to {most}"),
+        None => "a whole number, 0 or more".to_owned(),
+    };
+    Err(checked.wrong(&path, found, &expected))
+}
+
+/// The first number that was read as another one, and its path.
+fn changed_number<'a>(
+    value: &'a Value,
+    read: &Value,
+    path: &mut Vec<String>,
+) -> Option<(Vec<String>, &'a Value)> {
+    match (value, read) {
+        (Value::Number(given), Value::Number(read)) => {
+            (given.as_f64() != read.as_f64()).then(|| (path.clone(), value))
+        }
+        (Value::Object(given), Value::Object(read)) => given.iter().find_map(|(key, item)| {
+            let read = read.get(key)?;
+            path.push(key.clone());
+            let found = changed_number(item, read, path);
+            path.pop();
+            found
+        }),
+        (Value::Array(given), Value::Array(read)) => {
+            let mut pairs = given.iter().zip(read).enumerate();
+            pairs.find_map(|(index, (item, read))| {
+                path.push(index.to_string());
+                let found = changed_number(item, read, path);
+                path.pop();
+                found
+            })
+        }
+        _ => None,
+    }
 }
 
 /// What was expected, of serde's "invalid type: a, expected b" and of what the

@@ -78,6 +78,10 @@ fn check_endpoints(checked: &Checked<'_>, value: &Value, section: &str) -> Resul
         );
         return Err(instead(checked, &path, why));
     }
+    if let Some(endpoints) = found.get("endpoints") {
+        let mut path = vec![section.to_owned(), "endpoints".to_owned()];
+        check_groups(checked, endpoints, &mut path)?;
+    }
     match found.get("endpoints") {
         Some(text @ Value::String(_)) => {
             let path = [section.to_owned(), "endpoints".to_owned()];
@@ -86,6 +90,37 @@ fn check_endpoints(checked: &Checked<'_>, value: &Value, section: &str) -> Resul
         }
         _ => Ok(()),
     }
+}
+
+/// `endpoints: [{ strategy: 'allOf', locators: ['tcp/...'] }]`.
+fn check_groups(
+    checked: &Checked<'_>,
+    value: &Value,
+    path: &mut Vec<String>,
+) -> Result<(), ConfigError> {
+    let children: Vec<(String, &Value)> = match value {
+        Value::Object(group) if ["strategy", "locators"].iter().any(|k| group.contains_key(*k)) => {
+            let listed = group.get("locators").and_then(Value::as_array);
+            let locators: Vec<String> =
+                listed.into_iter().flatten().take(REPEATED).map(ToString::to_string).collect();
+            let more = if listed.is_some_and(|all| all.len() > REPEATED) { ", ..." } else { "" };
+            let why = format!(
+                "groups of locators are not supported; write each locator as an endpoint of its \
+                 own: `endpoints: [{}{more}]`",
+                locators.join(", ")
+            );
+            return Err(checked.bad(path, why));
+        }
+        Value::Object(by_mode) => by_mode.iter().map(|(mode, v)| (mode.clone(), v)).collect(),
+        Value::Array(items) => items.iter().enumerate().map(|(i, v)| (i.to_string(), v)).collect(),
+        _ => return Ok(()),
+    };
+    for (key, child) in children {
+        path.push(key);
+        check_groups(checked, child, path)?;
+        path.pop();
+    }
+    Ok(())
 }
 
 /// `autoconnect: { router: '', peer: 'router|peer' }`.

@@ -22,6 +22,7 @@ const LEAST: [(&str, u64, &str); 9] = [
 const QUEUE: std::ops::RangeInclusive<u64> = 1..=16;
 
 pub(super) fn check(checked: &Checked<'_>, value: &Value) -> Result<(), ConfigError> {
+    check_hops(checked, value)?;
     let Some(transport) = value.get("transport") else { return Ok(()) };
     let path = |name: &str| {
         let path = std::iter::once("transport").chain(name.split('/'));
@@ -41,6 +42,7 @@ pub(super) fn check(checked: &Checked<'_>, value: &Value) -> Result<(), ConfigEr
             return Err(checked.bad(&path(&format!("link/tx/queue/size/{name}")), why));
         }
     }
+    check_public_keys(checked, transport)?;
     let login = |name: &str| {
         let set = transport.pointer(&format!("/auth/usrpwd/{name}"));
         set.is_some_and(|set| !set.is_null())
@@ -54,4 +56,23 @@ pub(super) fn check(checked: &Checked<'_>, value: &Value) -> Result<(), ConfigEr
         }
         _ => Ok(()),
     }
+}
+
+/// The system call that sets the hops of multicast takes one byte.
+fn check_hops(checked: &Checked<'_>, value: &Value) -> Result<(), ConfigError> {
+    let set = value.pointer("/scouting/multicast/ttl").and_then(Value::as_u64);
+    let Some(set) = set.filter(|set| *set > u64::from(u8::MAX)) else { return Ok(()) };
+    let path = ["scouting", "multicast", "ttl"].map(str::to_owned);
+    Err(checked.bad(&path, format!("{set} is more than 255, the most that the system takes")))
+}
+
+/// Zenoh takes the settings of `transport.auth.pubkey` and ignores them.
+fn check_public_keys(checked: &Checked<'_>, transport: &Value) -> Result<(), ConfigError> {
+    let set = transport.pointer("/auth/pubkey").and_then(Value::as_object);
+    let name = set.into_iter().flatten().find(|(_, value)| !value.is_null());
+    let Some((name, _)) = name else { return Ok(()) };
+    let path = ["transport", "auth", "pubkey", name].map(str::to_owned);
+    let why = "authentication by public keys is not built into mailmesh; take `pubkey` out: with a \
+               cluster key (`mesh.key`) links prove that key";
+    Err(checked.bad(&path, why))
 }

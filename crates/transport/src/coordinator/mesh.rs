@@ -247,10 +247,20 @@ impl MeshSettings {
                 .and_then(|bytes| usize::try_from(bytes).ok()),
             links: reader.links()?,
             links_at: object.get("links").map(|_| source.place(outline.value(&["mesh", "links"]))),
-            names: reader.texts("names", MAX_NAMES)?,
+            names: reader.host_names()?,
             open: reader.flag("open")?.unwrap_or(false),
         })
     }
+}
+
+/// Whether this is an address, or a host name of ASCII labels.
+fn is_host(name: &str) -> bool {
+    let is_label = |label: &str| {
+        (1..=63).contains(&label.len())
+            && label.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_".contains(&b))
+    };
+    let is_name = || name.len() <= 253 && name.trim_end_matches('.').split('.').all(is_label);
+    name.parse::<std::net::IpAddr>().is_ok() || is_name()
 }
 
 struct Reader<'a> {
@@ -318,6 +328,21 @@ impl Reader<'_> {
             return Err(self.bad(key, &format!("it has {} entries, at most {most}", texts.len())));
         }
         Ok(texts)
+    }
+
+    /// `mesh.names`: names and addresses alone, as certificates have them.
+    fn host_names(&self) -> Result<Vec<String>, ConfigError> {
+        let names = self.texts("names", MAX_NAMES)?;
+        match names.iter().find(|name| !is_host(name)) {
+            None => Ok(names),
+            Some(name) => Err(self.bad(
+                "names",
+                &format!(
+                    "{name:?} is not a host name or address; write it without protocol, port and \
+                     wildcard, like \"mx1.example.org\" or \"192.0.2.1\""
+                ),
+            )),
+        }
     }
 
     fn number(&self, key: &str, least: u64, most: u64) -> Result<Option<u64>, ConfigError> {

@@ -21,6 +21,7 @@ mod exposure;
 mod former;
 mod known;
 mod lex;
+mod link_chain;
 mod link_limits;
 mod listening;
 mod machine;
@@ -289,6 +290,14 @@ impl Coordinator {
     }
 }
 
+/// Whether a text is the path of a file, and not a configuration.
+fn is_path(text: &str) -> bool {
+    let text = text.trim();
+    let is_line = !text.contains(['{', '\n', ':']) || text.starts_with("file:");
+    let is_rooted = text.starts_with(['/', '~', '.']) && !text.starts_with("//");
+    is_line && (is_rooted || text.ends_with(".json5") || text.ends_with(".json"))
+}
+
 /// The Zenoh configuration inside the object: text (as the mail server keeps it)
 /// or, as a convenience, an object.
 fn embedded(
@@ -301,6 +310,13 @@ fn embedded(
         None => {
             let span = outline.value(&["@type"]);
             Err(source.error_at(span, ConfigErrorKind::Missing { key: "config" }))
+        }
+        Some(Value::String(text)) if is_path(text) => {
+            let message = "`config` is a path, and the text of a Zenoh configuration is expected: \
+                           write the content of that file there, or give that file itself as the \
+                           configuration";
+            let kind = ConfigErrorKind::Syntax { message: message.to_owned() };
+            Err(source.error_at(outline.value(&["config"]), kind))
         }
         Some(Value::String(text)) => {
             let name = format!("`config` in {}", source.name());

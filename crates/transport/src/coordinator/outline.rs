@@ -222,6 +222,18 @@ impl Outline {
             let at = location.map_or(0, |l| source.offset_of(l.line, l.column));
             // pest draws a picture with the line in it; its last line says what was expected.
             let last = msg.lines().last().unwrap_or_default().trim().strip_prefix("= ");
+            let word = &source.text()[at..];
+            let end = word.find(|c: char| c.is_whitespace() || ",]}".contains(c));
+            let end = end.unwrap_or(word.len());
+            if last.is_none() && word.starts_with(|c: char| c.is_ascii_digit() || "+-".contains(c))
+            {
+                let message = format!(
+                    "this number is out of range; a whole number is from {} to {}",
+                    i64::MIN,
+                    i64::MAX
+                );
+                return syntax(source, at..at + end, &message);
+            }
             let last = last.map(|last| format!(": {last}")).unwrap_or_default();
             syntax(source, at..at + 1, &format!("not JSON5{last}"))
         })

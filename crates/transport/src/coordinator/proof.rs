@@ -69,13 +69,12 @@ impl ZenohSettings {
 
     /// The setting by which the configuration protects its links itself, which is kept as it is.
     fn own_protection(&self) -> Option<&'static str> {
-        let is_set = |pointer: &str| match self.value().pointer(pointer) {
-            Some(Value::Object(map)) => !map.is_empty(),
-            set => set.is_some_and(|set| !set.is_null()),
-        };
         let by_setting = ["transport.link.tls", "transport.auth", "transport.link.protocols"]
             .into_iter()
-            .find(|setting| is_set(&format!("/{}", setting.replace('.', "/"))));
+            .find(|setting| {
+                let set = self.value().pointer(&format!("/{}", setting.replace('.', "/")));
+                set.is_some_and(|set| sets_something("", set))
+            });
         let has_other = || {
             let endpoints = listens(self).into_iter().chain(self.endpoints("connect"));
             endpoints.into_iter().any(|endpoint| !endpoint.starts_with("tcp/"))
@@ -148,6 +147,22 @@ impl ZenohSettings {
         let mut seen = HashSet::new();
         names.retain(|name| seen.insert(name.clone()));
         names
+    }
+}
+
+/// Whether a value sets something: `null` and the defaults of Zenoh, as its commented default
+/// configuration has them, do not.
+fn sets_something(name: &str, value: &Value) -> bool {
+    const DEFAULTS: [(&str, bool); 3] = [
+        ("enable_mtls", false),
+        ("verify_name_on_connect", true),
+        ("close_link_on_expiration", false),
+    ];
+    match value {
+        Value::Null => false,
+        Value::Object(map) => map.iter().any(|(name, value)| sets_something(name, value)),
+        Value::Bool(flag) => !DEFAULTS.contains(&(name, *flag)),
+        _ => true,
     }
 }
 

@@ -28,29 +28,35 @@ impl Coordinator {
         let Backend::Zenoh(settings) = &self.backend else { return Ok(Vec::new()) };
         let protection = settings.link_protection(has_key);
         let mut warnings = settings.check_reach(protection)?;
-        if let (Some(place), Some(wanted)) = (&self.mesh.links_at, self.mesh.links) {
-            let message = match protection {
-                LinkProtection::Proven(proof) if proof == wanted => None,
-                LinkProtection::Proven(proof) => Some(format!(
-                    "links cannot be \"{wanted}\" in mode \"client\" or with Zenoh's access control; \
-                     they are \"{proof}\": set `mesh.links` to that on every node, or take out what \
-                     stands in the way"
-                )),
-                LinkProtection::Own(what) => Some(format!(
-                    "links are not \"{wanted}\": the configuration sets `{what}` itself; take that \
-                     out, or set `mesh.links` to \"unproven\""
-                )),
-                LinkProtection::None => Some(format!(
-                    "links are not \"{wanted}\", and prove nothing, since there is no cluster key; \
-                     make one with `mailmesh key generate`, and set `mesh.key` on every node"
-                )),
-            };
-            warnings.extend(message.map(|message| Warning {
-                message: format!("`mesh.links`: {message}"),
-                corrected: None,
-                place: Some(place.clone()),
-            }));
-        }
+        let place = self.mesh.links_at.as_ref();
+        let message = match (protection, self.mesh.links) {
+            (_, None) => None,
+            (LinkProtection::Proven(proof), Some(wanted)) if proof == wanted => None,
+            (LinkProtection::Proven(proof), Some(wanted)) if place.is_some() => Some(format!(
+                "`mesh.links`: links cannot be \"{wanted}\" in mode \"client\" or with Zenoh's \
+                 access control; they are \"{proof}\": set `mesh.links` to that on every node, or \
+                 take out what stands in the way"
+            )),
+            (LinkProtection::Own(what), Some(wanted)) if place.is_some() => Some(format!(
+                "`mesh.links`: links are not \"{wanted}\": the configuration sets `{what}` \
+                 itself; take that out, or set `mesh.links` to \"unproven\""
+            )),
+            (LinkProtection::Own(what), _) if has_key => Some(format!(
+                "links do not prove the cluster key: the configuration sets `{what}` itself, which \
+                 is kept; take that out, or set `mesh.links` to \"unproven\" if it is meant"
+            )),
+            (LinkProtection::None, Some(wanted)) if place.is_some() => Some(format!(
+                "`mesh.links`: links are not \"{wanted}\", and prove nothing, since there is no \
+                 cluster key; make one with `mailmesh key generate`, and set `mesh.key` on every \
+                 node"
+            )),
+            _ => None,
+        };
+        warnings.extend(message.map(|message| Warning {
+            message,
+            corrected: None,
+            place: place.cloned(),
+        }));
         Ok(warnings)
     }
 }
@@ -133,6 +139,20 @@ impl ZenohSettings {
         !self.scouts() && self.others().is_empty()
     }
 
+    /// Settings of Zenoh's features that are not built in, as far as they are in use.
+    fn not_built_in(&self) -> Vec<&'static str> {
+        let plugins = self.value().get("plugins").and_then(Value::as_object);
+        let mut ignored = Vec::new();
+        if plugins.is_some_and(|plugins| !plugins.is_empty()) {
+            ignored.push("plugins");
+        }
+        let flags = ["plugins_loading.enabled", "transport.unicast.compression.enabled"];
+        ignored.extend(
+            flags.iter().filter(|flag| self.flag(&format!("/{}", flag.replace('.', "/")), false)),
+        );
+        ignored
+    }
+
     /// Checks that need neither the machine nor the key.
     pub(super) fn warnings(&self) -> Vec<Warning> {
         let mut warnings = Vec::new();
@@ -164,6 +184,9 @@ impl ZenohSettings {
                 "`transport.unicast.lowlatency`: Zenoh cuts no message into pieces then, and a link \
                  ends at one of more than 64 KiB, such as a large event: take it out",
             );
+        }
+        for ignored in self.not_built_in() {
+            warn(&format!("`{ignored}` is ignored: it is not built into mailmesh; take it out"));
         }
         let listed = self.value().pointer("/transport/link/protocols").and_then(Value::as_array);
         for name in listed.into_iter().flatten().filter_map(Value::as_str) {

@@ -16,6 +16,7 @@ use super::Warning;
 use super::checked::Checked;
 use super::error::{ConfigError, Place};
 use super::known::dotted;
+use super::link_chain::{LinkChains, TlsLinks};
 use super::mesh::taken_from;
 use super::proof::each_text;
 
@@ -33,6 +34,7 @@ pub(super) struct Credentials {
     authorities: Vec<Material>,
     identities: Vec<Identity>,
     dictionary: Option<(String, PathBuf, Place)>,
+    links: TlsLinks,
 }
 
 /// A certificate and the key that is to be its own.
@@ -78,7 +80,7 @@ impl Credentials {
             };
             find(name.to_owned(), file).or_else(|| find(format!("{name}_base64"), encoded))
         };
-        let mut all = Self::default();
+        let mut all = Self { links: TlsLinks::of(value, endpoints), ..Self::default() };
         all.authorities.extend(global("root_ca_certificate"));
         for role in ["listen", "connect"] {
             all.identities.push(Identity {
@@ -124,11 +126,12 @@ impl Credentials {
     /// Whether all can be read and belong together; without `files`, those that the
     /// configuration itself holds. Returns what deserves a look.
     pub(super) fn check(&self, files: bool) -> Result<Vec<Warning>, ConfigError> {
-        let mut warnings = Vec::new();
+        let (mut warnings, mut chains) = (Vec::new(), LinkChains::default());
         for material in self.authorities.iter().filter(|material| material.is_here(files)) {
             let text = material.read()?;
             let (found, said) = material.said(pem::authorities(&text, AUTHORITIES, now()))?;
             material.warn(&said, !pem::are_portable(&text, &found), &mut warnings);
+            chains.add_authorities(&material.key, found);
         }
         for Identity { certificate, private_key } in &self.identities {
             let certificate = certificate.as_ref().filter(|material| material.is_here(files));
@@ -144,6 +147,8 @@ impl Credentials {
                         said.partition(|said| said.input() == Expected::PrivateKey);
                     key.warn(&of_key, !found.is_key_portable(&key_text), &mut warnings);
                     certificate.warn(&of_chain, is_mended, &mut warnings);
+                    let (name, shown) = (&certificate.name, certificate.shown());
+                    chains.add_chain(name, shown, found.chain, certificate.place.clone());
                 }
                 (Some(certificate), None) => {
                     certificate.said(pem::certificates(&certificate.read()?, CHAIN))?;
@@ -154,6 +159,9 @@ impl Credentials {
                 }
                 (None, None) => {}
             }
+        }
+        if self.authorities.iter().all(|material| material.is_here(files)) {
+            warnings.extend(chains.check(self.links, now()));
         }
         match &self.dictionary {
             Some((key, file, place)) if files => check_dictionary(file)
@@ -178,7 +186,9 @@ impl Credentials {
         for Identity { certificate, private_key } in &self.identities {
             let (Some(certificate), Some(key)) = (certificate, private_key) else { continue };
             let (Ok(chain_text), Ok(key_text)) = (certificate.read(), key.read()) else { continue };
-            let Ok(found) = pem::identity(&chain_text, &key_text, CHAIN) else { continue };
+            let Ok(found) = pem::identity(&chain_text, &key_text, CHAIN, Some(now())) else {
+                continue;
+            };
             if !found.is_chain_portable(&chain_text) {
                 let plain = pem::certificates_to_pem(&found.chain);
                 replace(value, certificate, &STANDARD.encode(plain));
@@ -197,7 +207,7 @@ fn read_pair(
     (certificate, chain_text): (&Material, &[u8]),
     (key, key_text): (&Material, &[u8]),
 ) -> Result<pem::Identity, ConfigError> {
-    pem::identity(chain_text, key_text, CHAIN).map_err(|error| match error.input {
+    pem::identity(chain_text, key_text, CHAIN, Some(now())).map_err(|error| match error.input {
         Expected::Certificates => certificate.because(error.error),
         Expected::PrivateKey => key.because(error.error),
     })
@@ -210,6 +220,8 @@ fn matters(warning: &PemWarning, is_mended: bool) -> bool {
         PemWarning::IssuerMissing { .. }
         | PemWarning::NameOnlyInCommonName { .. }
         | PemWarning::AddressesNotServed { .. }
+        | PemWarning::NotForServers
+        | PemWarning::NoDigitalSignature
         | PemWarning::SelfSigned => false,
         PemWarning::RootLeftOut { .. } | PemWarning::DuplicateLeftOut { .. } => is_mended,
         _ => true,
@@ -285,6 +297,14 @@ impl Material {
                     "it is not base64, or cut short; make it with `base64 -w0 FILE`"
                 }))
             }
+        }
+    }
+
+    /// The setting, and the file if it names one.
+    fn shown(&self) -> String {
+        match &self.from {
+            Origin::File(path) => format!("`{}`: {}", self.key, display_path(path)),
+            Origin::Base64(_) | Origin::Text(_) => format!("`{}`", self.key),
         }
     }
 

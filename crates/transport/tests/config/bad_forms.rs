@@ -7,7 +7,7 @@ pub(crate) fn bad_forms() -> Vec<Bad> {
     let mesh = |mesh: &str| {
         format!("{{ \"@type\": \"Zenoh\", \"config\": {{}},\n\"mesh\": {{ {mesh} }} }}")
     };
-    vec![
+    let forms: Vec<Bad> = vec![
         (
             "the key beside the mesh",
             "{ \"@type\": \"Zenoh\", \"config\": {},\n\"key\": \"TOPSECRET\" }".into(),
@@ -110,5 +110,82 @@ pub(crate) fn bad_forms() -> Vec<Bad> {
             &["unknown key `fa1lureT1meoutMs`, did you mean `failureTimeoutMs`?"],
             Some((2, 11)),
         ),
-    ]
+    ];
+    forms.into_iter().chain(own_forms()).collect()
+}
+
+/// Settings of `mesh`, numbers, and groups of locators.
+fn own_forms() -> Vec<Bad> {
+    let name = |name: &str| {
+        format!(
+            "{{ \"@type\": \"Zenoh\", \"config\": {{}},\n\"mesh\": {{ \"names\": [{name:?}] }} }}"
+        )
+    };
+    let names = ["", "tcp/mx:1", "http://x", "*.x", "mx:7447", "b\u{fc}cher.example"];
+    let mut forms: Vec<Bad> = names
+        .iter()
+        .map(|text| {
+            ("a name that no host has", name(text), &["`mesh.names`", "like"][..], Some((2, 20)))
+        })
+        .collect();
+    let others: Vec<Bad> = vec![
+        (
+            "a path in place of a configuration",
+            "{ \"@type\": \"Zenoh\", \"config\": \"/etc/zenoh.json5\" }".into(),
+            &["`config` is a path", "the content of that file"][..],
+            Some((1, 31)),
+        ),
+        (
+            "the name of a file in place of a configuration",
+            "{ \"@type\": \"Zenoh\", \"config\": \"zenoh.json5\" }".into(),
+            &["`config` is a path"],
+            Some((1, 31)),
+        ),
+        (
+            "a group of locators",
+            "{ connect: { endpoints: [{ strategy: 'allOf', locators: ['tcp/a:1', 'tcp/b:2'] }] } }"
+                .into(),
+            &["groups of locators are not supported", "endpoints: [\"tcp/a:1\", \"tcp/b:2\"]"],
+            Some((1, 26)),
+        ),
+        (
+            "a group of locators by mode",
+            "{ connect: { endpoints: { peer: [{ strategy: 'anyOf', locators: ['tcp/a:1'] }] } } }"
+                .into(),
+            &["`connect.endpoints.peer.0`", "groups of locators are not supported"],
+            Some((1, 34)),
+        ),
+        (
+            "a number past 64 bits",
+            "{ scouting: { timeout: 99999999999999999999 } }".into(),
+            &["this number is out of range", "to 9223372036854775807"],
+            Some((1, 24)),
+        ),
+        (
+            "a number past 32 bits",
+            "{ scouting: { multicast: { ttl: 4294967296 } } }".into(),
+            &["`scouting.multicast.ttl`", "4294967296", "255"],
+            Some((1, 33)),
+        ),
+        (
+            "a number past 16 bits",
+            "{ transport: { link: { tx: { batch_size: 65536 } } } }".into(),
+            &["`transport.link.tx.batch_size`", "a whole number from 0 to 65535"],
+            Some((1, 42)),
+        ),
+        (
+            "more hops than the system takes",
+            "{ scouting: { multicast: { ttl: 256 } } }".into(),
+            &["`scouting.multicast.ttl`: 256 is more than 255"],
+            Some((1, 33)),
+        ),
+        (
+            "public keys",
+            "{ transport: { auth: { pubkey: { public_key_file: '/a', key_size: null } } } }".into(),
+            &["`transport.auth.pubkey.public_key_file`", "not built into mailmesh", "`mesh.key`"],
+            Some((1, 51)),
+        ),
+    ];
+    forms.extend(others);
+    forms
 }

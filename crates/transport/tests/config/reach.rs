@@ -2,7 +2,7 @@
 
 use std::net::UdpSocket;
 
-use mailmesh_transport::Coordinator;
+use mailmesh_transport::{Backend, Coordinator, LinkProof, LinkProtection};
 
 use crate::zenoh;
 
@@ -15,6 +15,12 @@ fn links(config: &str, has_key: bool) -> Result<String, String> {
     let coordinator = Coordinator::parse(config).unwrap();
     let said = coordinator.check_links(has_key).map_err(|error| error.to_string())?;
     Ok(said.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"))
+}
+
+fn protection(config: &str) -> LinkProtection {
+    let coordinator = Coordinator::parse(config).unwrap();
+    let Backend::Zenoh(settings) = coordinator.backend() else { panic!() };
+    settings.link_protection(true)
 }
 
 #[test]
@@ -52,7 +58,10 @@ fn links_that_do_not_become_what_is_asked_for_are_warned_of() {
             true,
             "`transport.link.protocols`",
         ),
-        ("{ transport: { link: { protocols: ['tcp'] } } }", "", true, ""),
+        ("{ transport: { link: { protocols: ['tcp'] } } }", "", true, "do not prove"),
+        ("{ transport: { link: { protocols: ['tcp'] } } }", "", false, ""),
+        ("{ transport: { link: { protocols: ['tcp'] } } }", r#""links": "unproven""#, true, ""),
+        ("{ transport: { auth: { usrpwd: { user: 'u', password: 'p' } } } }", "", true, "unproven"),
         ("{ mode: 'client' }", sealed, true, "they are \"challenge\""),
     ] {
         let said = links(&config(zenoh, mesh), has_key).unwrap();
@@ -183,4 +192,58 @@ fn a_node_that_cannot_show_a_certificate_to_those_that_it_finds_is_warned_of() {
     let shows = "connect_certificate: 'c', connect_private_key: 'k', enable_mtls";
     assert_eq!(links(&config.replace("enable_mtls", shows), false), Ok(String::new()));
     assert_eq!(links(&config.replace("true", "false"), false), Ok(String::new()));
+}
+
+/// Settings that are `null`, or what Zenoh has by default, set nothing.
+#[test]
+fn settings_that_change_nothing_leave_links_sealed() {
+    for config in [
+        "{ transport: { link: { tls: {} } } }",
+        "{ transport: { link: { tls: { root_ca_certificate: null, enable_mtls: false } } } }",
+        "{ transport: { link: { tls: { verify_name_on_connect: true } } } }",
+        "{ transport: { link: { tls: { close_link_on_expiration: false } } } }",
+        "{ transport: { auth: { usrpwd: { user: null, password: null, dictionary_file: null }, \
+         pubkey: { public_key_pem: null, key_size: null } } } }",
+        "{ transport: { link: { protocols: null } } }",
+    ] {
+        assert_eq!(links(config, true), Ok(String::new()), "{config}");
+        assert_eq!(protection(config), LinkProtection::Proven(LinkProof::Sealed), "{config}");
+    }
+    for (config, what) in [
+        (
+            "{ transport: { link: { tls: { verify_name_on_connect: false } } } }",
+            "transport.link.tls",
+        ),
+        ("{ transport: { link: { tls: { root_ca_certificate: 'r' } } } }", "transport.link.tls"),
+        ("{ transport: { auth: { usrpwd: { dictionary_file: 'd' } } } }", "transport.auth"),
+    ] {
+        assert_eq!(protection(config), LinkProtection::Own(what), "{config}");
+        assert!(links(config, true).unwrap().contains(&format!("sets `{what}`")), "{config}");
+    }
+}
+
+/// The commented configuration that Zenoh comes with, where the registry has its source.
+#[test]
+fn zenohs_own_default_configuration_leaves_links_sealed() {
+    let config = include_str!("../fixtures/zenoh-default.json5");
+    assert_eq!(links(config, true), Ok(String::new()));
+    assert_eq!(protection(config), LinkProtection::Proven(LinkProof::Sealed));
+}
+
+#[test]
+fn features_that_are_not_built_in_are_said_to_be_ignored() {
+    for (config, name) in [
+        ("{ plugins: { rest: { http_port: 8000 } } }", "plugins"),
+        ("{ plugins_loading: { enabled: true } }", "plugins_loading.enabled"),
+        (
+            "{ transport: { unicast: { compression: { enabled: true } } } }",
+            "transport.unicast.compression.enabled",
+        ),
+    ] {
+        let coordinator = Coordinator::parse(config).unwrap();
+        let [warning] = coordinator.warnings() else { panic!("{:?}", coordinator.warnings()) };
+        assert!(warning.message.starts_with(&format!("`{name}` is ignored")), "{warning}");
+    }
+    let off = "{ plugins: {}, plugins_loading: { enabled: false } }";
+    assert!(Coordinator::parse(off).unwrap().warnings().is_empty());
 }

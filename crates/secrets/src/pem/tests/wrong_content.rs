@@ -125,7 +125,7 @@ fn other_data_is_named_with_the_command_that_converts_it() {
         ),
         (
             pem("PRIVATE KEY", &pkcs8(&curve(b"\x2a\x86\x48\xce\x3d\x03\x01\x07"), &[1])).into(),
-            "ECDSA P-256, but damaged or without its public part",
+            "ECDSA P-256, but damaged: its parts do not fit together",
         ),
         (pem("PRIVATE KEY", &pkcs8(&tlv(6, b"\x2b\x65\x71"), &[1])).into(), "Ed448"),
         (pem("PRIVATE KEY", &pkcs8(&tlv(6, b"\x2a\x86\x48\xce\x38\x04\x01"), &[1])).into(), "DSA"),

@@ -1,0 +1,91 @@
+//! Whether the ends of a link take each other's certificates, as far as one configuration tells.
+
+use mailmesh_secrets::pem::{CertificateDer, LinkEnd, link_refusal};
+use serde_json::Value;
+
+use super::Warning;
+use super::endpoint::Endpoint;
+use super::error::Place;
+
+/// The certificates that a configuration has for links.
+#[derive(Default)]
+pub(super) struct LinkChains {
+    authorities: Vec<CertificateDer<'static>>,
+    /// The setting of the first authorities.
+    authority_key: Option<String>,
+    chains: Vec<ShownChain>,
+}
+
+struct ShownChain {
+    /// The setting, and the file if it is one.
+    shown: String,
+    end: LinkEnd,
+    chain: Vec<CertificateDer<'static>>,
+    place: Place,
+}
+
+/// Which links of a configuration are TLS, and whether both ends show a certificate.
+#[derive(Clone, Copy, Default)]
+pub(super) struct TlsLinks {
+    pub(super) dials: bool,
+    pub(super) is_mutual: bool,
+}
+
+impl TlsLinks {
+    pub(super) fn of(value: &Value, endpoints: &[(Vec<String>, String)]) -> Self {
+        let is_tls = |text: &str| matches!(Endpoint::of(text).protocol, "tls" | "quic");
+        let global = value.pointer("/transport/link/tls/enable_mtls").and_then(Value::as_bool);
+        let is_mutual = |(_, text): &(Vec<String>, String)| {
+            Endpoint::of(text).setting("enable_mtls") == Some("true")
+        };
+        Self {
+            dials: endpoints.iter().any(|(path, text)| path[0] == "connect" && is_tls(text)),
+            is_mutual: global == Some(true) || endpoints.iter().any(is_mutual),
+        }
+    }
+}
+
+impl LinkChains {
+    pub(super) fn add_authorities(&mut self, key: &str, found: Vec<CertificateDer<'static>>) {
+        self.authority_key.get_or_insert_with(|| key.to_owned());
+        self.authorities.extend(found);
+    }
+
+    pub(super) fn add_chain(
+        &mut self,
+        name: &str,
+        shown: String,
+        chain: Vec<CertificateDer<'static>>,
+        place: Place,
+    ) {
+        let end = match name {
+            "listen_certificate" => LinkEnd::Listener,
+            _ => LinkEnd::Dialer,
+        };
+        self.chains.push(ShownChain { shown, end, chain, place });
+    }
+
+    /// Warns of each chain that the authorities of the same configuration refuse, and of
+    /// authorities that are not there. All nodes of a cluster usually have the same authorities.
+    pub(super) fn check(&self, links: TlsLinks, now: i64) -> Vec<Warning> {
+        let mut warnings = Vec::new();
+        if self.authorities.is_empty() && links.dials {
+            let message = "`transport.link.tls.root_ca_certificate` is not set: this node links \
+                           only to nodes whose certificate a public authority signed; set it to \
+                           the file of the authority that signed the certificates of the nodes";
+            let message = message.to_owned();
+            warnings.push(Warning { message, corrected: None, place: None });
+        }
+        let Some(key) = &self.authority_key else { return warnings };
+        for ShownChain { shown, end, chain, place } in &self.chains {
+            if *end == LinkEnd::Dialer && !links.is_mutual {
+                continue;
+            }
+            if let Some(why) = link_refusal(chain, &self.authorities, *end, now) {
+                let message = format!("{shown}: a node with this `{key}` refuses it: {why}");
+                warnings.push(Warning { message, corrected: None, place: Some(place.clone()) });
+            }
+        }
+        warnings
+    }
+}
