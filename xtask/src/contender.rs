@@ -17,9 +17,9 @@ use crate::sweeper::Sweeper;
 
 const PROGRAM: &str = "mailmesh-contender";
 /// How long a process may take to answer; what is frozen is not asked.
-const PATIENCE: Duration = Duration::from_secs(10);
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long a process may take to leave in good order.
-const GOODBYE: Duration = Duration::from_secs(8);
+const EXIT_TIMEOUT: Duration = Duration::from_secs(8);
 /// How often a condition is looked at.
 pub(crate) const POLL: Duration = Duration::from_millis(50);
 
@@ -27,7 +27,7 @@ pub(crate) const POLL: Duration = Duration::from_millis(50);
 const TICKS_PER_SECOND: u64 = 100;
 
 /// The program's option for a subscriber of Zenoh that does not count in a callback.
-pub(crate) const READ_BY_CHANNEL: &str = "--fifo";
+pub(crate) const FIFO_OPTION: &str = "--fifo";
 
 /// What a process plays.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -86,7 +86,7 @@ impl System {
     /// The options with which the program plays it.
     fn args(self) -> Vec<&'static str> {
         match self {
-            Self::ZenohFifo => vec!["--system", Self::Zenoh.name(), READ_BY_CHANNEL],
+            Self::ZenohFifo => vec!["--system", Self::Zenoh.name(), FIFO_OPTION],
             other => vec!["--system", other.name()],
         }
     }
@@ -122,7 +122,7 @@ pub(crate) struct Contender {
 pub(crate) struct Start<'a> {
     pub(crate) program: &'a std::path::Path,
     /// What goes before the program, `ip netns exec ...`.
-    pub(crate) before: &'a [String],
+    pub(crate) prefix: &'a [String],
     pub(crate) system: System,
     pub(crate) name: &'a str,
     pub(crate) config: &'a str,
@@ -136,7 +136,7 @@ pub(crate) struct Start<'a> {
 impl Contender {
     pub(crate) fn start(start: &Start<'_>, sweeper: &Sweeper) -> Result<Self, String> {
         let program = start.program.as_os_str();
-        let mut line = start.before.iter().map(AsRef::as_ref).chain([program]);
+        let mut line = start.prefix.iter().map(AsRef::as_ref).chain([program]);
         let mut command = Program::new(line.next().unwrap_or(program));
         command.args(line);
         command.args(start.system.args()).args(["--name", start.name]);
@@ -170,17 +170,17 @@ impl Contender {
         &self.name
     }
 
-    pub(crate) fn tell(&mut self, command: &Command) -> Result<(), String> {
+    pub(crate) fn send(&mut self, command: &Command) -> Result<(), String> {
         let mut line = serde_json::to_vec(command).map_err(|e| format!("{command:?}: {e}"))?;
         line.push(b'\n');
         self.stdin.write_all(&line).map_err(|error| format!("{} is gone: {error}", self.name))
     }
 
     /// What it counted.
-    pub(crate) fn ask(&mut self) -> Result<&Report, String> {
+    pub(crate) fn query_report(&mut self) -> Result<&Report, String> {
         self.request += 1;
-        self.tell(&Command::Report { request: self.request })?;
-        let deadline = Instant::now() + PATIENCE;
+        self.send(&Command::Report { request: self.request })?;
+        let deadline = Instant::now() + ANSWER_TIMEOUT;
         loop {
             let left = deadline.saturating_duration_since(Instant::now());
             match self.answers.recv_timeout(left) {
@@ -190,7 +190,7 @@ impl Contender {
                 }
                 Ok(_late) => {}
                 Err(RecvTimeoutError::Timeout) => {
-                    return Err(format!("{} did not answer within {PATIENCE:?}", self.name));
+                    return Err(format!("{} did not answer within {ANSWER_TIMEOUT:?}", self.name));
                 }
                 Err(RecvTimeoutError::Disconnected) => {
                     return Err(format!("{} has ended", self.name));
@@ -228,9 +228,10 @@ impl Contender {
     /// Ends it in good order, or by force after [`GOODBYE`].
     pub(crate) fn quit(mut self) {
         // Whoever is gone already, or does not go, is killed by `drop`.
-        if self.tell(&Command::Quit).is_ok() {
-            let _ =
-                wait_until("its end", GOODBYE, || Ok(!matches!(self.child.try_wait(), Ok(None))));
+        if self.send(&Command::Quit).is_ok() {
+            let _ = wait_until("its end", EXIT_TIMEOUT, || {
+                Ok(!matches!(self.child.try_wait(), Ok(None)))
+            });
         }
     }
 }

@@ -6,7 +6,7 @@ use std::process::Command;
 use crate::run::{cargo, show};
 
 /// What `cargo deny` says when it lacks what it works on, and what that is.
-const LACKS: [(&str, &str); 2] = [
+const MISSING_INPUTS: [(&str, &str); 2] = [
     ("failed to gather crates", "not all crates are downloaded, and there is no network"),
     ("failed to fetch advisory database", "their database (RustSec/advisory-db) cannot be had"),
 ];
@@ -32,22 +32,25 @@ fn check(what: &[&str]) -> Result<(), String> {
     command.args(what);
     eprintln!("$ {}", show(&command));
     let output = command.output().map_err(|error| format!("cargo deny: {error}"))?;
-    let said = String::from_utf8_lossy(&output.stderr);
-    if let Some(lack) = lack(&said).filter(|_| !output.status.success()) {
-        skipped(what, lack);
+    let output_text = String::from_utf8_lossy(&output.stderr);
+    if let Some(missing_input) = missing_input(&output_text).filter(|_| !output.status.success()) {
+        skipped(what, missing_input);
         return Ok(());
     }
-    eprint!("{said}{}", String::from_utf8_lossy(&output.stdout));
+    eprint!("{output_text}{}", String::from_utf8_lossy(&output.stdout));
     if output.status.success() {
         return Ok(());
     }
     Err(format!("`{}` failed", show(&command)))
 }
 
-fn lack(said: &str) -> Option<&'static str> {
+fn missing_input(output_text: &str) -> Option<&'static str> {
     // What was found counts, whatever else could not be had.
-    let found = said.lines().any(|line| line.starts_with("error["));
-    LACKS.into_iter().find(|(words, _)| !found && said.contains(words)).map(|(_, lack)| lack)
+    let found = output_text.lines().any(|line| line.starts_with("error["));
+    MISSING_INPUTS
+        .into_iter()
+        .find(|(words, _)| !found && output_text.contains(words))
+        .map(|(_, missing_input)| missing_input)
 }
 
 fn skipped(what: &[&str], why: &str) {
@@ -62,9 +65,13 @@ mod tests {
     fn what_is_lacking_is_told_from_what_is_found() {
         let lacking = "2026-11-26 01:21:17 [ERROR] failed to fetch advisory database \
                        https://github.com/RustSec/advisory-db: An IO error occurred";
-        assert!(lack(lacking).is_some());
-        assert!(lack("[ERROR] failed to gather crates: `cargo metadata` exited").is_some());
-        assert!(lack("error[vulnerability]: use after free\n\nadvisories FAILED").is_none());
-        assert!(lack("error[rejected]: failed to fetch advisory database").is_none());
+        assert!(missing_input(lacking).is_some());
+        assert!(
+            missing_input("[ERROR] failed to gather crates: `cargo metadata` exited").is_some()
+        );
+        assert!(
+            missing_input("error[vulnerability]: use after free\n\nadvisories FAILED").is_none()
+        );
+        assert!(missing_input("error[rejected]: failed to fetch advisory database").is_none());
     }
 }

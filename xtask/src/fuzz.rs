@@ -36,11 +36,11 @@ pub(crate) fn run_all(filter: Option<&str>, seconds: u64) -> Result<(), String> 
             .env_remove("CARGO")
             .output()
             .map_err(|error| format!("cargo: {error}"))?;
-        let said = String::from_utf8_lossy(&output.stderr);
-        if said.contains("no such command: `fuzz`") {
+        let stderr = String::from_utf8_lossy(&output.stderr);
+        if stderr.contains("no such command: `fuzz`") {
             return Err("cargo-fuzz is not there: `cargo install cargo-fuzz`".into());
         }
-        let stat = |name: &str| said.lines().rev().find_map(|line| line.split_once(name));
+        let stat = |name: &str| stderr.lines().rev().find_map(|line| line.split_once(name));
         let number = |name| stat(name).map_or("?", |(_, rest)| rest.trim());
         let coverage = stat(" cov: ").and_then(|(_, rest)| rest.split(' ').next()).unwrap_or("?");
         let (runs, rate) =
@@ -48,7 +48,7 @@ pub(crate) fn run_all(filter: Option<&str>, seconds: u64) -> Result<(), String> 
         let verdict = if output.status.success() { "nothing found" } else { "**failed**" };
         println!("| `{name}` | {runs} | {rate} | {coverage} | {verdict} |");
         if !output.status.success() {
-            let tail: Vec<_> = said.lines().rev().take(40).collect();
+            let tail: Vec<_> = stderr.lines().rev().take(40).collect();
             tail.iter().rev().for_each(|line| eprintln!("{line}"));
             failed.push(name);
         }

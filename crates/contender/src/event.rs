@@ -28,7 +28,7 @@ pub struct Numbered {
     /// What it is for.
     pub purpose: Purpose,
     /// Whose: one life of one process.
-    pub life: u64,
+    pub incarnation: u64,
     /// Its place among what that life published, from 1.
     pub number: u64,
     /// When it was published, in nanoseconds of [`now_ns`](crate::now_ns).
@@ -40,7 +40,7 @@ impl Numbered {
     #[must_use]
     pub fn encode(&self) -> [u8; EVENT_BYTES] {
         let mut bytes = [0x5a; EVENT_BYTES];
-        for (place, value) in [self.life, self.number, self.sent].into_iter().enumerate() {
+        for (place, value) in [self.incarnation, self.number, self.sent].into_iter().enumerate() {
             bytes[place * 8..][..8].copy_from_slice(&value.to_le_bytes());
         }
         bytes[24] = self.purpose as u8;
@@ -56,7 +56,7 @@ impl Numbered {
             field.map_or(0, u64::from_le_bytes)
         };
         let purpose = *Purpose::ALL.get(usize::from(bytes[24]))?;
-        Some(Self { purpose, life: field(0), number: field(1), sent: field(2) })
+        Some(Self { purpose, incarnation: field(0), number: field(1), sent: field(2) })
     }
 }
 
@@ -67,10 +67,11 @@ mod tests {
     #[test]
     fn an_event_comes_back_from_its_bytes_and_others_are_refused() {
         for purpose in Purpose::ALL {
-            let event = Numbered { purpose, life: u64::MAX - 1, number: 7, sent: 1 << 60 };
+            let event = Numbered { purpose, incarnation: u64::MAX - 1, number: 7, sent: 1 << 60 };
             assert_eq!(Numbered::decode(&event.encode()), Some(event));
         }
-        let mut bytes = Numbered { purpose: Purpose::Count, life: 1, number: 2, sent: 3 }.encode();
+        let mut bytes =
+            Numbered { purpose: Purpose::Count, incarnation: 1, number: 2, sent: 3 }.encode();
         assert_eq!(Numbered::decode(&bytes[1..]), None);
         bytes[24] = 5;
         assert_eq!(Numbered::decode(&bytes), None);

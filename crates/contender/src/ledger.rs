@@ -11,7 +11,7 @@ use mailmesh_contender::{
 use tokio::sync::Notify;
 
 /// Lives counted; events of more are not.
-const MAX_LIVES: usize = 4096;
+const MAX_INCARNATIONS: usize = 4096;
 
 /// Round trips kept, each exactly.
 const MAX_PINGS: usize = 64 * 1024;
@@ -20,7 +20,7 @@ const MAX_PINGS: usize = 64 * 1024;
 #[derive(Debug, Default)]
 pub(crate) struct Ledger {
     /// This life, once it is known.
-    pub(crate) life: AtomicU64,
+    pub(crate) incarnation: AtomicU64,
     /// Events published.
     pub(crate) published: AtomicU64,
     /// Publishers and pingers at work.
@@ -56,7 +56,7 @@ impl Ledger {
         let now = now_ns();
         let counts = &mut *self.counts();
         for event in events {
-            if let Some((tally, phases)) = sender(&mut counts.senders, event.life)
+            if let Some((tally, phases)) = sender(&mut counts.senders, event.incarnation)
                 && tally.deliver(event.number)
             {
                 phases.record(&counts.marks, event.sent, now);
@@ -66,7 +66,7 @@ impl Ledger {
 
     /// One's own event came back.
     pub(crate) fn echo(&self, event: &Numbered) {
-        if event.life == self.life.load(Ordering::Relaxed) {
+        if event.incarnation == self.incarnation.load(Ordering::Relaxed) {
             let round_trip = now_ns().saturating_sub(event.sent);
             let pings = &mut self.counts().pings;
             if pings.len() < MAX_PINGS {
@@ -77,21 +77,25 @@ impl Ledger {
     }
 
     /// The receiver was told that it missed so many.
-    pub(crate) fn missed(&self, life: u64, missed: u64) {
-        if let Some((tally, _)) = sender(&mut self.counts().senders, life) {
-            tally.tell(missed, now_ns());
+    pub(crate) fn report_missing(&self, incarnation: u64, report_missing: u64) {
+        if let Some((tally, _)) = sender(&mut self.counts().senders, incarnation) {
+            tally.report_missing(report_missing, now_ns());
         }
     }
 
     /// Another process came or went. Whether that is news.
-    pub(crate) fn member(&self, life: u64, up: bool) -> bool {
+    pub(crate) fn set_member(&self, incarnation: u64, up: bool) -> bool {
         let counts = &mut *self.counts();
-        let changed = if up { counts.members.insert(life) } else { counts.members.remove(&life) };
+        let changed = if up {
+            counts.members.insert(incarnation)
+        } else {
+            counts.members.remove(&incarnation)
+        };
         if !changed {
             return false;
         }
         if counts.notices.len() < MAX_NOTICES {
-            counts.notices.push(Notice { life, up, at: now_ns() });
+            counts.notices.push(Notice { incarnation, up, at: now_ns() });
         } else {
             counts.notices_dropped += 1;
         }
@@ -99,10 +103,10 @@ impl Ledger {
     }
 
     /// The only way to the others is gone.
-    pub(crate) fn all_left(&self) {
+    pub(crate) fn remove_all_members(&self) {
         let members = self.counts().members.clone();
-        for life in members {
-            self.member(life, false);
+        for incarnation in members {
+            self.set_member(incarnation, false);
         }
     }
 
@@ -136,14 +140,14 @@ impl Ledger {
 
     pub(crate) fn report(&self, request: u64) -> Report {
         let counts = &*self.counts();
-        let senders = counts.senders.iter().map(|(life, (tally, phases))| SenderReport {
-            life: *life,
+        let senders = counts.senders.iter().map(|(incarnation, (tally, phases))| SenderReport {
+            incarnation: *incarnation,
             tally: tally.summary(),
             phases: phases.report(),
         });
         Report {
             request,
-            life: self.life.load(Ordering::Relaxed),
+            incarnation: self.incarnation.load(Ordering::Relaxed),
             members: counts.members.len(),
             published: self.published.load(Ordering::Acquire),
             busy: self.busy.load(Ordering::Acquire) > 0,
@@ -158,9 +162,12 @@ impl Ledger {
     }
 }
 
-fn sender(senders: &mut BTreeMap<u64, (Tally, Phases)>, life: u64) -> Option<&mut (Tally, Phases)> {
-    if senders.len() >= MAX_LIVES && !senders.contains_key(&life) {
+fn sender(
+    senders: &mut BTreeMap<u64, (Tally, Phases)>,
+    incarnation: u64,
+) -> Option<&mut (Tally, Phases)> {
+    if senders.len() >= MAX_INCARNATIONS && !senders.contains_key(&incarnation) {
         return None;
     }
-    Some(senders.entry(life).or_default())
+    Some(senders.entry(incarnation).or_default())
 }

@@ -23,9 +23,9 @@ use crate::publishing::Publishing;
 use crate::system::{Outlet, System};
 
 /// How long a publisher that was stopped may take to end.
-const STOPPING: Duration = Duration::from_millis(500);
+const STOP_TIMEOUT: Duration = Duration::from_millis(500);
 /// How long leaving in good order may take.
-const GOODBYE: Duration = Duration::from_secs(5);
+const LEAVE_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// One process of a comparison; started by `cargo xtask compare` and `faults`.
 #[derive(Debug, Parser)]
@@ -105,8 +105,8 @@ fn run(args: &Args) -> Result<(), ContenderError> {
                 publishing.stop();
                 let goodbye = async {
                     // A publisher sleeps on the runtime, which is about to go.
-                    let _held_up = tokio::time::timeout(STOPPING, publishing.ended()).await;
-                    tokio::time::timeout(GOODBYE, outlet.close()).await
+                    let _held_up = tokio::time::timeout(STOP_TIMEOUT, publishing.ended()).await;
+                    tokio::time::timeout(LEAVE_TIMEOUT, outlet.close()).await
                 };
                 if runtime.block_on(goodbye).is_err() {
                     eprintln!("leaving in good order took too long");

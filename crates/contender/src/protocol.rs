@@ -51,7 +51,7 @@ pub struct Report {
     /// Of the question.
     pub request: u64,
     /// This life of the process.
-    pub life: u64,
+    pub incarnation: u64,
     /// Other processes that it sees.
     pub members: usize,
     /// Events published.
@@ -79,7 +79,7 @@ pub struct Report {
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SenderReport {
     /// Whose.
-    pub life: u64,
+    pub incarnation: u64,
     /// The counts.
     pub tally: Tally,
     /// Phase by phase.
@@ -90,7 +90,7 @@ pub struct SenderReport {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Notice {
     /// Which life.
-    pub life: u64,
+    pub incarnation: u64,
     /// Came, or went.
     pub up: bool,
     /// When, in nanoseconds.
@@ -117,9 +117,10 @@ mod tests {
             assert_eq!(serde_json::from_str::<Command>(&line).unwrap(), command, "{line}");
         }
         let mut tally = Tally::default();
-        tally.tell(3, 7);
-        let sender = SenderReport { life: u64::MAX, tally, phases: vec![PhaseReport::default()] };
-        let notice = Notice { life: 1, up: false, at: 5 };
+        tally.report_missing(3, 7);
+        let sender =
+            SenderReport { incarnation: u64::MAX, tally, phases: vec![PhaseReport::default()] };
+        let notice = Notice { incarnation: 1, up: false, at: 5 };
         let report = Report { senders: vec![sender], notices: vec![notice], ..Report::default() };
         let line = serde_json::to_string(&report).unwrap();
         assert_eq!(serde_json::from_str::<Report>(&line).unwrap(), report, "{line}");

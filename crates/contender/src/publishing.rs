@@ -13,13 +13,13 @@ use crate::ledger::Ledger;
 
 /// Events of an unpaced publisher that share one look at the clock: it is the system that is to
 /// be measured.
-const STAMPED_TOGETHER: u64 = 64;
+const EVENTS_PER_TIMESTAMP: u64 = 64;
 /// How often a paced publisher looks at what is due.
 const TICK: Duration = Duration::from_millis(1);
 /// The pause between two round trips: the lane is idle again.
-const IDLE: Duration = Duration::from_millis(1);
+const PING_PAUSE: Duration = Duration::from_millis(1);
 /// A ping without an echo for so long was lost.
-const PING_LOST: Duration = Duration::from_secs(1);
+const PING_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// Starts and stops publishing.
 #[derive(Debug)]
@@ -70,18 +70,18 @@ impl Publishing {
         let (outlet, ledger) = (self.outlet.clone(), self.ledger.clone());
         ledger.busy.fetch_add(1, Ordering::AcqRel);
         self.runtime.spawn(async move {
-            let life = ledger.life.load(Ordering::Relaxed);
+            let incarnation = ledger.incarnation.load(Ordering::Relaxed);
             for number in 1..=count {
                 let sent = now_ns();
-                let ping = Numbered { purpose: Purpose::Ping, life, number, sent };
+                let ping = Numbered { purpose: Purpose::Ping, incarnation, number, sent };
                 if let Err(error) = outlet.publish(&ping).await {
                     eprintln!("pinging ended: {error}");
                     break;
                 }
-                if tokio::time::timeout(PING_LOST, ledger.echoed.notified()).await.is_err() {
+                if tokio::time::timeout(PING_TIMEOUT, ledger.echoed.notified()).await.is_err() {
                     eprintln!("ping {number} did not come back");
                 }
-                tokio::time::sleep(IDLE).await;
+                tokio::time::sleep(PING_PAUSE).await;
             }
             ledger.busy.fetch_sub(1, Ordering::AcqRel);
         });
@@ -95,7 +95,7 @@ async fn publish(
     rate: u64,
     is_stopped: impl Fn() -> bool,
 ) -> Result<(), ContenderError> {
-    let life = ledger.life.load(Ordering::Relaxed);
+    let incarnation = ledger.incarnation.load(Ordering::Relaxed);
     let before = ledger.published.load(Ordering::Acquire);
     let begun = now_ns();
     let mut done = 0;
@@ -110,11 +110,11 @@ async fn publish(
                 tokio::time::sleep(TICK).await;
                 continue;
             }
-        } else if done % STAMPED_TOGETHER == 0 {
+        } else if done % EVENTS_PER_TIMESTAMP == 0 {
             sent = now_ns();
         }
         let number = before + done + 1;
-        outlet.publish(&Numbered { purpose: Purpose::Count, life, number, sent }).await?;
+        outlet.publish(&Numbered { purpose: Purpose::Count, incarnation, number, sent }).await?;
         done += 1;
         ledger.published.store(number, Ordering::Release);
     }

@@ -16,15 +16,15 @@ pub struct Tally {
     /// Events that came after a later one.
     pub out_of_order: u64,
     /// Events that the receiver was told it missed.
-    pub told: u64,
+    pub reported_missing: u64,
     /// Of these, those told before the first event came.
-    pub told_before_first: u64,
+    pub reported_before_first: u64,
     /// The lowest number that came; 0 before any.
     pub lowest: u64,
     /// The highest number that came; 0 before any.
     pub highest: u64,
     /// When it was last told of any missing, in nanoseconds; 0 for never.
-    pub told_at: u64,
+    pub reported_at: u64,
     /// One bit a number.
     #[serde(skip)]
     seen: Vec<u64>,
@@ -47,7 +47,7 @@ impl Tally {
         }
         self.seen[word] |= bit;
         if self.delivered == 0 {
-            self.told_before_first = self.told;
+            self.reported_before_first = self.reported_missing;
             self.lowest = number;
         }
         self.delivered += 1;
@@ -60,9 +60,9 @@ impl Tally {
     }
 
     /// The receiver was told at `now` (nanoseconds) that it missed so many.
-    pub fn tell(&mut self, missed: u64, now: u64) {
-        self.told += missed;
-        self.told_at = now;
+    pub fn report_missing(&mut self, missed: u64, now: u64) {
+        self.reported_missing += missed;
+        self.reported_at = now;
     }
 
     /// The counts alone, without what is needed to go on counting.
@@ -74,16 +74,16 @@ impl Tally {
     /// The first number it owes an account of, if it was not a member from the
     /// start: what came first, or what was told in front of that.
     #[must_use]
-    pub fn first_owed(&self) -> u64 {
-        self.lowest.saturating_sub(self.told_before_first).max(1)
+    pub fn first_expected(&self) -> u64 {
+        self.lowest.saturating_sub(self.reported_before_first).max(1)
     }
 
     /// How many of `first..=last` neither came nor were told. Every number that
     /// came must be one of these.
     #[must_use]
     pub fn silent(&self, first: u64, last: u64) -> u64 {
-        let owed = (last + 1).saturating_sub(first);
-        owed.saturating_sub(self.delivered).saturating_sub(self.told)
+        let expected = (last + 1).saturating_sub(first);
+        expected.saturating_sub(self.delivered).saturating_sub(self.reported_missing)
     }
 }
 
@@ -124,19 +124,19 @@ mod tests {
     fn what_is_neither_delivered_nor_told_is_silent() {
         let mut tally = tally(&[1, 2, 6]);
         assert_eq!(tally.silent(1, 8), 5);
-        tally.tell(3, 9);
-        assert_eq!((tally.silent(1, 6), tally.silent(1, 8), tally.told_at), (0, 2, 9));
+        tally.report_missing(3, 9);
+        assert_eq!((tally.silent(1, 6), tally.silent(1, 8), tally.reported_at), (0, 2, 9));
     }
 
     #[test]
     fn a_late_member_owes_an_account_from_the_first_event_or_the_gap_in_front() {
         let mut tally = Tally::default();
-        tally.tell(4, 0);
+        tally.report_missing(4, 0);
         tally.deliver(100);
-        tally.tell(1, 0);
+        tally.report_missing(1, 0);
         tally.deliver(102);
-        assert_eq!(tally.first_owed(), 96);
-        assert_eq!(tally.silent(tally.first_owed(), 102), 0);
+        assert_eq!(tally.first_expected(), 96);
+        assert_eq!(tally.silent(tally.first_expected(), 102), 0);
     }
 
     #[test]

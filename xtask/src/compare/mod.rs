@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 
 use clap::ValueEnum;
 
-use self::round::{Round, play};
+use self::round::{Round, run_round};
 use self::server::Server;
 use self::table::Table;
 use crate::contender::{System, build};
@@ -107,7 +107,7 @@ pub(crate) fn run(options: &Options) -> Result<(), String> {
     let Some(systems) = options.systems()? else {
         return mirror(options.json.as_deref());
     };
-    let (systems, servers) = server::those_here(systems);
+    let (systems, servers) = server::available(systems);
     // Always with all of them: with other features the same crates would be built again.
     let program = build(&["rivals"])?;
     let sweeper = Sweeper::start()?;
@@ -118,7 +118,7 @@ pub(crate) fn run(options: &Options) -> Result<(), String> {
             if round % 2 == 0 { Box::new(systems.iter().rev()) } else { Box::new(systems.iter()) };
         for system in turns {
             let server = Server::start(*system, &sweeper)?;
-            let result = play(&program, *system, server.as_ref(), round, &sweeper);
+            let result = run_round(&program, *system, server.as_ref(), round, &sweeper);
             let result = result.map_err(|error| format!("{}: {error}", system.name()))?;
             result.print();
             results.push(result);
@@ -132,7 +132,7 @@ pub(crate) fn run(options: &Options) -> Result<(), String> {
     for path in &options.markdown {
         crate::markdown::write(path, "compare", |_| table.markdown())?;
     }
-    promised(&results)
+    check_promise(&results)
 }
 
 /// The day, as ISO 8601 has it; nothing if the machine does not say.
@@ -158,12 +158,12 @@ fn mirror(json: Option<&Path>) -> Result<(), String> {
 
 /// Checks the promise of mailmesh: no event is lost in silence, comes twice or out of order, and
 /// events come by themselves rather than by repair.
-fn promised(results: &[Round]) -> Result<(), String> {
+fn check_promise(results: &[Round]) -> Result<(), String> {
     for round in results.iter().filter(|round| round.system.is_mailmesh()) {
         if round.silent + round.duplicates + round.out_of_order > 0 {
             return Err(format!("mailmesh broke its promise: {round:?}"));
         }
-        if round.lives_on_repair() {
+        if round.is_repair_dominant() {
             return Err(format!(
                 "{} frames of {} events were sent again: more is sent than the way takes, and \
                  repair sets the pace",
@@ -206,14 +206,17 @@ mod tests {
     #[test]
     fn only_what_mailmesh_promises_fails_a_comparison() {
         let round = |system| Round { published: 1_024_000, ..Round::new(1, system) };
-        let told = |round: Round| promised(&[round]).err();
-        assert_eq!(told(Round { silent: 9, ..round(System::Nats) }), None);
-        assert_eq!(told(Round { events_per_s: 1.0, told: 9, ..round(System::Mailmesh) }), None);
-        assert!(told(Round { silent: 1, ..round(System::MailmeshOpen) }).is_some());
-        assert!(told(Round { duplicates: 1, ..round(System::Mailmesh) }).is_some());
-        assert!(told(Round { out_of_order: 1, ..round(System::Mailmesh) }).is_some());
-        assert_eq!(told(Round { retransmitted_frames: 100, ..round(System::Mailmesh) }), None);
-        let again = told(Round { retransmitted_frames: 101, ..round(System::Mailmesh) });
-        assert!(again.is_some_and(|told| told.contains("101 frames")));
+        let failure = |round: Round| check_promise(&[round]).err();
+        assert_eq!(failure(Round { silent: 9, ..round(System::Nats) }), None);
+        assert_eq!(
+            failure(Round { events_per_s: 1.0, reported_missing: 9, ..round(System::Mailmesh) }),
+            None
+        );
+        assert!(failure(Round { silent: 1, ..round(System::MailmeshOpen) }).is_some());
+        assert!(failure(Round { duplicates: 1, ..round(System::Mailmesh) }).is_some());
+        assert!(failure(Round { out_of_order: 1, ..round(System::Mailmesh) }).is_some());
+        assert_eq!(failure(Round { retransmitted_frames: 100, ..round(System::Mailmesh) }), None);
+        let again = failure(Round { retransmitted_frames: 101, ..round(System::Mailmesh) });
+        assert!(again.is_some_and(|failure| failure.contains("101 frames")));
     }
 }

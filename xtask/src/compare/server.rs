@@ -11,7 +11,7 @@ use crate::loopback;
 use crate::sweeper::Sweeper;
 
 /// How long a server may take until it listens.
-const STARTING: Duration = Duration::from_secs(10);
+const START_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// A server, killed and reaped when dropped.
 #[derive(Debug)]
@@ -34,11 +34,11 @@ fn program(system: System) -> Option<&'static str> {
 
 /// The systems that can run here, and the version of each server. For each of the others the
 /// reason is printed.
-pub(super) fn those_here(systems: Vec<System>) -> (Vec<System>, Vec<String>) {
-    those_that_say(systems, version)
+pub(super) fn available(systems: Vec<System>) -> (Vec<System>, Vec<String>) {
+    available_by_version(systems, version)
 }
 
-fn those_that_say(
+fn available_by_version(
     systems: Vec<System>,
     version: impl Fn(&str) -> Result<String, String>,
 ) -> (Vec<System>, Vec<String>) {
@@ -64,10 +64,10 @@ fn version(program: &str) -> Result<String, String> {
     let output = output.map_err(|error| {
         format!("{program} did not start ({error}); install it: apt-get install {program}")
     })?;
-    let said = String::from_utf8_lossy(&output.stdout);
-    let said = said.lines().next().unwrap_or_default();
+    let output = String::from_utf8_lossy(&output.stdout);
+    let output = output.lines().next().unwrap_or_default();
     // Redis adds how it was built.
-    Ok(said.split(" sha=").next().unwrap_or_default().to_owned())
+    Ok(output.split(" sha=").next().unwrap_or_default().to_owned())
 }
 
 /// The options of a server: it keeps nothing on disk, and listens on the loopback only.
@@ -109,7 +109,7 @@ impl Server {
         let child = command.spawn().map_err(|e| format!("{program} did not start: {e}"))?;
         sweeper.process_started(child.id());
         let mut server = Self { child, address, sweeper: sweeper.clone(), _folder: folder };
-        wait_until(&format!("{program} to listen"), STARTING, || server.listens(program))?;
+        wait_until(&format!("{program} to listen"), START_TIMEOUT, || server.listens(program))?;
         Ok(Some(server))
     }
 
@@ -156,7 +156,7 @@ mod tests {
             other => version(&format!("no-such-{other}")),
         };
         let all = vec![System::Nats, System::Redis, System::Tcp, System::Mailmesh];
-        let (systems, versions) = those_that_say(all, only_nats);
+        let (systems, versions) = available_by_version(all, only_nats);
         assert_eq!(systems, [System::Nats, System::Tcp, System::Mailmesh]);
         assert_eq!(versions, ["nats-server: v2"]);
     }

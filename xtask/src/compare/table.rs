@@ -94,7 +94,7 @@ fn line(system: System, results: &[Round]) -> [String; HEAD.len()] {
         describe(system).to_owned(),
         range(of(|round| round.events_per_s / 1e6), 2),
         format!("{:.2}", spread(ratios(results, system, |round| round.events_per_s))[1]),
-        share(total(|round| round.told)),
+        share(total(|round| round.reported_missing)),
         share(total(|round| round.silent)),
         range(of(|round| round.cpu_us), 2),
         if has_server { range(server, 2) } else { "-".to_owned() },
@@ -103,8 +103,8 @@ fn line(system: System, results: &[Round]) -> [String; HEAD.len()] {
     ]
 }
 
-fn range([least, median, most]: [f64; 3], digits: usize) -> String {
-    format!("{median:.digits$} ({least:.digits$} to {most:.digits$})")
+fn range([min, median, max]: [f64; 3], digits: usize) -> String {
+    format!("{median:.digits$} ({min:.digits$} to {max:.digits$})")
 }
 
 /// A system's value over mailmesh's, round by round.

@@ -1,13 +1,13 @@
 //! What this machine allows a scenario to do.
 
-use super::field::Place;
 use super::network::filters_available;
+use super::process_group::Isolation;
 use super::program::{faketime, tmpfs};
 use crate::namespaces;
 
 /// What must be there for a scenario.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Needs {
+pub(super) enum Requirement {
     Processes,
     Namespaces,
     /// And `nft` in them.
@@ -26,35 +26,35 @@ pub(super) enum Tool {
 /// What there is.
 #[derive(Debug)]
 pub(super) struct Machine {
-    pub(super) place: Place,
-    allows: Needs,
+    pub(super) isolation: Isolation,
+    supports: Requirement,
     /// Why not everything.
-    why: String,
+    reason: String,
 }
 
 impl Machine {
-    pub(super) fn look() -> Self {
-        let (place, allows) = (Place::Loopback, Needs::Processes);
-        if let Err(why) = namespaces::available() {
-            let why = format!("no network namespaces ({why}): run as root, with iproute2");
-            return Self { place, allows, why };
+    pub(super) fn probe() -> Self {
+        let (isolation, supports) = (Isolation::Loopback, Requirement::Processes);
+        if let Err(reason) = namespaces::available() {
+            let reason = format!("no network namespaces ({reason}): run as root, with iproute2");
+            return Self { isolation, supports, reason };
         }
-        let place = Place::Namespaces;
+        let isolation = Isolation::Namespaces;
         match filters_available() {
-            Ok(()) => Self { place, allows: Needs::Filters, why: String::new() },
-            Err(why) => {
-                let why = format!("no packet filters ({why}): install nftables");
-                Self { place, allows: Needs::Namespaces, why }
+            Ok(()) => Self { isolation, supports: Requirement::Filters, reason: String::new() },
+            Err(reason) => {
+                let reason = format!("no packet filters ({reason}): install nftables");
+                Self { isolation, supports: Requirement::Namespaces, reason }
             }
         }
     }
 
     /// Why a scenario that needs this cannot run here.
-    pub(super) fn lacks(&self, needs: Needs, also: Option<Tool>) -> Result<(), String> {
-        if needs > self.allows {
-            return Err(self.why.clone());
+    pub(super) fn check(&self, needs: Requirement, tool: Option<Tool>) -> Result<(), String> {
+        if needs > self.supports {
+            return Err(self.reason.clone());
         }
-        match also {
+        match tool {
             None => Ok(()),
             Some(Tool::Faketime) => faketime::library().map(drop),
             Some(Tool::Mounts) => tmpfs::available(),
@@ -68,11 +68,14 @@ mod tests {
 
     #[test]
     fn what_a_machine_lacks_is_said() {
-        let machine =
-            Machine { place: Place::Loopback, allows: Needs::Processes, why: "no root".into() };
-        assert_eq!(machine.lacks(Needs::Processes, None), Ok(()));
-        for needs in [Needs::Namespaces, Needs::Filters] {
-            assert_eq!(machine.lacks(needs, Some(Tool::Mounts)), Err("no root".into()));
+        let machine = Machine {
+            isolation: Isolation::Loopback,
+            supports: Requirement::Processes,
+            reason: "no root".into(),
+        };
+        assert_eq!(machine.check(Requirement::Processes, None), Ok(()));
+        for needs in [Requirement::Namespaces, Requirement::Filters] {
+            assert_eq!(machine.check(needs, Some(Tool::Mounts)), Err("no root".into()));
         }
     }
 }

@@ -3,14 +3,14 @@
 //! `mailmesh` do. See `docs/faults.md`.
 
 mod account;
-mod field;
+mod actions;
 mod findings;
 mod machine;
 mod network;
-mod pace;
-mod play;
+mod process_group;
 mod program;
 mod row;
+mod run_length;
 mod scenarios;
 
 use std::path::{Path, PathBuf};
@@ -21,13 +21,13 @@ use serde::Serialize;
 use crate::contender::{System, build};
 use crate::run::{build_release, write_json};
 use crate::sweeper::Sweeper;
-use account::{counts, pairs};
-use field::{Field, Ground};
+use account::{counts, flows};
 use machine::Machine;
-use pace::Pace;
-use program::{Site, Verdict};
+use process_group::{Environment, ProcessGroup};
+use program::{Testbed, Verdict};
 use row::Row;
-use scenarios::{Play, Scenario, Trial, Variant};
+use run_length::RunLength;
+use scenarios::{Scenario, ScenarioKind, Trial, Variant};
 
 /// The exit code when something could not be run here, and nothing else was wrong.
 const NOT_ALL_RAN: u8 = 3;
@@ -95,14 +95,14 @@ pub(crate) fn run(options: &Options) -> Result<ExitCode, String> {
     let scenarios = wanted(options)?;
     if options.list {
         for scenario in scenarios {
-            println!("{:<13}{}", scenario.name, scenario.what);
+            println!("{:<13}{}", scenario.name, scenario.description);
         }
         return Ok(ExitCode::SUCCESS);
     }
-    let machine = Machine::look();
+    let machine = Machine::probe();
     let (mut run, mut skipped) = (Vec::new(), 0);
     for scenario in scenarios {
-        match machine.lacks(scenario.needs, scenario.also) {
+        match machine.check(scenario.needs, scenario.tool) {
             Ok(()) => run.push(scenario),
             Err(why) => {
                 eprintln!("\n==== NOT RUN: {} ====\n==== {why} ====\n", scenario.name);
@@ -115,12 +115,16 @@ pub(crate) fn run(options: &Options) -> Result<ExitCode, String> {
     }
     let mut runs = Runs { options, outcomes: Vec::new(), errors: Vec::new() };
     let sweeper = Sweeper::start()?;
-    let is_traffic = |scenario: &&Scenario| matches!(scenario.play, Play::Traffic(_));
+    let is_traffic = |scenario: &&Scenario| matches!(scenario.kind, ScenarioKind::Traffic(_));
     let (traffic, program): (Vec<&Scenario>, Vec<_>) = run.into_iter().partition(is_traffic);
     if !traffic.is_empty() {
         let program = build(&["zenoh-ext"])?;
-        let ground = Ground { program: &program, place: machine.place, sweeper: sweeper.clone() };
-        runs.all_traffic(&traffic, &ground)?;
+        let environment = Environment {
+            program: &program,
+            isolation: machine.isolation,
+            sweeper: sweeper.clone(),
+        };
+        runs.all_traffic(&traffic, &environment)?;
     }
     if !program.is_empty() {
         runs.all_of_program(&program, &mailmesh(options)?, &sweeper)?;
@@ -152,7 +156,7 @@ fn wanted(options: &Options) -> Result<Vec<&'static Scenario>, String> {
         ));
     }
     let of_system = |scenario: &&Scenario| {
-        matches!(scenario.play, Play::Traffic(_)) || options.wants(System::Mailmesh)
+        matches!(scenario.kind, ScenarioKind::Traffic(_)) || options.wants(System::Mailmesh)
     };
     let scenarios = named.into_iter().filter(of_system).collect::<Vec<_>>();
     if scenarios.is_empty() {
@@ -180,18 +184,22 @@ struct Runs<'a> {
 }
 
 impl Runs<'_> {
-    fn pace(&self) -> Pace {
-        if self.options.quick { Pace::Quick } else { Pace::Full }
+    fn length(&self) -> RunLength {
+        if self.options.quick { RunLength::Quick } else { RunLength::Full }
     }
 
-    fn all_traffic(&mut self, scenarios: &[&Scenario], ground: &Ground<'_>) -> Result<(), String> {
+    fn all_traffic(
+        &mut self,
+        scenarios: &[&Scenario],
+        environment: &Environment<'_>,
+    ) -> Result<(), String> {
         Row::print_head();
         for scenario in scenarios {
-            let Play::Traffic(variants) = scenario.play else { continue };
+            let ScenarioKind::Traffic(variants) = scenario.kind else { continue };
             for variant in variants {
                 for system in System::ALL.into_iter().filter(|s| self.options.wants(*s)) {
                     let run = (scenario.name, variant.name, system);
-                    let row = traffic(run, variant, ground, self.pace());
+                    let row = traffic(run, variant, environment, self.length());
                     let outcome = row.map(|row| {
                         row.print();
                         Outcome::Traffic(row)
@@ -210,11 +218,11 @@ impl Runs<'_> {
         sweeper: &Sweeper,
     ) -> Result<(), String> {
         for scenario in scenarios {
-            let Play::Program(trials) = scenario.play else { continue };
+            let ScenarioKind::Program(trials) = scenario.kind else { continue };
             for trial in trials {
                 let run = (scenario.name, trial.name, System::Mailmesh);
                 let mut verdict = Verdict::new(scenario.name, trial.name);
-                let played = try_out(trial, program, sweeper, &mut verdict, self.pace());
+                let played = try_out(trial, program, sweeper, &mut verdict, self.length());
                 // Also of a run that did not come to its end: what was checked was seen.
                 verdict.print();
                 self.note(run, played.map(|()| Outcome::Program(verdict)))?;
@@ -247,25 +255,25 @@ impl Runs<'_> {
 fn traffic(
     (scenario, name, system): (&'static str, &'static str, System),
     variant: &Variant,
-    ground: &Ground<'_>,
-    pace: Pace,
+    environment: &Environment<'_>,
+    length: RunLength,
 ) -> Result<Row, String> {
     // Peers of Zenoh, as it is, sometimes do not find each other: a control is started once more.
-    let started = Field::start(ground, system, variant.nodes, variant.options);
+    let started = ProcessGroup::start(environment, system, variant.nodes, variant.options);
     let again = |error| match system.is_mailmesh() {
         true => Err(error),
-        false => Field::start(ground, system, variant.nodes, variant.options),
+        false => ProcessGroup::start(environment, system, variant.nodes, variant.options),
     };
-    let mut field = started.or_else(again)?;
-    let findings = (variant.play)(&mut field, variant.value, pace)?;
-    field.settle()?;
-    let lives = field.lives()?;
-    let pairs = pairs(&lives);
-    let mut row = Row::new((scenario, name), system, counts(&lives, &pairs), field.peaks());
-    row.notice_s = findings.notice_s(&lives);
-    row.whole_s = findings.whole_s(&pairs);
-    row.figures = findings.figures(&lives, &pairs);
-    field.quit();
+    let mut group = started.or_else(again)?;
+    let findings = (variant.run)(&mut group, variant.value, length)?;
+    group.settle()?;
+    let incarnations = group.incarnations()?;
+    let flows = flows(&incarnations);
+    let mut row = Row::new((scenario, name), system, counts(&incarnations, &flows), group.peaks());
+    row.detection_s = findings.detection_s(&incarnations);
+    row.recovery_s = findings.recovery_s(&flows);
+    row.figures = findings.figures(&incarnations, &flows);
+    group.quit();
     Ok(row)
 }
 
@@ -274,12 +282,12 @@ fn try_out(
     program: &Path,
     sweeper: &Sweeper,
     verdict: &mut Verdict,
-    pace: Pace,
+    length: RunLength,
 ) -> Result<(), String> {
-    let site = Site::new(program, trial.hosts, sweeper)?;
-    let played = (trial.play)(&site, verdict, trial.value, pace);
+    let testbed = Testbed::new(program, trial.hosts, sweeper)?;
+    let played = (trial.run)(&testbed, verdict, trial.value, length);
     if played.is_err() || verdict.is_broken() {
-        site.show_logs();
+        testbed.show_logs();
     }
     played
 }

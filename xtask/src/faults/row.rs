@@ -11,7 +11,9 @@ use crate::markdown;
 /// A figure of one scenario that is no column.
 #[derive(Debug, Clone, Serialize)]
 pub(super) struct Figure {
-    pub(super) what: String,
+    /// What the value measures, with its condition.
+    #[serde(rename = "what")]
+    pub(super) label: String,
     /// `None`: it never came to that.
     pub(super) value: Option<f64>,
     pub(super) unit: &'static str,
@@ -19,28 +21,28 @@ pub(super) struct Figure {
 
 impl Figure {
     pub(super) fn new(
-        what: impl Into<String>,
+        label: impl Into<String>,
         value: impl Into<Option<f64>>,
         unit: &'static str,
     ) -> Self {
-        Self { what: what.into(), value: value.into(), unit }
+        Self { label: label.into(), value: value.into(), unit }
     }
 
     /// All in one line.
-    fn together(figures: &[Self]) -> String {
+    fn join_all(figures: &[Self]) -> String {
         let figures = figures.iter().map(|figure| match figure.value {
             Some(value) if value >= 1_000.0 => {
-                format!("{} {} {}", figure.what, markdown::grouped(value as u64), figure.unit)
+                format!("{} {} {}", figure.label, markdown::grouped(value as u64), figure.unit)
             }
-            Some(value) => format!("{} {value:.1} {}", figure.what, figure.unit),
-            None => format!("{} -", figure.what),
+            Some(value) => format!("{} {value:.1} {}", figure.label, figure.unit),
+            None => format!("{} -", figure.label),
         });
         figures.collect::<Vec<_>>().join("; ").trim_end().to_owned()
     }
 
     /// In one line, below the row that they belong to.
     pub(super) fn print_all(figures: &[Self]) {
-        let figures = Self::together(figures);
+        let figures = Self::join_all(figures);
         if !figures.is_empty() {
             println!("{:<20}{figures}", "");
         }
@@ -56,10 +58,13 @@ pub(super) struct Row {
     pub(super) delivered: u64,
     pub(super) duplicates: u64,
     pub(super) out_of_order: u64,
-    pub(super) told: u64,
+    #[serde(rename = "told")]
+    pub(super) reported_missing: u64,
     pub(super) silent: u64,
-    pub(super) notice_s: Option<f64>,
-    pub(super) whole_s: Option<f64>,
+    #[serde(rename = "notice_s")]
+    pub(super) detection_s: Option<f64>,
+    #[serde(rename = "whole_s")]
+    pub(super) recovery_s: Option<f64>,
     /// Of the process that had most.
     pub(super) peak_rss_kb: u64,
     pub(super) variant: &'static str,
@@ -83,10 +88,10 @@ impl Row {
             delivered: counts.delivered,
             duplicates: counts.duplicates,
             out_of_order: counts.out_of_order,
-            told: counts.told,
+            reported_missing: counts.reported_missing,
             silent: counts.silent,
-            notice_s: None,
-            whole_s: None,
+            detection_s: None,
+            recovery_s: None,
             peak_rss_kb: peak_rss_kb_each.values().copied().max().unwrap_or(0),
             variant,
             events: counts.events,
@@ -133,12 +138,12 @@ impl Row {
             self.title(),
             self.system.name().to_owned(),
             markdown::grouped(self.published),
-            markdown::grouped(self.told),
+            markdown::grouped(self.reported_missing),
             silent,
-            seconds(self.notice_s),
-            seconds(self.whole_s),
+            seconds(self.detection_s),
+            seconds(self.recovery_s),
             (self.peak_rss_kb / 1024).to_string(),
-            twice.unwrap_or_default() + &Figure::together(&self.figures),
+            twice.unwrap_or_default() + &Figure::join_all(&self.figures),
         ])
     }
 
@@ -153,10 +158,10 @@ impl Row {
             self.delivered,
             self.duplicates,
             self.out_of_order,
-            self.told,
+            self.reported_missing,
             self.silent,
-            seconds(self.notice_s),
-            seconds(self.whole_s),
+            seconds(self.detection_s),
+            seconds(self.recovery_s),
             peaks.join(" ")
         );
         Figure::print_all(&self.figures);
@@ -187,9 +192,9 @@ mod tests {
 
     #[test]
     fn a_row_is_a_line_of_the_table_in_the_docs() {
-        let counts = Counts { published: 9, silent: 2, told: 1, ..Counts::default() };
+        let counts = Counts { published: 9, silent: 2, reported_missing: 1, ..Counts::default() };
         let figures = vec![Figure::new("p99", 1.25, "ms"), Figure::new("restarts", 3.0, "")];
-        let row = Row { whole_s: Some(1.0), figures, ..row(System::Zenoh, counts) };
+        let row = Row { recovery_s: Some(1.0), figures, ..row(System::Zenoh, counts) };
         let line =
             "| cut 5 s | zenoh | 9 | 1 | **2** | - | 1.00 | 0 | p99 1.2 ms; restarts 3.0 |\n";
         assert_eq!(row.markdown(), line);
@@ -202,11 +207,11 @@ mod tests {
         let silent = Counts { silent: 1, ..Counts::default() };
         let twice = Counts { duplicates: 1, ..Counts::default() };
         let order = Counts { out_of_order: 1, ..Counts::default() };
-        let told = Counts { told: 9, ..Counts::default() };
+        let reported_missing = Counts { reported_missing: 9, ..Counts::default() };
         for counts in [silent, twice, order] {
             assert!(row(System::Mailmesh, counts).is_broken());
             assert!(!row(System::Zenoh, counts).is_broken());
         }
-        assert!(!row(System::Mailmesh, told).is_broken());
+        assert!(!row(System::Mailmesh, reported_missing).is_broken());
     }
 }

@@ -34,16 +34,16 @@ pub(super) const ATTACKS: [(&str, &str); 23] = [
 
 /// Whether an attack is at links that prove the key. The others are made of frames, and links
 /// must let them through.
-pub(super) fn is_at_links(attack: &str) -> bool {
+pub(super) fn is_link_attack(attack: &str) -> bool {
     attack.starts_with("link-") || attack.starts_with("discovery-") || attack == UNDISTURBED
 }
 
 /// Whether it can be tried on bare Zenoh, which has no keys.
-pub(super) fn is_for_bare(attack: &str) -> bool {
-    is_at_links(attack) && attack != RETIRED_KEY && attack != "link-no-key"
+pub(super) fn applies_to_zenoh(attack: &str) -> bool {
+    is_link_attack(attack) && attack != RETIRED_KEY && attack != "link-no-key"
 }
 
 /// Lives besides those of the honest that may be members: the node that is recorded has the key.
-pub(super) fn guests(attack: &str) -> usize {
+pub(super) fn extra_members(attack: &str) -> usize {
     usize::from(attack == "link-replayed" || attack == "link-all")
 }

@@ -2,17 +2,17 @@
 
 use serde::Serialize;
 
-use super::attacks::is_at_links;
+use super::attacks::is_link_attack;
 use crate::contender::System;
 
 /// How long a new node may take to see all others, while they are attacked at their links.
-const JOINS_MS: u64 = 3_000;
+const MAX_JOIN_MS: u64 = 3_000;
 /// Of the undisturbed rate.
-const ENOUGH: f64 = 0.9;
+const MIN_RATE_RATIO: f64 = 0.9;
 /// Lines that an attack at links may have one node log, in each minute of it.
-const LINES_A_MINUTE: u64 = 20;
+const MAX_LOG_LINES_PER_MINUTE: u64 = 20;
 /// Memory that such an attack may cost one node.
-const MEMORY_KB: u64 = 50 * 1024;
+const MAX_ADDED_MEMORY_KB: u64 = 50 * 1024;
 
 /// What an attack came to.
 #[derive(Debug, Clone, Serialize)]
@@ -80,20 +80,23 @@ impl Row {
     /// What harm was done.
     pub(super) fn harm(&self) -> Vec<String> {
         let mut harm: Vec<String> = self.failed.iter().cloned().collect();
-        if self.failed.is_none() && self.honest_ratio < ENOUGH {
+        if self.failed.is_none() && self.honest_ratio < MIN_RATE_RATIO {
             harm.push("slower".into());
         }
         if self.honest_lost > 0 || self.honest_wrong > 0 {
             harm.push("events lost, twice or out of order".into());
         }
-        if self.joined_ms.is_some_and(|ms| ms > JOINS_MS) {
+        if self.joined_ms.is_some_and(|ms| ms > MAX_JOIN_MS) {
             harm.push("a new node joins late".into());
         }
-        if is_at_links(self.attack) {
-            if self.log_lines > LINES_A_MINUTE * self.seconds.div_ceil(60) {
+        if is_link_attack(self.attack) {
+            if self.log_lines > MAX_LOG_LINES_PER_MINUTE * self.seconds.div_ceil(60) {
                 harm.push("it logs too much".into());
             }
-            if self.peak_rss_kb_undisturbed.is_some_and(|kb| self.peak_rss_kb > kb + MEMORY_KB) {
+            if self
+                .peak_rss_kb_undisturbed
+                .is_some_and(|kb| self.peak_rss_kb > kb + MAX_ADDED_MEMORY_KB)
+            {
                 harm.push("it takes memory".into());
             }
         }
@@ -166,9 +169,9 @@ mod tests {
         let good = row(System::Mailmesh, "link-all");
         assert_eq!(good.harm(), Vec::<String>::new());
         let good = Row {
-            joined_ms: Some(JOINS_MS),
-            log_lines: LINES_A_MINUTE,
-            peak_rss_kb: 1_000 + MEMORY_KB,
+            joined_ms: Some(MAX_JOIN_MS),
+            log_lines: MAX_LOG_LINES_PER_MINUTE,
+            peak_rss_kb: 1_000 + MAX_ADDED_MEMORY_KB,
             ..good
         };
         assert!(good.holds());
@@ -176,9 +179,9 @@ mod tests {
             Row { honest_ratio: 0.89, ..good.clone() },
             Row { honest_lost: 1, ..good.clone() },
             Row { honest_wrong: 1, ..good.clone() },
-            Row { joined_ms: Some(JOINS_MS + 1), ..good.clone() },
-            Row { log_lines: LINES_A_MINUTE + 1, ..good.clone() },
-            Row { peak_rss_kb: 1_001 + MEMORY_KB, ..good.clone() },
+            Row { joined_ms: Some(MAX_JOIN_MS + 1), ..good.clone() },
+            Row { log_lines: MAX_LOG_LINES_PER_MINUTE + 1, ..good.clone() },
+            Row { peak_rss_kb: 1_001 + MAX_ADDED_MEMORY_KB, ..good.clone() },
             Row { failed: Some("it came in".into()), ..good.clone() },
         ] {
             assert_eq!(broken.harm().len(), 1, "{broken:?}");

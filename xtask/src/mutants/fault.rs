@@ -6,7 +6,7 @@ pub(crate) struct Fault {
     pub(crate) name: String,
     pub(crate) group: Group,
     /// The behaviour of the core with the fault.
-    pub(crate) what: String,
+    pub(crate) behaviour: String,
 }
 
 /// The seeds that show a fault.
@@ -48,17 +48,17 @@ impl Group {
 
 /// Reads the program's list: a line for each fault, with tabs between name, group and behaviour.
 pub(crate) fn parse(listed: &str) -> Result<Vec<Fault>, String> {
-    listed.lines().map(|line| parse_line(line).ok_or_else(|| misread(line))).collect()
+    listed.lines().map(|line| parse_line(line).ok_or_else(|| parse_error(line))).collect()
 }
 
 fn parse_line(line: &str) -> Option<Fault> {
     let (name, rest) = line.split_once('\t')?;
-    let (group, what) = rest.split_once('\t')?;
+    let (group, behaviour) = rest.split_once('\t')?;
     let group = Group::ALL.into_iter().find(|known| known.name() == group)?;
-    Some(Fault { name: name.to_owned(), group, what: what.to_owned() })
+    Some(Fault { name: name.to_owned(), group, behaviour: behaviour.to_owned() })
 }
 
-fn misread(line: &str) -> String {
+fn parse_error(line: &str) -> String {
     format!("the simulator's program lists `{line}`, which is not a name, a group and a behaviour")
 }
 
@@ -69,10 +69,10 @@ mod tests {
     #[test]
     fn a_list_is_read_and_a_line_that_is_none_is_named() {
         let faults = parse("a\tdelivery\tDoes this.\nb-c\tstate-among-liars\tDoes that.\n");
-        let fault = |name: &str, group, what: &str| Fault {
+        let fault = |name: &str, group, behaviour: &str| Fault {
             name: name.to_owned(),
             group,
-            what: what.to_owned(),
+            behaviour: behaviour.to_owned(),
         };
         let expected = [
             fault("a", Group::Delivery, "Does this."),

@@ -14,9 +14,9 @@ pub(crate) use program::planted_cargo;
 use program::{Failure, Program, Seeds};
 
 /// The seeds of the first round; each round that follows has twice as many.
-const FIRST_ROUND: u64 = 10;
+const FIRST_ROUND_SEEDS: u64 = 10;
 /// Longest text of the oracle in the table.
-const MOST_SAID: usize = 100;
+const MAX_MESSAGE_CHARS: usize = 100;
 
 /// The faults and the seeds to run.
 #[derive(Debug, clap::Args)]
@@ -77,8 +77,8 @@ pub(crate) fn run(options: &Options) -> Result<(), String> {
 fn check_sound(program: &Program, group: Group, options: &Options) -> Result<(), String> {
     let Options { seeds, seed, nodes, .. } = options;
     let name = group.name();
-    if let Some(Failure { after, said }) = rounds(program, group, None, options)? {
-        return Err(format!("{name} without a fault fails after {after} seeds: {said}"));
+    if let Some(Failure { after, message }) = rounds(program, group, None, options)? {
+        return Err(format!("{name} without a fault fails after {after} seeds: {message}"));
     }
     println!("{name} without a fault: {seeds} seeds passed, from seed {seed}, {nodes} nodes");
     Ok(())
@@ -91,7 +91,7 @@ fn rounds(
     fault: Option<&Fault>,
     options: &Options,
 ) -> Result<Option<Failure>, String> {
-    let (mut done, mut round) = (0, FIRST_ROUND);
+    let (mut done, mut round) = (0, FIRST_ROUND_SEEDS);
     while done < options.seeds {
         let count = round.min(options.seeds - done);
         let seeds = Seeds { first: options.seed + done, count, nodes: &options.nodes };
@@ -117,17 +117,23 @@ fn row(fault: &Fault, failure: Option<&Failure>, seeds: u64) -> String {
         [] => "nothing else".to_owned(),
         args => format!("`{}`", args.join(" ")),
     };
-    let (after, said) = match failure {
-        Some(failure) => (grouped(failure.after), shown(&failure.said)),
+    let (after, message) = match failure {
+        Some(failure) => (grouped(failure.after), shown(&failure.message)),
         None => (format!("**never**, {} run", grouped(seeds)), String::new()),
     };
-    markdown::line(&[format!("`{}`", fault.name), run_with, fault.what.clone(), after, said])
+    markdown::line(&[
+        format!("`{}`", fault.name),
+        run_with,
+        fault.behaviour.clone(),
+        after,
+        message,
+    ])
 }
 
 /// A text of the oracle as it fits a cell.
-fn shown(said: &str) -> String {
-    let text = said.replace('|', "\\|");
-    match text.char_indices().nth(MOST_SAID) {
+fn shown(message: &str) -> String {
+    let text = message.replace('|', "\\|");
+    match text.char_indices().nth(MAX_MESSAGE_CHARS) {
         Some((end, _)) => format!("{}...", &text[..end]),
         None => text,
     }
@@ -139,8 +145,9 @@ mod tests {
 
     #[test]
     fn a_row_says_after_how_many_seeds_a_fault_was_caught_or_that_it_was_not() {
-        let fault = |group| Fault { name: "held-lost".into(), group, what: "It drops.".into() };
-        let failure = Failure { after: 1_234, said: "aa | bb".into() };
+        let fault =
+            |group| Fault { name: "held-lost".into(), group, behaviour: "It drops.".into() };
+        let failure = Failure { after: 1_234, message: "aa | bb".into() };
         assert_eq!(
             row(&fault(Group::Delivery), Some(&failure), 2_000),
             "| `held-lost` | nothing else | It drops. | 1,234 | aa \\| bb |\n"
@@ -149,7 +156,7 @@ mod tests {
             row(&fault(Group::StateAmongLiars), None, 2_000),
             "| `held-lost` | `--mirrors --liars` | It drops. | **never**, 2,000 run |  |\n"
         );
-        let failure = Failure { after: 1, said: "ä".repeat(MOST_SAID + 1) };
+        let failure = Failure { after: 1, message: "ä".repeat(MAX_MESSAGE_CHARS + 1) };
         assert!(row(&fault(Group::State), Some(&failure), 1).contains("ä... |"));
     }
 }

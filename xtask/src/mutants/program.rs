@@ -10,11 +10,11 @@ use crate::run::{cargo, executables, root};
 
 /// How long a run may take at least. Together with the time for each seed this is far more than a
 /// loaded machine needs: only a run that never ends takes longer, which counts as caught.
-const PATIENCE: Duration = Duration::from_secs(300);
+const MIN_RUN_TIMEOUT: Duration = Duration::from_secs(300);
 /// How long each seed may take in addition.
-const PER_SEED: Duration = Duration::from_secs(10);
+const TIMEOUT_PER_SEED: Duration = Duration::from_secs(10);
 /// The exit code by which the program refuses its arguments.
-const REFUSED: i32 = 2;
+const USAGE_ERROR: i32 = 2;
 
 /// A build of the program.
 #[derive(Debug)]
@@ -36,7 +36,7 @@ pub(crate) struct Seeds<'a> {
 pub(crate) struct Failure {
     /// How many seeds it took.
     pub(crate) after: u64,
-    pub(crate) said: String,
+    pub(crate) message: String,
 }
 
 /// Cargo, for a build in which faults can be planted. It builds in a folder of its own, so that
@@ -82,14 +82,18 @@ impl Program {
         command.stdout(Stdio::piped()).stderr(Stdio::null());
         let mut child = command.spawn().map_err(|e| format!("{}: {e}", self.path.display()))?;
         let begin = Instant::now();
-        let longest = PATIENCE + PER_SEED * u32::try_from(seeds.count).unwrap_or(u32::MAX);
+        let timeout =
+            MIN_RUN_TIMEOUT + TIMEOUT_PER_SEED * u32::try_from(seeds.count).unwrap_or(u32::MAX);
         // What it prints fits the pipe, so it need not be read before it ends.
         let status = loop {
             match child.try_wait().map_err(|error| error.to_string())? {
                 Some(status) => break status,
-                None if begin.elapsed() > longest => {
+                None if begin.elapsed() > timeout => {
                     child.kill().and_then(|()| child.wait()).map_err(|error| error.to_string())?;
-                    return Ok(Some(Failure { after: seeds.count, said: "(does not end)".into() }));
+                    return Ok(Some(Failure {
+                        after: seeds.count,
+                        message: "(does not end)".into(),
+                    }));
                 }
                 None => std::thread::sleep(Duration::from_millis(20)),
             }
@@ -100,9 +104,9 @@ impl Program {
         }
         match status.code() {
             Some(0) => Ok(None),
-            Some(REFUSED) => Err(format!("{} refuses its arguments", self.path.display())),
+            Some(USAGE_ERROR) => Err(format!("{} refuses its arguments", self.path.display())),
             _ => {
-                let panics = Failure { after: seeds.count, said: "(panics)".into() };
+                let panics = Failure { after: seeds.count, message: "(panics)".into() };
                 Ok(Some(first_failure(&printed, seeds.first).unwrap_or(panics)))
             }
         }
@@ -112,10 +116,10 @@ impl Program {
 /// The first seed that failed, and what was said of it.
 fn first_failure(printed: &str, first: u64) -> Option<Failure> {
     let failures = printed.lines().filter_map(|line| {
-        let (seed, said) = line.strip_prefix("FAILED seed ")?.split_once(", ")?;
-        let (_, said) = said.split_once(": ")?;
+        let (seed, message) = line.strip_prefix("FAILED seed ")?.split_once(", ")?;
+        let (_, message) = message.split_once(": ")?;
         let after = seed.parse::<u64>().ok()?.checked_sub(first)? + 1;
-        Some(Failure { after, said: said.to_owned() })
+        Some(Failure { after, message: message.to_owned() })
     });
     failures.min_by_key(|failure| failure.after)
 }
@@ -130,7 +134,7 @@ mod tests {
             FAILED seed 12, after 3.2s: aa got 3..4 of bb urgent, but 5 is next\n\
             FAILED seed 9, after 1.5ms: aa and bb: both live on\n\
             8 passed, 2 failed";
-        let failure = Failure { after: 3, said: "aa and bb: both live on".to_owned() };
+        let failure = Failure { after: 3, message: "aa and bb: both live on".to_owned() };
         assert_eq!(first_failure(printed, 7), Some(failure));
         assert_eq!(first_failure("10 passed, 0 failed", 7), None);
     }

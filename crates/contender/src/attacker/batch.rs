@@ -26,15 +26,15 @@ const FLAG_2: u8 = 0x40;
 /// Extensions follow.
 const EXTENDED: u8 = 0x80;
 /// Of one fragment.
-const PAYLOAD: usize = 60_000;
+const FRAGMENT_BYTES: usize = 60_000;
 
 /// What goes over a TCP link: a message behind its length.
-pub(crate) fn batch(message: &[u8]) -> Vec<u8> {
+pub(crate) fn encode_batch(message: &[u8]) -> Vec<u8> {
     [&(message.len() as u16).to_le_bytes()[..], message].concat()
 }
 
 pub(crate) fn write(stream: &mut TcpStream, message: &[u8]) -> std::io::Result<()> {
-    stream.write_all(&batch(message))
+    stream.write_all(&encode_batch(message))
 }
 
 pub(crate) fn read(stream: &mut TcpStream) -> std::io::Result<Vec<u8>> {
@@ -71,7 +71,7 @@ fn frame(number: u8) -> Vec<u8> {
 
 fn fragment(number: u8) -> Vec<u8> {
     let mut message = vec![FRAGMENT | FLAG_1 | FLAG_2, number];
-    message.resize(PAYLOAD, 0x55);
+    message.resize(FRAGMENT_BYTES, 0x55);
     message
 }
 

@@ -3,43 +3,21 @@
 
 use std::error::Error;
 use std::io::{Read, Write};
-use std::net::{Ipv4Addr, SocketAddr, TcpStream};
+use std::net::TcpStream;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread;
-use std::time::Duration;
 
-use socket2::{Domain, SockAddr, Socket, Type};
 use zenoh::Wait;
 
 use crate::attacks::Attack;
 use crate::batch::{self, random};
-use crate::{discovery, gate, outcast, replay};
+use crate::target::{Target, connect};
+use crate::{discovery, gate, intruder, replay};
 
-/// Addresses of the loopback that links come from.
-const ADDRESSES: u64 = 200;
 /// Threads that open links.
 const THREADS: u64 = 8;
 /// Links that each keeps open and silent.
-const SILENT: usize = 50;
-const PATIENCE: Duration = Duration::from_millis(300);
-
-/// Where the nodes are that it attacks.
-#[derive(Debug, Clone)]
-pub(crate) struct Target {
-    /// The ports that they listen on, of the loopback.
-    pub(crate) ports: Vec<u16>,
-    /// Where they ask each other who is there; Zenoh's scouting is one port below.
-    pub(crate) group: SocketAddr,
-    /// They are bare Zenoh.
-    pub(crate) is_bare: bool,
-}
-
-impl Target {
-    /// The ports in turn.
-    pub(crate) fn port(&self, number: u64) -> u16 {
-        self.ports[number as usize % self.ports.len()]
-    }
-}
+const MAX_SILENT_LINKS: usize = 50;
 
 /// Attacks until told to stop; how many links, datagrams or nodes.
 pub(crate) fn run(
@@ -53,10 +31,10 @@ pub(crate) fn run(
     match attack {
         Attack::LinkWrongLogin => wrong_login(&target.ports, stop),
         Attack::LinkReplayed => replay::run(target, stop),
-        Attack::LinkRetiredKey => outcast::run(target, true, stop),
-        Attack::LinkNoKey => outcast::run(target, false, stop),
+        Attack::LinkRetiredKey => intruder::run(target, true, stop),
+        Attack::LinkNoKey => intruder::run(target, false, stop),
         Attack::DiscoveryFlood => discovery::run(target.group, stop),
-        Attack::LinkAll => all(target, stop),
+        Attack::LinkAll => run_all(target, stop),
         _ => Ok(flood(attack, target, stop)),
     }
 }
@@ -74,7 +52,7 @@ fn flood(attack: Attack, target: &Target, stop: &AtomicBool) -> u64 {
                     // A refused link is one way to be kept out.
                     let is_bare = target.is_bare;
                     let _refused = connect(n + thread, target.port(n / THREADS))
-                        .and_then(|stream| link(attack, n, stream, &mut silent, is_bare));
+                        .and_then(|stream| attack_link(attack, n, stream, &mut silent, is_bare));
                 }
             });
         }
@@ -84,7 +62,7 @@ fn flood(attack: Attack, target: &Target, stop: &AtomicBool) -> u64 {
 
 /// Every attack at links at once, but those of a node with a retired key: it needs nodes that
 /// have retired one.
-fn all(target: &Target, stop: &AtomicBool) -> Result<u64, Box<dyn Error>> {
+fn run_all(target: &Target, stop: &AtomicBool) -> Result<u64, Box<dyn Error>> {
     let mut attacks = vec![
         Attack::LinkNoProof,
         Attack::LinkUnasked,
@@ -107,20 +85,7 @@ fn all(target: &Target, stop: &AtomicBool) -> Result<u64, Box<dyn Error>> {
     Ok(sent?.iter().sum())
 }
 
-/// A link to a node, from one of many addresses.
-pub(crate) fn connect(number: u64, port: u16) -> std::io::Result<TcpStream> {
-    let from = Ipv4Addr::new(127, 0, 1, (number % ADDRESSES) as u8 + 1);
-    let socket = Socket::new(Domain::IPV4, Type::STREAM, None)?;
-    socket.bind(&SockAddr::from(SocketAddr::from((from, 0))))?;
-    let to = SockAddr::from(SocketAddr::from((Ipv4Addr::LOCALHOST, port)));
-    socket.connect_timeout(&to, PATIENCE)?;
-    let stream = TcpStream::from(socket);
-    stream.set_read_timeout(Some(PATIENCE))?;
-    stream.set_write_timeout(Some(PATIENCE))?;
-    Ok(stream)
-}
-
-fn link(
+fn attack_link(
     attack: Attack,
     number: u64,
     mut stream: TcpStream,
@@ -129,7 +94,7 @@ fn link(
 ) -> std::io::Result<()> {
     match attack {
         Attack::LinkHalfOpen => {
-            if silent.len() >= SILENT {
+            if silent.len() >= MAX_SILENT_LINKS {
                 // The oldest is closed by the node, or now.
                 let _nothing = silent.remove(0).read(&mut [0; 64]);
             }

@@ -6,9 +6,10 @@ mod batch;
 mod discovery;
 mod gate;
 mod insider;
+mod intruder;
 mod link;
-mod outcast;
 mod replay;
+mod target;
 mod wire;
 
 use std::error::Error;
@@ -21,7 +22,7 @@ use clap::Parser;
 use zenoh::Wait;
 
 use crate::attacks::Attack;
-use crate::link::Target;
+use crate::target::Target;
 use crate::wire::Wire;
 
 /// A hostile peer.
@@ -59,17 +60,17 @@ fn main() -> ExitCode {
 
 fn run(args: &Args) -> Result<u64, Box<dyn Error>> {
     let stop = Arc::new(AtomicBool::new(false));
-    let told = stop.clone();
+    let stop_flag = stop.clone();
     std::thread::spawn(move || {
         let _end = std::io::stdin().read_to_end(&mut Vec::new());
-        told.store(true, Ordering::Release);
+        stop_flag.store(true, Ordering::Release);
     });
     if args.attack.is_at_links() {
         let (ports, group, is_bare) = (args.ports.clone(), args.group, args.bare);
         return link::run(args.attack, &Target { ports, group, is_bare }, &stop);
     }
     if args.attack == Attack::Twin {
-        return attacks::twin(&args.config, &stop);
+        return attacks::run_name_conflict(&args.config, &stop);
     }
     let config = zenoh::Config::from_json5(&args.config).map_err(|error| error.to_string())?;
     let session = zenoh::open(config).wait().map_err(|error| error.to_string())?;

@@ -13,16 +13,16 @@ use zenoh::qos::CongestionControl;
 /// The keys of the cluster attacked.
 const PREFIX: &str = "mailmesh/mail/v1";
 /// Frames kept to be put again.
-const RECORDED: usize = 4096;
+const MAX_RECORDED_FRAMES: usize = 4096;
 /// Where a frame has its sender's incarnation.
 const INCARNATION: std::ops::Range<usize> = 8..24;
 
-pub(crate) type Life = [u8; 16];
+pub(crate) type Incarnation = [u8; 16];
 
 /// A session, and what it has heard.
 pub(crate) struct Wire {
     session: zenoh::Session,
-    heard: Arc<Mutex<Heard>>,
+    recorded: Arc<Mutex<Recorded>>,
     /// Frames put.
     sent: AtomicU64,
     /// One a key, declared once.
@@ -30,47 +30,47 @@ pub(crate) struct Wire {
 }
 
 #[derive(Debug, Default)]
-pub(crate) struct Heard {
+pub(crate) struct Recorded {
     /// Frames, and the keys they came on.
     pub(crate) frames: VecDeque<(String, Bytes)>,
-    pub(crate) lives: BTreeSet<Life>,
+    pub(crate) incarnations: BTreeSet<Incarnation>,
 }
 
 impl Wire {
     pub(crate) fn new(session: zenoh::Session) -> Result<Self, Box<dyn Error>> {
-        let heard = Arc::<Mutex<Heard>>::default();
-        let hears = heard.clone();
+        let recorded = Arc::<Mutex<Recorded>>::default();
+        let recorder = recorded.clone();
         session
             .declare_subscriber(format!("{PREFIX}/**"))
             .callback(move |sample| {
                 let frame = Bytes::copy_from_slice(&sample.payload().to_bytes());
-                let mut heard = lock(&hears);
-                if let Some(life) = frame.get(INCARNATION) {
-                    if let Ok(life) = life.try_into() {
-                        heard.lives.insert(life);
+                let mut recorded = lock(&recorder);
+                if let Some(incarnation) = frame.get(INCARNATION) {
+                    if let Ok(incarnation) = incarnation.try_into() {
+                        recorded.incarnations.insert(incarnation);
                     }
-                    if heard.frames.len() == RECORDED {
-                        heard.frames.pop_front();
+                    if recorded.frames.len() == MAX_RECORDED_FRAMES {
+                        recorded.frames.pop_front();
                     }
-                    heard.frames.push_back((sample.key_expr().as_str().to_owned(), frame));
+                    recorded.frames.push_back((sample.key_expr().as_str().to_owned(), frame));
                 }
             })
             .background()
             .wait()
             .map_err(|error| error.to_string())?;
-        Ok(Self { session, heard, sent: AtomicU64::new(0), publishers: Mutex::default() })
+        Ok(Self { session, recorded, sent: AtomicU64::new(0), publishers: Mutex::default() })
     }
 
-    pub(crate) fn heard(&self) -> MutexGuard<'_, Heard> {
-        lock(&self.heard)
+    pub(crate) fn recorded(&self) -> MutexGuard<'_, Recorded> {
+        lock(&self.recorded)
     }
 
-    pub(crate) fn to_all(&self, frame: &[u8]) -> Result<(), String> {
+    pub(crate) fn put_to_all(&self, frame: &[u8]) -> Result<(), String> {
         self.put(&format!("{PREFIX}/to/*"), frame)
     }
 
-    pub(crate) fn to_one(&self, life: Life, frame: &[u8]) -> Result<(), String> {
-        self.put(&format!("{PREFIX}/to/{}", hex(life)), frame)
+    pub(crate) fn put_to_one(&self, incarnation: Incarnation, frame: &[u8]) -> Result<(), String> {
+        self.put(&format!("{PREFIX}/to/{}", hex(incarnation)), frame)
     }
 
     /// Waits where the links are full: as fast as it goes, and nothing lost on this side.
@@ -103,11 +103,11 @@ impl Wire {
     }
 
     /// Says that a node of this life is there.
-    pub(crate) fn appear(
+    pub(crate) fn declare_presence(
         &self,
-        life: Life,
+        incarnation: Incarnation,
     ) -> Result<zenoh::liveliness::LivelinessToken, Box<dyn Error>> {
-        let key = format!("{PREFIX}/alive/{}", hex(life));
+        let key = format!("{PREFIX}/alive/{}", hex(incarnation));
         Ok(self
             .session
             .liveliness()
@@ -122,8 +122,8 @@ impl Wire {
     }
 }
 
-fn hex(life: Life) -> String {
-    life.iter().map(|byte| format!("{byte:02x}")).collect()
+fn hex(incarnation: Incarnation) -> String {
+    incarnation.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {

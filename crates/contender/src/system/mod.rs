@@ -101,33 +101,38 @@ pub(crate) async fn start(args: &Args, ledger: &Arc<Ledger>) -> Result<Outlet, C
 }
 
 /// Counts what came. What is to be sent back.
-pub(crate) fn take(event: Numbered, ledger: &Ledger) -> Option<Numbered> {
+pub(crate) fn handle(event: Numbered, ledger: &Ledger) -> Option<Numbered> {
     match event.purpose {
         Purpose::Count => ledger.event(&event),
         Purpose::Echo => ledger.echo(&event),
         Purpose::Ping => return Some(Numbered { purpose: Purpose::Echo, ..event }),
         Purpose::Hello => {
-            let own = ledger.life.load(Ordering::Relaxed);
-            return (event.life != own && ledger.member(event.life, true))
-                .then(|| sign(Purpose::Hello, ledger));
+            let own = ledger.incarnation.load(Ordering::Relaxed);
+            return (event.incarnation != own && ledger.set_member(event.incarnation, true))
+                .then(|| presence_event(Purpose::Hello, ledger));
         }
         Purpose::Bye => {
-            ledger.member(event.life, false);
+            ledger.set_member(event.incarnation, false);
         }
     }
     None
 }
 
 /// An event that only says of this life that it is there, or leaves.
-pub(crate) fn sign(purpose: Purpose, ledger: &Ledger) -> Numbered {
-    Numbered { purpose, life: ledger.life.load(Ordering::Relaxed), number: 0, sent: now_ns() }
+pub(crate) fn presence_event(purpose: Purpose, ledger: &Ledger) -> Numbered {
+    Numbered {
+        purpose,
+        incarnation: ledger.incarnation.load(Ordering::Relaxed),
+        number: 0,
+        sent: now_ns(),
+    }
 }
 
 /// Names this life, of a system that has no names for lives.
-pub(crate) fn name_life(ledger: &Ledger) -> u64 {
-    let life = (u64::from(std::process::id()) << 40) ^ now_ns();
-    ledger.life.store(life, Ordering::Relaxed);
-    life
+pub(crate) fn assign_incarnation(ledger: &Ledger) -> u64 {
+    let incarnation = (u64::from(std::process::id()) << 40) ^ now_ns();
+    ledger.incarnation.store(incarnation, Ordering::Relaxed);
+    incarnation
 }
 
 impl Outlet {

@@ -9,7 +9,7 @@ use bytes::Bytes;
 use futures_util::StreamExt;
 use mailmesh_contender::{Numbered, Purpose};
 
-use super::{name_life, sign, take};
+use super::{assign_incarnation, handle, presence_event};
 use crate::Args;
 use crate::error::ContenderError;
 use crate::ledger::Ledger;
@@ -34,8 +34,8 @@ pub(crate) async fn start(args: &Args, ledger: &Arc<Ledger>) -> Result<Outlet, C
     let outlet = Outlet { client, address, ledger: ledger.clone() };
     // The server has the subscription before others hear of this life.
     outlet.flush().await?;
-    name_life(ledger);
-    outlet.publish(&sign(Purpose::Hello, ledger)).await?;
+    assign_incarnation(ledger);
+    outlet.publish(&presence_event(Purpose::Hello, ledger)).await?;
     tokio::spawn(read(subscriber, outlet.clone()));
     Ok(outlet)
 }
@@ -43,7 +43,7 @@ pub(crate) async fn start(args: &Args, ledger: &Arc<Ledger>) -> Result<Outlet, C
 async fn read(mut subscriber: Subscriber, outlet: Outlet) {
     while let Some(message) = subscriber.next().await {
         if let Some(event) = Numbered::decode(&message.payload)
-            && let Some(answer) = take(event, &outlet.ledger)
+            && let Some(answer) = handle(event, &outlet.ledger)
             && let Err(error) = outlet.publish(&answer).await
         {
             eprintln!("an echo was not published: {error}");
@@ -68,7 +68,7 @@ impl Outlet {
 
     pub(crate) async fn close(&self) {
         let bye = async {
-            self.publish(&sign(Purpose::Bye, &self.ledger)).await?;
+            self.publish(&presence_event(Purpose::Bye, &self.ledger)).await?;
             self.flush().await
         };
         if let Err(error) = bye.await {

@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use mailmesh_contender::{Numbered, Purpose};
 use redis::{Client, Connection, Pipeline, PubSub};
 
-use super::{name_life, sign, take};
+use super::{assign_incarnation, handle, presence_event};
 use crate::Args;
 use crate::error::ContenderError;
 use crate::ledger::Ledger;
@@ -34,11 +34,11 @@ struct Publisher {
 pub(crate) fn start(args: &Args, ledger: &Arc<Ledger>) -> Result<Outlet, ContenderError> {
     let client = Client::open(format!("redis://{}/", args.config))?;
     let (connection, reader) = (client.get_connection()?, client.get_connection()?);
-    let life = name_life(ledger);
+    let incarnation = assign_incarnation(ledger);
     let publisher = Publisher { connection, pipeline: Pipeline::with_capacity(PIPELINED) };
     let outlet = Outlet {
         publisher: Arc::new(Mutex::new(publisher)),
-        channel: channel(life).into(),
+        channel: channel(incarnation).into(),
         ledger: ledger.clone(),
     };
     let reading = outlet.clone();
@@ -46,19 +46,19 @@ pub(crate) fn start(args: &Args, ledger: &Arc<Ledger>) -> Result<Outlet, Contend
         if let Err(error) = read(reader, &reading) {
             eprintln!("reading ended: {error}");
         }
-        reading.ledger.all_left();
+        reading.ledger.remove_all_members();
     });
     Ok(outlet)
 }
 
-fn channel(life: u64) -> String {
-    format!("contender:events:{life:016x}")
+fn channel(incarnation: u64) -> String {
+    format!("contender:events:{incarnation:016x}")
 }
 
 fn read(mut connection: Connection, outlet: &Outlet) -> Result<(), ContenderError> {
     let mut subscriptions = connection.as_pubsub();
     subscriptions.subscribe(HELLO)?;
-    outlet.publish(&sign(Purpose::Hello, &outlet.ledger))?;
+    outlet.publish(&presence_event(Purpose::Hello, &outlet.ledger))?;
     loop {
         let message = subscriptions.get_message()?;
         if let Some(event) = Numbered::decode(message.get_payload_bytes())
@@ -76,11 +76,11 @@ fn hear(
     subscriptions: &mut PubSub<'_>,
     outlet: &Outlet,
 ) -> Result<Option<Numbered>, ContenderError> {
-    let is_other = event.life != outlet.ledger.life.load(Ordering::Relaxed);
+    let is_other = event.incarnation != outlet.ledger.incarnation.load(Ordering::Relaxed);
     if event.purpose == Purpose::Hello && is_other {
-        subscriptions.subscribe(channel(event.life))?;
+        subscriptions.subscribe(channel(event.incarnation))?;
     }
-    Ok(take(event, &outlet.ledger))
+    Ok(handle(event, &outlet.ledger))
 }
 
 impl Outlet {
@@ -103,7 +103,7 @@ impl Outlet {
     }
 
     pub(crate) fn close(&self) {
-        if let Err(error) = self.publish(&sign(Purpose::Bye, &self.ledger)) {
+        if let Err(error) = self.publish(&presence_event(Purpose::Bye, &self.ledger)) {
             eprintln!("the client did not leave in good order: {error}");
         }
     }

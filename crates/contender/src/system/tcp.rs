@@ -10,7 +10,7 @@ use mailmesh_contender::{EVENT_BYTES, Numbered, Purpose};
 use tokio::net::TcpListener;
 use tokio::time::timeout;
 
-use super::{name_life, sign, take};
+use super::{assign_incarnation, handle, presence_event};
 use crate::Args;
 use crate::error::ContenderError;
 use crate::ledger::Ledger;
@@ -39,14 +39,14 @@ pub(crate) async fn start(args: &Args, ledger: &Arc<Ledger>) -> Result<Outlet, C
     let (reader, stream) = stream.map_err(|source| ContenderError::Tcp { address, source })?;
     let writer = Writer { stream, block: Vec::with_capacity(BLOCK) };
     let outlet = Outlet { writer: Arc::new(Mutex::new(writer)) };
-    name_life(ledger);
-    outlet.publish(&sign(Purpose::Hello, ledger))?;
+    assign_incarnation(ledger);
+    outlet.publish(&presence_event(Purpose::Hello, ledger))?;
     let (ledger, writer) = (ledger.clone(), Outlet { writer: outlet.writer.clone() });
     std::thread::spawn(move || {
         if let Err(error) = read(reader, &writer, &ledger) {
             eprintln!("reading ended: {error}");
         }
-        ledger.all_left();
+        ledger.remove_all_members();
     });
     Ok(outlet)
 }
@@ -78,7 +78,7 @@ fn read(mut stream: TcpStream, outlet: &Outlet, ledger: &Ledger) -> Result<(), C
         let events = || block[..whole].chunks_exact(EVENT_BYTES).filter_map(Numbered::decode);
         ledger.events(events().filter(|event| event.purpose == Purpose::Count));
         for event in events().filter(|event| event.purpose != Purpose::Count) {
-            if let Some(answer) = take(event, ledger) {
+            if let Some(answer) = handle(event, ledger) {
                 outlet.publish(&answer)?;
             }
         }

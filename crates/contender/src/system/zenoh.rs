@@ -14,7 +14,7 @@ use zenoh::qos::CongestionControl;
 use zenoh::sample::{Locality, Sample, SampleKind};
 use zenoh::{Session, Wait};
 
-use super::take;
+use super::handle;
 use crate::Args;
 use crate::error::ContenderError;
 use crate::ledger::Ledger;
@@ -71,12 +71,12 @@ pub(crate) async fn start(args: &Args, ledger: &Arc<Ledger>) -> Result<Outlet, C
 pub(super) async fn open(args: &Args, ledger: &Ledger) -> Result<Session, ContenderError> {
     let config = zenoh::Config::from_json5(&args.config).map_err(ContenderError::zenoh)?;
     let session = zenoh::open(config).await.map_err(ContenderError::zenoh)?;
-    ledger.life.store(life(session.zid().to_le_bytes()), Ordering::Relaxed);
+    ledger.incarnation.store(incarnation(session.zid().to_le_bytes()), Ordering::Relaxed);
     Ok(session)
 }
 
 /// A number for a session.
-pub(super) fn life(id: [u8; 16]) -> u64 {
+pub(super) fn incarnation(id: [u8; 16]) -> u64 {
     let [a, b, c, d, e, f, g, h, ..] = id;
     u64::from_le_bytes([a, b, c, d, e, f, g, h])
 }
@@ -98,7 +98,7 @@ async fn read(
 
 /// Counts what came; what is to be sent back.
 pub(super) fn heard(sample: &Sample, ledger: &Ledger) -> Option<Numbered> {
-    take(Numbered::decode(&sample.payload().to_bytes())?, ledger)
+    handle(Numbered::decode(&sample.payload().to_bytes())?, ledger)
 }
 
 /// A liveliness token, and a subscriber to those of the others.
@@ -113,17 +113,18 @@ impl Presence {
         session: &Session,
         ledger: &Arc<Ledger>,
     ) -> Result<Self, ContenderError> {
-        let own = ledger.life.load(Ordering::Relaxed);
+        let own = ledger.incarnation.load(Ordering::Relaxed);
         let ledger = ledger.clone();
         let subscriber = session
             .liveliness()
             .declare_subscriber("contender/alive/*")
             .history(true)
             .callback(move |sample| {
-                let life = sample.key_expr().as_str().rsplit('/').next();
-                let life = life.and_then(|life| u64::from_str_radix(life, 16).ok());
-                if let Some(life) = life.filter(|life| *life != own) {
-                    ledger.member(life, sample.kind() == SampleKind::Put);
+                let incarnation = sample.key_expr().as_str().rsplit('/').next();
+                let incarnation =
+                    incarnation.and_then(|incarnation| u64::from_str_radix(incarnation, 16).ok());
+                if let Some(incarnation) = incarnation.filter(|incarnation| *incarnation != own) {
+                    ledger.set_member(incarnation, sample.kind() == SampleKind::Put);
                 }
             })
             .await

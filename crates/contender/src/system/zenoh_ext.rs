@@ -14,7 +14,7 @@ use zenoh_ext::{
     AdvancedSubscriberBuilderExt, CacheConfig, MissDetectionConfig, RecoveryConfig,
 };
 
-use super::zenoh::{EVENTS, Presence, heard, life, open};
+use super::zenoh::{EVENTS, Presence, heard, incarnation, open};
 use crate::Args;
 use crate::error::ContenderError;
 use crate::ledger::Ledger;
@@ -82,7 +82,7 @@ async fn count_misses<H>(
 ) -> Result<(), ContenderError> {
     let ledger = ledger.clone();
     let listener = subscriber.sample_miss_listener().callback(move |miss| {
-        ledger.missed(life(miss.source().zid().to_le_bytes()), u64::from(miss.nb()));
+        ledger.report_missing(incarnation(miss.source().zid().to_le_bytes()), u64::from(miss.nb()));
     });
     listener.background().await.map_err(ContenderError::zenoh)
 }

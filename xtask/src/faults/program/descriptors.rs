@@ -1,8 +1,8 @@
 //! A node that may open few files.
 
-use super::site::{Site, Start, all_block, meet};
-use super::{MEETING, SPREADING, Verdict};
-use crate::faults::pace::Pace;
+use super::testbed::{Start, Testbed, all_block, wait_for_members};
+use super::{CONVERGENCE_TIMEOUT, DISCOVERY_TIMEOUT, Verdict};
+use crate::faults::run_length::RunLength;
 
 const BY_N1: &str = "192.0.2.1";
 const BY_N2: &str = "192.0.2.2";
@@ -11,14 +11,14 @@ const REMEDIES: [&str; 2] = ["LimitNOFILE=", "ulimit -n"];
 
 /// It does not start, and says what to do.
 pub(in crate::faults) fn too_few(
-    site: &Site,
+    testbed: &Testbed,
     verdict: &mut Verdict,
     files: u64,
-    _: Pace,
+    _: RunLength,
 ) -> Result<(), String> {
-    let mut node = site.spawn(&Start::new(0, "n1").after(with_files(files)))?;
-    let runs = node.is_ready(MEETING)?;
-    let code = node.ended()?.and_then(|status| status.code());
+    let mut node = testbed.spawn(&Start::new(0, "n1").with_prefix(with_files(files)))?;
+    let runs = node.is_ready(DISCOVERY_TIMEOUT)?;
+    let code = node.exit_status()?.and_then(|status| status.code());
     let log = node.log()?;
     let seen = if runs { "it runs".to_owned() } else { format!("exit {code:?}") };
     verdict.check("it does not start", !runs && code == Some(1), seen);
@@ -30,24 +30,26 @@ pub(in crate::faults) fn too_few(
 
 /// It warns, and works.
 pub(in crate::faults) fn fewest(
-    site: &Site,
+    testbed: &Testbed,
     verdict: &mut Verdict,
     files: u64,
-    _: Pace,
+    _: RunLength,
 ) -> Result<(), String> {
-    let few = site.start(&Start::new(0, "n1").after(with_files(files)))?;
-    let n2 = site.start(&Start::new(1, "n2"))?;
-    let n3 = site.start(&Start::new(2, "n3"))?;
-    let warning = few.logged("may open few files")?;
-    let says = warning.as_ref().is_some_and(|said| REMEDIES.iter().all(|r| said.contains(r)));
+    let few = testbed.start(&Start::new(0, "n1").with_prefix(with_files(files)))?;
+    let n2 = testbed.start(&Start::new(1, "n2"))?;
+    let n3 = testbed.start(&Start::new(2, "n3"))?;
+    let warning = few.find_log_line("may open few files")?;
+    let says = warning.as_ref().is_some_and(|output| REMEDIES.iter().all(|r| output.contains(r)));
     let seen = warning.unwrap_or_else(|| "no such line".to_owned());
     verdict.check("it warns, and says what to do", says, seen);
     let all = [&few, &n2, &n3];
-    let met = meet(&all);
+    let met = wait_for_members(&all);
     verdict.check("it hears the others, and they it", met.is_ok(), met.err().unwrap_or_default());
-    few.ok(&["block", "add", BY_N1])?;
-    n2.ok(&["block", "add", BY_N2])?;
-    verdict.eventually("blocks go both ways", SPREADING, || all_block(&all, &[BY_N1, BY_N2]));
+    few.run_ok(&["block", "add", BY_N1])?;
+    n2.run_ok(&["block", "add", BY_N2])?;
+    verdict.eventually("blocks go both ways", CONVERGENCE_TIMEOUT, || {
+        all_block(&all, &[BY_N1, BY_N2])
+    });
     Ok(())
 }
 

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use super::site::Site;
+use super::testbed::Testbed;
 
 const LIBRARY: &str = "faketime/libfaketimeMT.so.1";
 
@@ -25,8 +25,8 @@ pub(super) struct Clock {
 
 impl Clock {
     /// By so much ahead, as libfaketime writes it: `+0`, `+1d`.
-    pub(super) fn new(site: &Site, id: &str, ahead: &str) -> Result<Self, String> {
-        let clock = Self { file: site.path(&format!("{id}.clock")), library: library()? };
+    pub(super) fn new(testbed: &Testbed, id: &str, ahead: &str) -> Result<Self, String> {
+        let clock = Self { file: testbed.path(&format!("{id}.clock")), library: library()? };
         clock.set(ahead)?;
         Ok(clock)
     }
@@ -39,7 +39,7 @@ impl Clock {
     }
 
     /// What goes before a program to have it go by this clock. Its timers do not.
-    pub(super) fn words(&self) -> Vec<String> {
+    pub(super) fn command_prefix(&self) -> Vec<String> {
         let of = |name: &str, path: &Path| format!("{name}={}", path.display());
         vec![
             "env".to_owned(),

@@ -13,7 +13,7 @@ use crate::contender::{POLL, memory_kb, wait_until};
 use crate::sweeper::Sweeper;
 
 /// How long a command may take.
-const PATIENCE: Duration = Duration::from_secs(30);
+const COMMAND_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// The exit code of `members` where a node lacks the key of the others.
 pub(super) const LOCKED_OUT: i32 = 6;
@@ -30,16 +30,16 @@ pub(super) struct Node {
     socket: PathBuf,
     log: PathBuf,
     /// What it logged before is not looked at.
-    mark: u64,
+    log_start: u64,
     sweeper: Sweeper,
 }
 
 /// What a command said.
 #[derive(Debug)]
-pub(super) struct Answer {
+pub(super) struct CommandOutput {
     pub(super) code: Option<i32>,
-    pub(super) out: String,
-    pub(super) err: String,
+    pub(super) stdout: String,
+    pub(super) stderr: String,
 }
 
 /// Where the files of a node are.
@@ -60,7 +60,7 @@ impl Node {
     ) -> Result<Self, String> {
         let error = |error: std::io::Error| format!("{id} did not start: {error}");
         let log = File::options().create(true).append(true).open(&files.log).map_err(error)?;
-        let mark = log.metadata().map_err(error)?.len();
+        let log_start = log.metadata().map_err(error)?.len();
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(log);
         let child = command.spawn().map_err(error)?;
         sweeper.process_started(child.id());
@@ -71,7 +71,7 @@ impl Node {
             program,
             socket: files.socket,
             log: files.log,
-            mark,
+            log_start,
             sweeper: sweeper.clone(),
         })
     }
@@ -86,25 +86,25 @@ impl Node {
     }
 
     /// Runs a command of the program on this node.
-    pub(super) fn run(&self, words: &[&str]) -> Result<Answer, String> {
+    pub(super) fn run(&self, args: &[&str]) -> Result<CommandOutput, String> {
         let mut command = Command::new(&self.program);
-        command.arg("--socket").arg(&self.socket).args(words);
-        run(command).map_err(|error| format!("{}: {}: {error}", self.id, words.join(" ")))
+        command.arg("--socket").arg(&self.socket).args(args);
+        run(command).map_err(|error| format!("{}: {}: {error}", self.id, args.join(" ")))
     }
 
     /// What a command says that must succeed.
-    pub(super) fn ok(&self, words: &[&str]) -> Result<String, String> {
-        let answer = self.run(words)?;
+    pub(super) fn run_ok(&self, args: &[&str]) -> Result<String, String> {
+        let answer = self.run(args)?;
         if answer.code != Some(0) {
-            let (words, id) = (words.join(" "), &self.id);
-            return Err(format!("{id}: {words}: exit {:?}: {}", answer.code, answer.err.trim()));
+            let (args, id) = (args.join(" "), &self.id);
+            return Err(format!("{id}: {args}: exit {:?}: {}", answer.code, answer.stderr.trim()));
         }
-        Ok(answer.out.trim().to_owned())
+        Ok(answer.stdout.trim().to_owned())
     }
 
-    pub(super) fn json(&self, words: &[&str]) -> Result<Value, String> {
-        let said = self.ok(words)?;
-        serde_json::from_str(&said).map_err(|error| format!("{}: {said:?}: {error}", self.id))
+    pub(super) fn json(&self, args: &[&str]) -> Result<Value, String> {
+        let output = self.run_ok(args)?;
+        serde_json::from_str(&output).map_err(|error| format!("{}: {output:?}: {error}", self.id))
     }
 
     pub(super) fn status(&self) -> Result<Value, String> {
@@ -117,10 +117,10 @@ impl Node {
         match answer.code {
             Some(0) => {}
             Some(LOCKED_OUT) => return Ok(Vec::new()),
-            code => return Err(format!("{}: exit {code:?}: {}", self.id, answer.err.trim())),
+            code => return Err(format!("{}: exit {code:?}: {}", self.id, answer.stderr.trim())),
         }
-        let members: Value = serde_json::from_str(&answer.out)
-            .map_err(|error| format!("{}: {:?}: {error}", self.id, answer.out))?;
+        let members: Value = serde_json::from_str(&answer.stdout)
+            .map_err(|error| format!("{}: {:?}: {error}", self.id, answer.stdout))?;
         let names = members.as_array().into_iter().flatten().filter_map(|m| m["name"].as_str());
         let mut names = names.map(str::to_owned).collect::<Vec<_>>();
         names.sort_unstable();
@@ -142,14 +142,14 @@ impl Node {
         match answer.code {
             Some(0) => Ok(false),
             Some(BLOCKED) => Ok(true),
-            code => Err(format!("{}: exit {code:?}: {}", self.id, answer.err.trim())),
+            code => Err(format!("{}: exit {code:?}: {}", self.id, answer.stderr.trim())),
         }
     }
 
     /// From here on its log is looked at.
-    pub(super) fn mark(&mut self) -> Result<(), String> {
+    pub(super) fn mark_log(&mut self) -> Result<(), String> {
         let log = std::fs::metadata(&self.log);
-        self.mark = log.map_err(|error| format!("{}: {error}", self.log.display()))?.len();
+        self.log_start = log.map_err(|error| format!("{}: {error}", self.log.display()))?.len();
         Ok(())
     }
 
@@ -157,14 +157,14 @@ impl Node {
     pub(super) fn log(&self) -> Result<String, String> {
         let error = |error: std::io::Error| format!("{}: {error}", self.log.display());
         let mut log = File::open(&self.log).map_err(error)?;
-        log.seek(SeekFrom::Start(self.mark)).map_err(error)?;
+        log.seek(SeekFrom::Start(self.log_start)).map_err(error)?;
         let mut bytes = Vec::new();
         log.read_to_end(&mut bytes).map_err(error)?;
         Ok(String::from_utf8_lossy(&bytes).into_owned())
     }
 
     /// The first line since then that has this text.
-    pub(super) fn logged(&self, text: &str) -> Result<Option<String>, String> {
+    pub(super) fn find_log_line(&self, text: &str) -> Result<Option<String>, String> {
         Ok(self.log()?.lines().find(|line| line.contains(text)).map(str::to_owned))
     }
 
@@ -174,23 +174,23 @@ impl Node {
     }
 
     /// How it ended, if it has.
-    pub(super) fn ended(&mut self) -> Result<Option<ExitStatus>, String> {
+    pub(super) fn exit_status(&mut self) -> Result<Option<ExitStatus>, String> {
         self.child.try_wait().map_err(|error| format!("{}: {error}", self.id))
     }
 
     /// Waits for its end; the exit code.
     pub(super) fn wait(&mut self, within: Duration) -> Result<Option<i32>, String> {
-        let what = format!("the end of {}", self.id);
-        wait_until(&what, within, || Ok(self.ended()?.is_some()))?;
-        Ok(self.ended()?.and_then(|status| status.code()))
+        let description = format!("the end of {}", self.id);
+        wait_until(&description, within, || Ok(self.exit_status()?.is_some()))?;
+        Ok(self.exit_status()?.and_then(|status| status.code()))
     }
 
     /// Waits until it answers; false if it ends instead.
     pub(super) fn is_ready(&mut self, within: Duration) -> Result<bool, String> {
-        let what = format!("{} to answer", self.id);
+        let description = format!("{} to answer", self.id);
         let mut answers = false;
-        wait_until(&what, within, || {
-            let has_ended = self.ended()?.is_some();
+        wait_until(&description, within, || {
+            let has_ended = self.exit_status()?.is_some();
             answers = !has_ended && self.run(&["status"])?.code == Some(0);
             Ok(answers || has_ended)
         })?;
@@ -213,7 +213,7 @@ impl Drop for Node {
 }
 
 /// Runs a command to its end, and kills it if that does not come.
-pub(super) fn run(mut command: Command) -> Result<Answer, String> {
+pub(super) fn run(mut command: Command) -> Result<CommandOutput, String> {
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
     let mut child = command.spawn().map_err(|error| error.to_string())?;
     let read = |from: Option<Box<dyn Read + Send>>| {
@@ -225,20 +225,20 @@ pub(super) fn run(mut command: Command) -> Result<Answer, String> {
             String::from_utf8_lossy(&bytes).into_owned()
         })
     };
-    let out = read(child.stdout.take().map(|out| Box::new(out) as _));
-    let err = read(child.stderr.take().map(|err| Box::new(err) as _));
-    let deadline = Instant::now() + PATIENCE;
+    let stdout = read(child.stdout.take().map(|stdout| Box::new(stdout) as _));
+    let stderr = read(child.stderr.take().map(|stderr| Box::new(stderr) as _));
+    let deadline = Instant::now() + COMMAND_TIMEOUT;
     let status = loop {
         match child.try_wait().map_err(|error| error.to_string())? {
             Some(status) => break status,
             None if Instant::now() > deadline => {
                 let _ = child.kill();
                 let _ = child.wait();
-                return Err(format!("no end within {PATIENCE:?}"));
+                return Err(format!("no end within {COMMAND_TIMEOUT:?}"));
             }
             None => std::thread::sleep(POLL / 5),
         }
     };
     let text = |thread: std::thread::JoinHandle<String>| thread.join().unwrap_or_default();
-    Ok(Answer { code: status.code(), out: text(out), err: text(err) })
+    Ok(CommandOutput { code: status.code(), stdout: text(stdout), stderr: text(stderr) })
 }

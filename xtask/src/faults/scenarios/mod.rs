@@ -3,11 +3,11 @@
 mod program;
 mod traffic;
 
-use super::field::Field;
 use super::findings::Findings;
-use super::machine::{Needs, Tool};
-use super::pace::Pace;
-use super::program::{Site, Verdict};
+use super::machine::{Requirement, Tool};
+use super::process_group::ProcessGroup;
+use super::program::{Testbed, Verdict};
+use super::run_length::RunLength;
 use program::PROGRAM;
 use traffic::TRAFFIC;
 
@@ -15,16 +15,16 @@ use traffic::TRAFFIC;
 #[derive(Debug)]
 pub(super) struct Scenario {
     pub(super) name: &'static str,
-    pub(super) what: &'static str,
-    pub(super) needs: Needs,
+    pub(super) description: &'static str,
+    pub(super) needs: Requirement,
     /// And this.
-    pub(super) also: Option<Tool>,
-    pub(super) play: Play,
+    pub(super) tool: Option<Tool>,
+    pub(super) kind: ScenarioKind,
 }
 
 /// What runs in a scenario, and how it is judged.
 #[derive(Debug)]
-pub(super) enum Play {
+pub(super) enum ScenarioKind {
     /// Processes of each system that publish: every event is accounted for.
     Traffic(&'static [Variant]),
     /// Nodes of the program `mailmesh`: what it promises is checked.
@@ -40,7 +40,7 @@ pub(super) struct Variant {
     pub(super) value: u64,
     /// Options of each process.
     pub(super) options: &'static [&'static str],
-    pub(super) play: fn(&mut Field<'_>, u64, Pace) -> Result<Findings, String>,
+    pub(super) run: fn(&mut ProcessGroup<'_>, u64, RunLength) -> Result<Findings, String>,
 }
 
 /// One way to run a scenario of the program.
@@ -50,7 +50,7 @@ pub(super) struct Trial {
     pub(super) hosts: usize,
     /// What differs between the variants of a scenario.
     pub(super) value: u64,
-    pub(super) play: fn(&Site, &mut Verdict, u64, Pace) -> Result<(), String>,
+    pub(super) run: fn(&Testbed, &mut Verdict, u64, RunLength) -> Result<(), String>,
 }
 
 /// All of them, in the order of running.
@@ -61,7 +61,7 @@ pub(super) fn all() -> impl Iterator<Item = &'static Scenario> {
 /// Their names and what they do, a line each.
 pub(super) fn list() -> String {
     let part = |title: &str, scenarios: &[Scenario]| {
-        let lines = scenarios.iter().map(|s| format!("  {:<13}{}\n", s.name, s.what));
+        let lines = scenarios.iter().map(|s| format!("  {:<13}{}\n", s.name, s.description));
         format!("{title}:\n{}", lines.collect::<String>())
     };
     let traffic = part("Scenarios of traffic, on mailmesh, zenoh and zenoh-ext", &TRAFFIC);
@@ -100,7 +100,7 @@ mod tests {
             "descriptors",
         ];
         assert_eq!(names, promised);
-        let without_root = all().filter(|s| s.needs == Needs::Processes);
+        let without_root = all().filter(|s| s.needs == Requirement::Processes);
         let without_root = without_root.map(|scenario| scenario.name).collect::<Vec<_>>();
         assert_eq!(without_root, ["burst", "freeze", "stall", "kill", "slow"]);
     }
@@ -111,7 +111,7 @@ mod tests {
         for scenario in all() {
             let line = format!("| `{}` ", scenario.name);
             assert!(docs.contains(&line), "docs/faults.md has no line for {}", scenario.name);
-            assert!(list().contains(scenario.what));
+            assert!(list().contains(scenario.description));
         }
     }
 }

@@ -10,16 +10,16 @@ use mailmesh::{
     ClusterKey, Coordinator, Custom, Filter, Inbox, Incoming, Kind, Network, Node, Rule,
 };
 
-use crate::link::Target;
+use crate::target::Target;
 
 /// The key that the nodes attacked have retired (`system/mailmesh.rs`).
-const RETIRED: [u8; 32] = [0x72; 32];
+const RETIRED_KEY: [u8; 32] = [0x72; 32];
 /// What their names begin with, the kind of their events, and why they block.
-const OUTCAST: &str = "outcast";
+const INTRUDER: &str = "outcast";
 /// How long each lives.
-const LIVES: Duration = Duration::from_secs(2);
-const GOODBYE: Duration = Duration::from_secs(3);
-const PACE: Duration = Duration::from_millis(20);
+const NODE_LIFETIME: Duration = Duration::from_secs(2);
+const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(3);
+const RECEIVE_TIMEOUT: Duration = Duration::from_millis(20);
 
 /// Starts nodes, again and again, until told to stop; how many.
 ///
@@ -43,62 +43,62 @@ pub(crate) fn run(
         "mesh": { "open": !is_keyed },
     });
     let config = config.to_string();
-    let tries = AtomicU64::new(0);
+    let started = AtomicU64::new(0);
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     runtime.block_on(async {
-        let one = |number| lives(&config, is_keyed, number, &tries, stop);
+        let node = |number| run_nodes(&config, is_keyed, number, &started, stop);
         // Four nodes at once. They may meet each other.
-        tokio::try_join!(one(0), one(1), one(2), one(3))
+        tokio::try_join!(node(0), node(1), node(2), node(3))
     })?;
-    Ok(tries.into_inner())
+    Ok(started.into_inner())
 }
 
-async fn lives(
+async fn run_nodes(
     config: &str,
     is_keyed: bool,
     number: u8,
-    tries: &AtomicU64,
+    started: &AtomicU64,
     stop: &AtomicBool,
 ) -> Result<(), Box<dyn Error>> {
     while !stop.load(Ordering::Acquire) {
-        let mut builder = Node::builder().name(format!("{OUTCAST}-{number}"));
+        let mut builder = Node::builder().name(format!("{INTRUDER}-{number}"));
         if is_keyed {
-            builder = builder.key(ClusterKey::from_bytes(&RETIRED));
+            builder = builder.key(ClusterKey::from_bytes(&RETIRED_KEY));
         }
         let node = builder.coordinator(Coordinator::parse(config)?).start().await?;
-        tries.fetch_add(1, Ordering::Relaxed);
-        let kept_out = live(&node, number, stop).await;
+        started.fetch_add(1, Ordering::Relaxed);
+        let kept_out = check_exclusion(&node, number, stop).await;
         // A node that nobody hears may be slow to say goodbye.
-        let _late = tokio::time::timeout(GOODBYE, node.shutdown()).await;
+        let _late = tokio::time::timeout(SHUTDOWN_TIMEOUT, node.shutdown()).await;
         kept_out?;
     }
     Ok(())
 }
 
-async fn live(node: &Node, number: u8, stop: &AtomicBool) -> Result<(), Box<dyn Error>> {
+async fn check_exclusion(node: &Node, number: u8, stop: &AtomicBool) -> Result<(), Box<dyn Error>> {
     let mut inbox = node.inbox(Filter::kinds([Kind::Custom]));
     let address = Ipv4Addr::new(192, 0, 2, number);
-    node.blocks().add(Network::single(address.into()), OUTCAST, None).await?;
-    let end = Instant::now() + LIVES;
+    node.blocks().add(Network::single(address.into()), INTRUDER, None).await?;
+    let end = Instant::now() + NODE_LIFETIME;
     while Instant::now() < end && !stop.load(Ordering::Acquire) {
-        node.publish(Custom::new(OUTCAST, Bytes::from_static(OUTCAST.as_bytes()))?).await?;
-        if let Some(member) = node.members().iter().find(|m| !is_outcast(m.name.as_str())) {
+        node.publish(Custom::new(INTRUDER, Bytes::from_static(INTRUDER.as_bytes()))?).await?;
+        if let Some(member) = node.members().iter().find(|m| !is_intruder(m.name.as_str())) {
             return Err(format!("{} is a member of a node to be kept out", member.name).into());
         }
         let blocks = node.blocks().list(Rule::Block);
-        if let Some(entry) = blocks.iter().find(|entry| entry.block.reason() != OUTCAST) {
+        if let Some(entry) = blocks.iter().find(|entry| entry.block.reason() != INTRUDER) {
             return Err(format!("a block came to a node to be kept out: {entry:?}").into());
         }
-        hear(&mut inbox).await?;
+        check_events(&mut inbox).await?;
     }
     Ok(())
 }
 
 /// Takes what has come, until nothing does for a moment.
-async fn hear(inbox: &mut Inbox) -> Result<(), Box<dyn Error>> {
-    while let Ok(Some(incoming)) = tokio::time::timeout(PACE, inbox.recv()).await {
+async fn check_events(inbox: &mut Inbox) -> Result<(), Box<dyn Error>> {
+    while let Ok(Some(incoming)) = tokio::time::timeout(RECEIVE_TIMEOUT, inbox.recv()).await {
         if let Incoming::Event(received) = incoming
-            && !is_outcast(received.from.name.as_str())
+            && !is_intruder(received.from.name.as_str())
         {
             let from = &received.from.name;
             return Err(format!("an event of {from} came to a node to be kept out").into());
@@ -107,6 +107,6 @@ async fn hear(inbox: &mut Inbox) -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-fn is_outcast(name: &str) -> bool {
-    name.starts_with(OUTCAST)
+fn is_intruder(name: &str) -> bool {
+    name.starts_with(INTRUDER)
 }

@@ -4,13 +4,13 @@ use std::time::Duration;
 
 /// How long a run takes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Pace {
+pub(super) enum RunLength {
     Full,
     /// For a first look: what takes long takes a fifth.
     Quick,
 }
 
-impl Pace {
+impl RunLength {
     pub(super) fn seconds(self, full: u64) -> Duration {
         match self {
             Self::Full => Duration::from_secs(full),

@@ -3,58 +3,58 @@
 use std::time::Instant;
 
 use super::node::Node;
-use super::site::{Site, Start, meet};
-use super::{MEETING, Verdict};
+use super::testbed::{Start, Testbed, wait_for_members};
+use super::{DISCOVERY_TIMEOUT, Verdict};
 use crate::contender::wait_until;
-use crate::faults::pace::Pace;
+use crate::faults::run_length::RunLength;
 
 /// Hosts of those that stay.
-const STAY: usize = 2;
+const STABLE_HOSTS: usize = 2;
 /// Hosts of those that do not.
-const COME_AND_GO: usize = 8;
+const TRANSIENT_HOSTS: usize = 8;
 /// How many parts of a run are compared.
 const PARTS: u64 = 4;
 /// Growth of both nodes together that is noise, in KiB.
 const NOISE_KB: u64 = 2 * 1024;
 
 /// Nodes are started and killed; the memory of two that stay is taken after each part.
-pub(in crate::faults) fn many(
-    site: &Site,
+pub(in crate::faults) fn many_incarnations(
+    testbed: &Testbed,
     verdict: &mut Verdict,
-    lives: u64,
-    pace: Pace,
+    incarnations: u64,
+    length: RunLength,
 ) -> Result<(), String> {
     let begin = Instant::now();
-    let n1 = site.start(&Start::new(0, "n1"))?;
-    let n2 = site.start(&Start::new(1, "n2"))?;
-    meet(&[&n1, &n2])?;
-    let lives = pace.events(lives);
+    let n1 = testbed.start(&Start::new(0, "n1"))?;
+    let n2 = testbed.start(&Start::new(1, "n2"))?;
+    wait_for_members(&[&n1, &n2])?;
+    let incarnations = length.events(incarnations);
     let mut memory = vec![memory_of(&n1, &n2)?];
-    let mut lived = 0;
+    let mut ended = 0;
     for part in 1..=PARTS {
-        while lived < lives * part / PARTS {
-            lived += wave(site, &n1, &n2)?;
+        while ended < incarnations * part / PARTS {
+            ended += run_wave(testbed, &n1, &n2)?;
         }
         memory.push(memory_of(&n1, &n2)?);
         let mib = |kb: &u64| format!("{:.1}", *kb as f64 / 1024.0);
         let seen = memory.iter().map(mib).collect::<Vec<_>>().join(", ");
-        println!("{:<20}{lived} lives, {:.0} s: {seen} MiB", "", begin.elapsed().as_secs_f64());
+        println!("{:<20}{ended} lives, {:.0} s: {seen} MiB", "", begin.elapsed().as_secs_f64());
     }
-    verdict.eventually("only those that stay are members at the end", MEETING, || {
+    verdict.eventually("only those that stay are members at the end", DISCOVERY_TIMEOUT, || {
         let (of_n1, of_n2) = (n1.members()?, n2.members()?);
         Ok((of_n1 == ["n2"] && of_n2 == ["n1"], format!("n1 hears {of_n1:?}, n2 {of_n2:?}")))
     });
     let growth = memory.windows(2).map(|two| two[1].saturating_sub(two[0])).collect::<Vec<_>>();
-    let per_life = |kb: u64| kb as f64 * PARTS as f64 / lived as f64 / 2.0;
+    let per_incarnation = |kb: u64| kb as f64 * PARTS as f64 / ended as f64 / 2.0;
     let first = growth.first().copied().unwrap_or(0);
     let last = growth.last().copied().unwrap_or(0);
     let rest = memory_of(&n1, &n2)?;
-    verdict.figure("lives", lived as f64, "");
+    verdict.figure("lives", ended as f64, "");
     verdict.figure("memory of both before", memory[0] as f64 / 1024.0, "MiB");
     verdict.figure("at the end", rest as f64 / 1024.0, "MiB");
-    verdict.figure("a life costs each node in the first quarter", per_life(first), "KiB");
-    verdict.figure("in the last", per_life(last), "KiB");
-    if pace == Pace::Full {
+    verdict.figure("a life costs each node in the first quarter", per_incarnation(first), "KiB");
+    verdict.figure("in the last", per_incarnation(last), "KiB");
+    if length == RunLength::Full {
         // By then lives are forgotten: 4,096 are remembered (`max_departed`).
         let seen = format!("grew by {first} KiB in the first quarter, by {last} in the last");
         verdict.check("memory levels off", levels_off(first, last), seen);
@@ -63,14 +63,14 @@ pub(in crate::faults) fn many(
 }
 
 /// A node on each host, killed once both that stay have taken it in. How many lived.
-fn wave(site: &Site, n1: &Node, n2: &Node) -> Result<u64, String> {
+fn run_wave(testbed: &Testbed, n1: &Node, n2: &Node) -> Result<u64, String> {
     let before = [joined(n1)?, joined(n2)?];
-    let names = (0..COME_AND_GO).map(|node| format!("m{node}")).collect::<Vec<_>>();
-    let starts = names.iter().enumerate().map(|(node, name)| Start::new(STAY + node, name));
-    let nodes = starts.map(|start| site.spawn(&start)).collect::<Result<Vec<_>, _>>()?;
-    for (stays, before) in [n1, n2].into_iter().zip(before) {
-        wait_until("a node to be taken in", MEETING, || {
-            Ok(joined(stays)? >= before + COME_AND_GO as u64)
+    let names = (0..TRANSIENT_HOSTS).map(|node| format!("m{node}")).collect::<Vec<_>>();
+    let starts = names.iter().enumerate().map(|(node, name)| Start::new(STABLE_HOSTS + node, name));
+    let nodes = starts.map(|start| testbed.spawn(&start)).collect::<Result<Vec<_>, _>>()?;
+    for (stable, before) in [n1, n2].into_iter().zip(before) {
+        wait_until("a node to be taken in", DISCOVERY_TIMEOUT, || {
+            Ok(joined(stable)? >= before + TRANSIENT_HOSTS as u64)
         })?;
     }
     Ok(nodes.len() as u64)

@@ -8,24 +8,24 @@ use std::time::{Duration, Instant};
 use mailmesh_contender::{Command, Report, now_ns};
 use rustix::process::Signal;
 
-use super::account::{End, Life, Pair, pairs};
+use super::account::{Flow, Incarnation, ProcessState, flows};
 use super::network::Network;
 use crate::contender::{Contender, Start, System, wait_until};
 use crate::loopback;
 use crate::sweeper::Sweeper;
 
 /// How long the processes may take to find each other.
-const MEETING: Duration = Duration::from_secs(40);
+const DISCOVERY_TIMEOUT: Duration = Duration::from_secs(40);
 /// How long a burst may take to be published.
-const PUBLISHING: Duration = Duration::from_secs(240);
+const PUBLISH_TIMEOUT: Duration = Duration::from_secs(240);
 /// When nothing has come for so long, nothing will.
-const QUIET: Duration = Duration::from_secs(8);
+const QUIET_PERIOD: Duration = Duration::from_secs(8);
 /// How long what was published may take to come at all.
-const ARRIVAL: Duration = Duration::from_secs(90);
+const ARRIVAL_TIMEOUT: Duration = Duration::from_secs(90);
 
 /// Where the processes of all runs run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Place {
+pub(super) enum Isolation {
     /// Each in a network namespace of its own.
     Namespaces,
     /// All on the loopback.
@@ -34,22 +34,22 @@ pub(super) enum Place {
 
 /// What all runs have in common.
 #[derive(Debug)]
-pub(super) struct Ground<'a> {
+pub(super) struct Environment<'a> {
     pub(super) program: &'a Path,
-    pub(super) place: Place,
+    pub(super) isolation: Isolation,
     pub(super) sweeper: Sweeper,
 }
 
 /// A run.
 #[derive(Debug)]
-pub(super) struct Field<'a> {
-    ground: &'a Ground<'a>,
+pub(super) struct ProcessGroup<'a> {
+    environment: &'a Environment<'a>,
     system: System,
     options: &'static [&'static str],
     config: String,
     nodes: Vec<Node>,
     /// Lives that have ended.
-    ended: Vec<Life>,
+    ended: Vec<Incarnation>,
     peaks: BTreeMap<String, u64>,
     /// Last: the processes go before the network they are in.
     network: Option<Network>,
@@ -62,23 +62,23 @@ struct Node {
     from_start: bool,
 }
 
-impl<'a> Field<'a> {
+impl<'a> ProcessGroup<'a> {
     /// Starts `nodes` processes with these options of the contender, and waits until each sees all
     /// others.
     pub(super) fn start(
-        ground: &'a Ground<'a>,
+        environment: &'a Environment<'a>,
         system: System,
         nodes: usize,
         options: &'static [&'static str],
     ) -> Result<Self, String> {
-        let (network, config) = match ground.place {
-            Place::Namespaces => {
-                (Some(Network::new(nodes, &ground.sweeper)?), "{ mode: 'peer' }".to_owned())
+        let (network, config) = match environment.isolation {
+            Isolation::Namespaces => {
+                (Some(Network::new(nodes, &environment.sweeper)?), "{ mode: 'peer' }".to_owned())
             }
-            Place::Loopback => (None, loopback::config()?),
+            Isolation::Loopback => (None, loopback::config()?),
         };
-        let mut field = Self {
-            ground,
+        let mut group = Self {
+            environment,
             system,
             options,
             config,
@@ -88,27 +88,27 @@ impl<'a> Field<'a> {
             network,
         };
         for node in 0..nodes {
-            let contender = Some(field.contender(node)?);
-            field.nodes.push(Node { contender, from_start: true });
+            let contender = Some(group.contender(node)?);
+            group.nodes.push(Node { contender, from_start: true });
         }
-        wait_until("all to see each other", MEETING, || {
-            Ok(field.reports()?.iter().all(|report| report.members == nodes - 1))
+        wait_until("all to see each other", DISCOVERY_TIMEOUT, || {
+            Ok(group.reports()?.iter().all(|report| report.members == nodes - 1))
         })?;
-        Ok(field)
+        Ok(group)
     }
 
     fn contender(&self, node: usize) -> Result<Contender, String> {
-        let before = self.network.as_ref().map(|network| network.on(node)).unwrap_or_default();
+        let prefix = self.network.as_ref().map(|network| network.on(node)).unwrap_or_default();
         let start = Start {
-            program: self.ground.program,
-            before: &before,
+            program: self.environment.program,
+            prefix: &prefix,
             system: self.system,
             name: &name(node),
             config: &self.config,
             options: self.options,
             log: None,
         };
-        Contender::start(&start, &self.ground.sweeper)
+        Contender::start(&start, &self.environment.sweeper)
     }
 
     /// The network; only scenarios that need one ask.
@@ -127,26 +127,26 @@ impl<'a> Field<'a> {
 
     /// Asks all that run.
     fn reports(&mut self) -> Result<Vec<&Report>, String> {
-        self.running().map(|contender| contender.ask()).collect()
+        self.running().map(|contender| contender.query_report()).collect()
     }
 
-    pub(super) fn tell(&mut self, node: usize, command: &Command) -> Result<(), String> {
-        self.node(node)?.tell(command)
+    pub(super) fn send(&mut self, node: usize, command: &Command) -> Result<(), String> {
+        self.node(node)?.send(command)
     }
 
-    pub(super) fn tell_all(&mut self, command: &Command) -> Result<(), String> {
-        self.running().try_for_each(|contender| contender.tell(command))
+    pub(super) fn send_all(&mut self, command: &Command) -> Result<(), String> {
+        self.running().try_for_each(|contender| contender.send(command))
     }
 
     /// Everybody publishes at this rate until told to stop.
     pub(super) fn publish_all(&mut self, rate: u64) -> Result<(), String> {
-        self.tell_all(&Command::Publish { count: 0, rate })
+        self.send_all(&Command::Publish { count: 0, rate })
     }
 
     /// A phase ends now. The moment, in nanoseconds.
-    pub(super) fn mark(&mut self) -> Result<u64, String> {
+    pub(super) fn mark_phase(&mut self) -> Result<u64, String> {
         let at = now_ns();
-        self.tell_all(&Command::Mark { at })?;
+        self.send_all(&Command::Mark { at })?;
         Ok(at)
     }
 
@@ -156,40 +156,42 @@ impl<'a> Field<'a> {
 
     /// Kills a process. The moment.
     pub(super) fn kill(&mut self, node: usize) -> Result<u64, String> {
-        self.end(node, End::Killed)
+        self.end_process(node, ProcessState::Killed)
     }
 
     /// Ends a process and starts it again under its name.
-    pub(super) fn restart(&mut self, node: usize, end: End) -> Result<(), String> {
-        self.end(node, end)?;
+    pub(super) fn restart(&mut self, node: usize, state: ProcessState) -> Result<(), String> {
+        self.end_process(node, state)?;
         let contender = Some(self.contender(node)?);
         self.nodes[node] = Node { contender, from_start: false };
         Ok(())
     }
 
-    fn end(&mut self, node: usize, end: End) -> Result<u64, String> {
-        if end == End::Left {
-            self.tell(node, &Command::Stop)?;
+    fn end_process(&mut self, node: usize, state: ProcessState) -> Result<u64, String> {
+        if state == ProcessState::Left {
+            self.send(node, &Command::Stop)?;
             let contender = self.node(node)?;
-            wait_until("the end of publishing", PUBLISHING, || Ok(!contender.ask()?.busy))?;
+            wait_until("the end of publishing", PUBLISH_TIMEOUT, || {
+                Ok(!contender.query_report()?.busy)
+            })?;
         }
         let from_start = self.nodes[node].from_start;
         let mut contender = self.nodes[node].contender.take().ok_or("it has been killed")?;
-        let report = contender.ask()?.clone();
-        note_peak(&mut self.peaks, &contender);
+        let report = contender.query_report()?.clone();
+        record_peak(&mut self.peaks, &contender);
         let at = now_ns();
-        if end == End::Left {
+        if state == ProcessState::Left {
             contender.quit();
         } else {
             drop(contender);
         }
-        self.ended.push(Life { node, from_start, end, report });
+        self.ended.push(Incarnation { node, from_start, state, report });
         Ok(at)
     }
 
     /// Waits until nobody publishes any more.
     pub(super) fn wait_for_publishers(&mut self) -> Result<(), String> {
-        wait_until("the end of publishing", PUBLISHING, || {
+        wait_until("the end of publishing", PUBLISH_TIMEOUT, || {
             Ok(self.reports()?.iter().all(|report| !report.busy))
         })
     }
@@ -197,40 +199,47 @@ impl<'a> Field<'a> {
     /// Stops all and waits until everything has come or been told, or nothing comes
     /// any more.
     pub(super) fn settle(&mut self) -> Result<(), String> {
-        self.tell_all(&Command::Stop)?;
+        self.send_all(&Command::Stop)?;
         self.wait_for_publishers()?;
-        let deadline = Instant::now() + ARRIVAL;
-        let mut heard = 0;
+        let deadline = Instant::now() + ARRIVAL_TIMEOUT;
+        let mut received = 0;
         let mut changed = Instant::now();
         loop {
-            let lives = self.lives()?;
-            let pairs = pairs(&lives);
-            let now = pairs.iter().map(|pair| pair.heard.tally.delivered + pair.heard.tally.told);
+            let incarnations = self.incarnations()?;
+            let flows = flows(&incarnations);
+            let now = flows
+                .iter()
+                .map(|flow| flow.received.tally.delivered + flow.received.tally.reported_missing);
             let now = now.sum::<u64>();
-            if now != heard {
-                (heard, changed) = (now, Instant::now());
+            if now != received {
+                (received, changed) = (now, Instant::now());
             }
-            let is_whole = pairs.iter().all(|pair| pair.silent == 0);
-            if is_whole || changed.elapsed() > QUIET || Instant::now() > deadline {
+            let is_complete = flows.iter().all(|flow| flow.silent == 0);
+            if is_complete || changed.elapsed() > QUIET_PERIOD || Instant::now() > deadline {
                 break;
             }
             std::thread::sleep(Duration::from_millis(200));
         }
         let running = self.nodes.iter().filter_map(|node| node.contender.as_ref());
-        running.for_each(|contender| note_peak(&mut self.peaks, contender));
+        running.for_each(|contender| record_peak(&mut self.peaks, contender));
         Ok(())
     }
 
     /// All lives, with what they say now or said last.
-    pub(super) fn lives(&mut self) -> Result<Vec<Life>, String> {
-        let mut lives = self.ended.clone();
+    pub(super) fn incarnations(&mut self) -> Result<Vec<Incarnation>, String> {
+        let mut incarnations = self.ended.clone();
         for (node, Node { contender, from_start }) in self.nodes.iter_mut().enumerate() {
             if let Some(contender) = contender {
-                let report = contender.ask()?.clone();
-                lives.push(Life { node, from_start: *from_start, end: End::Alive, report });
+                let report = contender.query_report()?.clone();
+                incarnations.push(Incarnation {
+                    node,
+                    from_start: *from_start,
+                    state: ProcessState::Running,
+                    report,
+                });
             }
         }
-        Ok(lives)
+        Ok(incarnations)
     }
 
     /// The most memory each process ever had in use, in KiB, of all its lives.
@@ -240,7 +249,7 @@ impl<'a> Field<'a> {
 
     /// Ends all in good order, together.
     pub(super) fn quit(mut self) {
-        let _ = self.tell_all(&Command::Quit);
+        let _ = self.send_all(&Command::Quit);
         for node in &mut self.nodes {
             if let Some(contender) = node.contender.take() {
                 contender.quit();
@@ -249,7 +258,7 @@ impl<'a> Field<'a> {
     }
 }
 
-fn note_peak(peaks: &mut BTreeMap<String, u64>, contender: &Contender) {
+fn record_peak(peaks: &mut BTreeMap<String, u64>, contender: &Contender) {
     let peak = peaks.entry(contender.name().to_owned()).or_default();
     *peak = (*peak).max(contender.peak_rss_kb());
 }
@@ -260,16 +269,21 @@ fn name(node: usize) -> String {
 
 /// When the last of these observers noticed that the other had gone, in seconds
 /// after the fault; `None` unless all did.
-pub(super) fn noticed(lives: &[Life], observed: &[(usize, usize)], fault: u64) -> Option<f64> {
+pub(super) fn detection_time(
+    incarnations: &[Incarnation],
+    observed: &[(usize, usize)],
+    fault: u64,
+) -> Option<f64> {
     let life_of = |node: usize| {
-        let mut of_node = lives.iter().filter(|life| life.node == node);
+        let mut of_node = incarnations.iter().filter(|incarnation| incarnation.node == node);
         of_node.next()
     };
     let mut last = None;
-    for (observer, gone) in observed {
-        let (observer, gone) = (life_of(*observer)?, life_of(*gone)?.report.life);
+    for (observer, departed) in observed {
+        let (observer, departed) = (life_of(*observer)?, life_of(*departed)?.report.incarnation);
         let notices = &observer.report.notices;
-        let notice = notices.iter().find(|n| n.life == gone && !n.up && n.at >= fault)?;
+        let notice =
+            notices.iter().find(|n| n.incarnation == departed && !n.up && n.at >= fault)?;
         last = last.max(Some(notice.at));
     }
     last.map(|last| (last - fault) as f64 / 1e9)
@@ -278,16 +292,16 @@ pub(super) fn noticed(lives: &[Life], observed: &[(usize, usize)], fault: u64) -
 /// When the last of these pairs had everything from before the heal, delivered or
 /// told, and something published after it; in seconds after the heal, which is
 /// the second mark. `None` unless all came to that.
-pub(super) fn whole(pairs: &[Pair], of: &[(usize, usize)], heal: u64) -> Option<f64> {
+pub(super) fn recovery_time(flows: &[Flow], of: &[(usize, usize)], heal: u64) -> Option<f64> {
     let mut last = heal;
     for (receiver, sender) in of {
-        let pair = pairs.iter().find(|p| (p.receiver, p.sender) == (*receiver, *sender))?;
-        let [before @ .., after] = pair.heard.phases.as_slice() else { return None };
-        if before.len() != 2 || after.first_at == 0 || pair.silent > 0 {
+        let flow = flows.iter().find(|p| (p.receiver, p.sender) == (*receiver, *sender))?;
+        let [prefix @ .., after] = flow.received.phases.as_slice() else { return None };
+        if prefix.len() != 2 || after.first_at == 0 || flow.silent > 0 {
             return None;
         }
-        let late = before.iter().map(|phase| phase.last_at).max().unwrap_or(0);
-        last = last.max(late).max(after.first_at).max(pair.heard.tally.told_at);
+        let late = prefix.iter().map(|phase| phase.last_at).max().unwrap_or(0);
+        last = last.max(late).max(after.first_at).max(flow.received.tally.reported_at);
     }
     Some((last - heal) as f64 / 1e9)
 }
@@ -300,37 +314,43 @@ mod tests {
 
     #[test]
     fn a_fault_is_noticed_when_the_last_observer_saw_it() {
-        let life = |node: usize, notices: &[(u64, bool, u64)]| {
-            let notices =
-                notices.iter().map(|(life, up, at)| Notice { life: *life, up: *up, at: *at });
-            let report =
-                Report { life: node as u64, notices: notices.collect(), ..Report::default() };
-            Life { node, from_start: true, end: End::Alive, report }
+        let incarnation = |node: usize, notices: &[(u64, bool, u64)]| {
+            let notices = notices.iter().map(|(incarnation, up, at)| Notice {
+                incarnation: *incarnation,
+                up: *up,
+                at: *at,
+            });
+            let report = Report {
+                incarnation: node as u64,
+                notices: notices.collect(),
+                ..Report::default()
+            };
+            Incarnation { node, from_start: true, state: ProcessState::Running, report }
         };
         let second = 1_000_000_000;
-        let lives = [
-            life(0, &[(2, true, 1), (2, false, 5 * second)]),
-            life(1, &[(2, false, 1), (2, true, 2), (2, false, 6 * second)]),
-            life(2, &[]),
+        let incarnations = [
+            incarnation(0, &[(2, true, 1), (2, false, 5 * second)]),
+            incarnation(1, &[(2, false, 1), (2, true, 2), (2, false, 6 * second)]),
+            incarnation(2, &[]),
         ];
-        assert_eq!(noticed(&lives, &[(0, 2), (1, 2)], 2 * second), Some(4.0));
-        assert_eq!(noticed(&lives, &[(0, 2), (2, 0)], 2 * second), None);
+        assert_eq!(detection_time(&incarnations, &[(0, 2), (1, 2)], 2 * second), Some(4.0));
+        assert_eq!(detection_time(&incarnations, &[(0, 2), (2, 0)], 2 * second), None);
     }
 
     #[test]
     fn whole_again_is_when_the_old_is_there_and_the_new_flows() {
         let phase = |first_at, last_at| PhaseReport { first_at, last_at, ..PhaseReport::default() };
-        let pair = |phases: Vec<PhaseReport>, silent| {
-            let heard = SenderReport { phases, ..SenderReport::default() };
-            Pair { receiver: 1, sender: 0, owed: 9, silent, heard }
+        let flow = |phases: Vec<PhaseReport>, silent| {
+            let received = SenderReport { phases, ..SenderReport::default() };
+            Flow { receiver: 1, sender: 0, expected: 9, silent, received }
         };
         let second = 1_000_000_000;
         let heal = 10 * second;
         let phases =
             vec![phase(1, 5), phase(11 * second, 13 * second), phase(12 * second, 20 * second)];
-        let whole_of = |pair: Pair| whole(&[pair], &[(1, 0)], heal);
-        assert_eq!(whole_of(pair(phases.clone(), 0)), Some(3.0));
-        assert_eq!(whole_of(pair(phases.clone(), 1)), None);
-        assert_eq!(whole_of(pair(phases[..2].to_vec(), 0)), None);
+        let recovery_of = |flow: Flow| recovery_time(&[flow], &[(1, 0)], heal);
+        assert_eq!(recovery_of(flow(phases.clone(), 0)), Some(3.0));
+        assert_eq!(recovery_of(flow(phases.clone(), 1)), None);
+        assert_eq!(recovery_of(flow(phases[..2].to_vec(), 0)), None);
     }
 }
