@@ -1,43 +1,40 @@
-//! Who owed what to whom: works out of the reports of all processes what was
-//! missed in silence.
+//! Computes, from the reports of all processes, how many events each receiver lost silently.
 
 use mailmesh_contender::{Report, SenderReport};
 
-/// How a life of a process ended.
+/// The state of one incarnation of a process.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum ProcessState {
-    /// It has not.
     Running,
-    /// In good order, after its last report.
+    /// It left in good order after its last report.
     Left,
-    /// By force, after its last report.
+    /// It was killed after its last report.
     Killed,
 }
 
-/// A life of a process, and what it said last.
+/// One incarnation of a process, and its last report.
 #[derive(Debug, Clone)]
 pub(super) struct Incarnation {
-    /// Which process.
+    /// Index of the process in its group.
     pub(super) node: usize,
-    /// Whether it was there, and knew all others of these, before anything was
-    /// published.
+    /// Whether it was running, and saw all the others, before the first event was published.
     pub(super) from_start: bool,
     pub(super) state: ProcessState,
     pub(super) report: Report,
 }
 
-/// What one life received of another.
+/// The events that one incarnation received from another.
 #[derive(Debug, Clone)]
 pub(super) struct Flow {
     pub(super) receiver: usize,
     pub(super) sender: usize,
-    /// Events it was a member for.
+    /// Events that were published while the receiver was a member.
     pub(super) expected: u64,
     pub(super) silent: u64,
     pub(super) received: SenderReport,
 }
 
-/// The counts of a run, over all pairs.
+/// The counts of a run, summed over all flows.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Counts {
     pub(super) events: u64,
@@ -49,7 +46,7 @@ pub(super) struct Counts {
     pub(super) silent: u64,
 }
 
-/// Every pair of lives of different processes of which something is owed.
+/// Every pair of incarnations of different processes between which events are expected.
 pub(super) fn flows(incarnations: &[Incarnation]) -> Vec<Flow> {
     let mut flows = Vec::new();
     for sender in incarnations {
@@ -59,10 +56,10 @@ pub(super) fn flows(incarnations: &[Incarnation]) -> Vec<Flow> {
             let tally = &received.tally;
             let both_from_start = receiver.from_start && sender.from_start;
             if tally.delivered == 0 && !both_from_start {
-                continue; // they may never have met
+                continue; // They may never have seen each other.
             }
             let first = if both_from_start { 1 } else { tally.first_expected() };
-            // Who has gone owes no account of what it did not live to see.
+            // A process that ended is not held to events after the last one that it received.
             let last = if receiver.state == ProcessState::Running { last } else { tally.highest };
             flows.push(Flow {
                 receiver: receiver.node,
@@ -76,7 +73,8 @@ pub(super) fn flows(incarnations: &[Incarnation]) -> Vec<Flow> {
     flows
 }
 
-/// What a killed sender published is what anybody has heard of it.
+/// A killed sender cannot say how many events it published: the highest number that any receiver
+/// got stands for that.
 fn published_by(sender: &Incarnation, incarnations: &[Incarnation]) -> u64 {
     let received = incarnations.iter().filter_map(|receiver| received(receiver, sender));
     match sender.state {
@@ -140,7 +138,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_published_and_neither_came_nor_was_told_is_silent() {
+    fn an_event_neither_delivered_nor_reported_is_a_silent_loss() {
         let incarnations = [
             incarnation(0, 5, ProcessState::Running, &[]),
             incarnation(1, 0, ProcessState::Running, &[(100, &[1, 2, 3], 1)]),
@@ -153,7 +151,7 @@ mod tests {
     }
 
     #[test]
-    fn who_heard_nothing_of_a_sender_it_knew_misses_all_of_it() {
+    fn a_receiver_that_got_nothing_from_a_known_sender_lost_all_events() {
         let incarnations = [
             incarnation(0, 5, ProcessState::Running, &[]),
             incarnation(1, 0, ProcessState::Running, &[]),
@@ -162,7 +160,7 @@ mod tests {
     }
 
     #[test]
-    fn of_a_killed_sender_everybody_owes_what_anybody_heard() {
+    fn each_receiver_must_have_what_any_receiver_got_of_a_killed_sender() {
         let incarnations = [
             incarnation(0, 9, ProcessState::Killed, &[]),
             incarnation(1, 0, ProcessState::Running, &[(100, &[1, 2, 3], 0)]),
@@ -173,7 +171,7 @@ mod tests {
     }
 
     #[test]
-    fn a_receiver_that_was_killed_owes_what_lies_before_its_last() {
+    fn a_killed_receiver_must_have_all_events_before_its_last_one() {
         let incarnations = [
             incarnation(0, 9, ProcessState::Running, &[]),
             incarnation(1, 0, ProcessState::Killed, &[(100, &[1, 2, 4], 0)]),
@@ -183,7 +181,7 @@ mod tests {
     }
 
     #[test]
-    fn a_life_begun_later_owes_from_its_first_event() {
+    fn a_later_incarnation_must_have_all_events_from_its_first_one() {
         let mut late = incarnation(1, 0, ProcessState::Running, &[(100, &[7, 8], 0)]);
         late.from_start = false;
         let mut stranger = incarnation(2, 0, ProcessState::Running, &[]);

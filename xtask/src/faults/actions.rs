@@ -1,4 +1,4 @@
-//! What each scenario does to the processes while they publish.
+//! The actions of each traffic scenario: what happens to the processes while they publish.
 
 use std::thread::sleep;
 use std::time::{Duration, Instant};
@@ -12,9 +12,9 @@ use super::process_group::ProcessGroup;
 use super::row::Figure;
 use super::run_length::RunLength;
 
-/// Before a fault, so that there is something to compare with.
+/// Traffic before a fault, as the baseline.
 const SECONDS_BEFORE: u64 = 10;
-/// After the heal: long enough for a link to be made again.
+/// Traffic after the heal: long enough to reconnect a link.
 const SECONDS_AFTER: u64 = 15;
 
 const A_AND_C: [(usize, usize); 2] = [(0, 2), (2, 0)];
@@ -39,7 +39,7 @@ pub(super) fn burst(
     })
 }
 
-/// Everybody publishes, a fault is made, time passes, it is mended, time passes.
+/// Starts all publishers, applies a fault, heals it, and waits `before`, `during` and `after`.
 fn with_fault(
     group: &mut ProcessGroup<'_>,
     (rate, before, during, after): (u64, Duration, Duration, Duration),
@@ -106,7 +106,7 @@ pub(super) fn change_address(
     Ok(Findings { disturbed: vec![(0, 2), (2, 0), (1, 2), (2, 1)], ..findings })
 }
 
-/// Delay between a and c: what the fault adds.
+/// The delay that the fault adds between a and c.
 fn added_delay(_: &Findings, _: &[Incarnation], flows: &[Flow]) -> Vec<Figure> {
     let (before, during) = (p99_ms(flows, &A_AND_C, 0), p99_ms(flows, &A_AND_C, 1));
     let added = before.zip(during).map(|(before, during)| (during - before).max(0.0));
@@ -160,7 +160,7 @@ pub(super) fn one_way(
         |group| group.network()?.drop_from(2, 0),
         |group| group.network()?.pass(2),
     )?;
-    // Where TCP is below, acknowledgements are lost too: both ways suffer.
+    // TCP loses its acknowledgements too, so both directions suffer.
     let (departures, disturbed) = (A_AND_C.to_vec(), A_AND_C.to_vec());
     Ok(Findings { departures, disturbed, figures: Some(added_delay), ..findings })
 }
@@ -202,7 +202,7 @@ pub(super) fn freeze(
     })
 }
 
-/// How long a receiver that stood still has until it must keep up again.
+/// Time in which a resumed receiver must catch up.
 const RECOVERY: Duration = Duration::from_secs(3);
 
 pub(super) fn stall(
@@ -229,7 +229,7 @@ pub(super) fn stall(
                 let flow = flows.iter().find(|p| (p.sender, p.receiver) == (0, receiver))?;
                 Some(flow.received.phases.get(phase)?.received as f64)
             };
-            // Nothing of nothing: all stood still.
+            // 0 / 0: neither receiver got an event.
             let share = |phase| {
                 let share = 100.0 * received(2, phase)? / received(1, phase)?;
                 share.is_finite().then_some(share)
@@ -301,7 +301,7 @@ pub(super) fn storm(
     let until = Instant::now() + length.seconds(120);
     let mut restarts = 0;
     while Instant::now() < until {
-        // A linear congruential generator: the upper bits are random enough.
+        // A linear congruential generator; its upper bits are random enough here.
         random = random.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
         let node = (random >> 16) as usize % 10;
         let end = if restarts % 2 == 0 { ProcessState::Killed } else { ProcessState::Left };
@@ -331,7 +331,8 @@ pub(super) fn slow(
     group.send(0, &Command::Publish { count: 0, rate: 100_000 })?;
     sleep(length.seconds(10));
     group.send(0, &Command::Stop)?;
-    // At its pace the rest would take an hour: only the stream is slow to be read.
+    // At 100 events a second the remaining events would take an hour: the consumer is slow only
+    // while the sender publishes.
     group.send(1, &Command::Read { rate: 0 })?;
     Ok(Findings {
         figures: Some(|_, incarnations, flows| {
@@ -384,13 +385,13 @@ pub(super) fn loss(
     })
 }
 
-/// Events a second, between two moments in nanoseconds.
+/// Events a second between two moments in nanoseconds.
 fn rate(events: u64, since: u64, until: u64) -> f64 {
     events as f64 * 1e9 / until.saturating_sub(since).max(1) as f64
 }
 
-/// The worst p99 of these pairs (receiver, sender), of what was published in a
-/// phase and came.
+/// The highest p99 delay of these (receiver, sender) pairs, in ms, for delivered events that were
+/// published in a phase.
 fn p99_ms(flows: &[Flow], of: &[(usize, usize)], phase: usize) -> Option<f64> {
     let flows = flows.iter().filter(|flow| of.contains(&(flow.receiver, flow.sender)));
     let phases = flows.filter_map(|flow| flow.received.phases.get(phase));

@@ -1,20 +1,21 @@
-//! What a scenario of traffic asks of the counts, once everything has settled.
+//! The times of a fault and the pairs it disturbed, from which a traffic scenario computes its
+//! figures once all events have settled.
 
 use super::account::{Flow, Incarnation};
 use super::process_group::{detection_time, recovery_time};
 use super::row::Figure;
 
-/// The figures of a scenario that are no columns.
+/// Computes the figures of a scenario that have no column of their own.
 type Figures = fn(&Findings, &[Incarnation], &[Flow]) -> Vec<Figure>;
 
-/// What a scenario wants to know, once everything has settled.
+/// The result of the actions of a traffic scenario; times are nanoseconds of the monotonic clock.
 #[derive(Debug, Default)]
 pub(super) struct Findings {
     pub(super) fault_at: u64,
     pub(super) heal_at: Option<u64>,
-    /// (observer, who has gone).
+    /// Pairs of (observer, departed process): the observer must detect the departure.
     pub(super) departures: Vec<(usize, usize)>,
-    /// (receiver, sender) between which something was broken.
+    /// Pairs of (receiver, sender) whose traffic the fault interrupted.
     pub(super) disturbed: Vec<(usize, usize)>,
     pub(super) figures: Option<Figures>,
 }

@@ -1,34 +1,34 @@
-//! What this machine allows a scenario to do.
+//! The features of this machine that scenarios need.
 
 use super::network::filters_available;
 use super::process_group::Isolation;
 use super::program::{faketime, tmpfs};
 use crate::namespaces;
 
-/// What must be there for a scenario.
+/// The isolation that a scenario needs; each level includes the ones before.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Requirement {
     Processes,
     Namespaces,
-    /// And `nft` in them.
+    /// Namespaces with `nft` in them.
     Filters,
 }
 
-/// What must be there besides.
+/// A tool that a scenario needs in addition.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Tool {
-    /// A process with a wall clock of its own.
+    /// libfaketime, which gives a process its own wall clock.
     Faketime,
-    /// A small file system of its own.
+    /// The right to mount a small file system.
     Mounts,
 }
 
-/// What there is.
+/// The features that this machine has.
 #[derive(Debug)]
 pub(super) struct Machine {
     pub(super) isolation: Isolation,
     supports: Requirement,
-    /// Why not everything.
+    /// Why it lacks the requirements above `supports`; empty if it has all.
     reason: String,
 }
 
@@ -49,7 +49,8 @@ impl Machine {
         }
     }
 
-    /// Why a scenario that needs this cannot run here.
+    /// # Errors
+    /// If a scenario with these needs cannot run here: the reason, with the remedy.
     pub(super) fn check(&self, needs: Requirement, tool: Option<Tool>) -> Result<(), String> {
         if needs > self.supports {
             return Err(self.reason.clone());
@@ -67,7 +68,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_a_machine_lacks_is_said() {
+    fn a_machine_names_the_requirement_that_it_lacks() {
         let machine = Machine {
             isolation: Isolation::Loopback,
             supports: Requirement::Processes,

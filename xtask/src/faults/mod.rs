@@ -1,6 +1,6 @@
-//! Scenarios of failure between real processes. In those of traffic mailmesh, bare Zenoh and
-//! zenoh-ext meet the same fault, one after the other; in those of the program, nodes of
-//! `mailmesh` do. See `docs/faults.md`.
+//! Scenarios of failure between real processes. In traffic scenarios mailmesh, bare Zenoh and
+//! zenoh-ext meet the same fault one after the other. In program scenarios nodes of `mailmesh` do.
+//! See `docs/faults.md`.
 
 mod account;
 mod actions;
@@ -29,32 +29,32 @@ use row::Row;
 use run_length::RunLength;
 use scenarios::{Scenario, ScenarioKind, Trial, Variant};
 
-/// The exit code when something could not be run here, and nothing else was wrong.
+/// The exit code when a scenario could not run here and everything else held.
 const NOT_ALL_RAN: u8 = 3;
 
-/// What to run.
+/// Options of the task `faults`.
 #[derive(Debug, clap::Args)]
 #[command(after_help = scenarios::list())]
 pub(crate) struct Options {
-    /// Only this one.
+    /// Run only the scenario of this name.
     name: Option<String>,
-    /// List them.
+    /// List the scenarios.
     #[arg(long)]
     list: bool,
     /// Write the rows to this file.
     #[arg(long)]
     json: Option<PathBuf>,
-    /// Write the rows of traffic into the table of this file, between its lines
-    /// `<!-- faults: begin -->` and `<!-- faults: end -->`: those that were run are replaced.
+    /// Update the table of traffic scenarios in this file, between the lines `<!-- faults: begin
+    /// -->` and `<!-- faults: end -->`. Only the rows of this run are replaced.
     #[arg(long)]
     markdown: Option<PathBuf>,
-    /// A first look: what takes long takes a fifth.
+    /// Shorten the long phases to a fifth, for a first look.
     #[arg(long)]
     quick: bool,
-    /// Only this system: mailmesh, zenoh, zenoh-ext. Without it all three.
+    /// Run only this system: mailmesh, zenoh or zenoh-ext. The default is all three.
     #[arg(long, value_parser = System::from_name)]
     system: Option<System>,
-    /// This `mailmesh` in scenarios of the program, instead of one built in release.
+    /// Use this `mailmesh` in program scenarios, instead of a release build.
     #[arg(long, value_name = "PATH")]
     bin: Option<PathBuf>,
 }
@@ -65,7 +65,7 @@ impl Options {
     }
 }
 
-/// What a run gave.
+/// The result of one run.
 #[derive(Debug, Serialize)]
 #[serde(untagged)]
 enum Outcome {
@@ -74,7 +74,7 @@ enum Outcome {
 }
 
 impl Outcome {
-    /// Its line of the table in the docs, which is of traffic.
+    /// The line in the table of `docs/faults.md`, which has traffic scenarios only.
     fn line(&self) -> Option<String> {
         match self {
             Self::Traffic(row) => Some(row.markdown()),
@@ -140,18 +140,18 @@ pub(crate) fn run(options: &Options) -> Result<ExitCode, String> {
     let (rows, errors) = (runs.outcomes.len(), runs.errors.len());
     println!("{rows} rows, {} broken, {errors} did not run", broken.len());
     if errors > 0 || !broken.is_empty() {
-        return Err("not everything held, or not everything ran; see above".to_owned());
+        return Err("a promise was broken or a run failed; see above".to_owned());
     }
     Ok(if skipped == 0 { ExitCode::SUCCESS } else { ExitCode::from(NOT_ALL_RAN) })
 }
 
-/// The scenarios that the options name, of the systems that they name.
+/// The scenarios that match the name and the system of the options.
 fn wanted(options: &Options) -> Result<Vec<&'static Scenario>, String> {
     let named = |scenario: &&Scenario| options.name.as_ref().is_none_or(|n| n == scenario.name);
     let named = scenarios::all().filter(named).collect::<Vec<_>>();
     if named.is_empty() {
         return Err(format!(
-            "there is no scenario `{}`; `cargo xtask faults --list` lists them",
+            "there is no scenario `{}`; `cargo xtask faults --list` lists all",
             options.name.as_deref().unwrap_or_default()
         ));
     }
@@ -160,22 +160,22 @@ fn wanted(options: &Options) -> Result<Vec<&'static Scenario>, String> {
     };
     let scenarios = named.into_iter().filter(of_system).collect::<Vec<_>>();
     if scenarios.is_empty() {
-        return Err("this scenario is of mailmesh alone: leave out `--system`".to_owned());
+        return Err("only mailmesh runs this scenario: leave out `--system`".to_owned());
     }
     Ok(scenarios)
 }
 
-/// The program `mailmesh`: the one named, or one built now.
+/// Path of the program `mailmesh`: the given one, or a new release build.
 fn mailmesh(options: &Options) -> Result<PathBuf, String> {
     if let Some(path) = &options.bin {
-        // Processes start in other folders than this one.
+        // The path must be absolute: processes start in other folders.
         return path.canonicalize().map_err(|error| format!("{}: {error}", path.display()));
     }
     let programs = build_release("mailmesh-cli", &[])?;
     programs.into_iter().next_back().ok_or_else(|| "there is no program mailmesh".to_owned())
 }
 
-/// What was run so far.
+/// The results so far.
 #[derive(Debug)]
 struct Runs<'a> {
     options: &'a Options,
@@ -223,7 +223,7 @@ impl Runs<'_> {
                 let run = (scenario.name, trial.name, System::Mailmesh);
                 let mut verdict = Verdict::new(scenario.name, trial.name);
                 let played = try_out(trial, program, sweeper, &mut verdict, self.length());
-                // Also of a run that did not come to its end: what was checked was seen.
+                // A run that failed early is printed too: its checks up to there are valid.
                 verdict.print();
                 self.note(run, played.map(|()| Outcome::Program(verdict)))?;
             }
@@ -244,7 +244,7 @@ impl Runs<'_> {
                 self.errors.push(error);
             }
         }
-        // Each time: what there is survives an early end.
+        // The file is written after each run, so that an early end loses nothing.
         match &self.options.json {
             Some(path) => write_json(path, &self.outcomes),
             None => Ok(()),
@@ -258,7 +258,8 @@ fn traffic(
     environment: &Environment<'_>,
     length: RunLength,
 ) -> Result<Row, String> {
-    // Peers of Zenoh, as it is, sometimes do not find each other: a control is started once more.
+    // Zenoh peers with default settings sometimes do not find each other: a rival is started once
+    // more.
     let started = ProcessGroup::start(environment, system, variant.nodes, variant.options);
     let again = |error| match system.is_mailmesh() {
         true => Err(error),
@@ -309,13 +310,13 @@ mod tests {
     }
 
     #[test]
-    fn one_scenario_is_run_or_those_of_a_system() {
+    fn options_select_one_scenario_or_those_of_a_system() {
         let count = |line| wanted(&options(line)).map(|scenarios| scenarios.len());
         assert_eq!(count("faults"), Ok(21));
         assert_eq!(count("faults lives"), Ok(1));
         assert_eq!(count("faults --system zenoh"), Ok(12));
         assert_eq!(count("faults lives --system mailmesh"), Ok(1));
-        assert!(count("faults lives --system zenoh").unwrap_err().contains("mailmesh alone"));
+        assert!(count("faults lives --system zenoh").unwrap_err().contains("only mailmesh"));
         assert!(count("faults rain").unwrap_err().contains("no scenario `rain`"));
     }
 }

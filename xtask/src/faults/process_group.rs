@@ -1,5 +1,5 @@
-//! The processes of one run of a scenario, where they run, and what is done to
-//! them.
+//! The processes of one run of a scenario: starts them where they run, commands them, and collects
+//! their reports.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -14,25 +14,25 @@ use crate::contender::{Contender, Start, System, wait_until};
 use crate::loopback;
 use crate::sweeper::Sweeper;
 
-/// How long the processes may take to find each other.
+/// Time in which the processes must find each other.
 const DISCOVERY_TIMEOUT: Duration = Duration::from_secs(40);
-/// How long a burst may take to be published.
+/// Time in which a burst must be published.
 const PUBLISH_TIMEOUT: Duration = Duration::from_secs(240);
-/// When nothing has come for so long, nothing will.
+/// If no event has arrived for this time, the missing events are lost.
 const QUIET_PERIOD: Duration = Duration::from_secs(8);
-/// How long what was published may take to come at all.
+/// Time in which all published events must arrive.
 const ARRIVAL_TIMEOUT: Duration = Duration::from_secs(90);
 
-/// Where the processes of all runs run.
+/// How the processes are separated from each other.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Isolation {
-    /// Each in a network namespace of its own.
+    /// Each process has its own network namespace.
     Namespaces,
-    /// All on the loopback.
+    /// All processes share the loopback.
     Loopback,
 }
 
-/// What all runs have in common.
+/// The parts that all runs share.
 #[derive(Debug)]
 pub(super) struct Environment<'a> {
     pub(super) program: &'a Path,
@@ -40,7 +40,7 @@ pub(super) struct Environment<'a> {
     pub(super) sweeper: Sweeper,
 }
 
-/// A run.
+/// The processes of one run, all of one system.
 #[derive(Debug)]
 pub(super) struct ProcessGroup<'a> {
     environment: &'a Environment<'a>,
@@ -48,23 +48,23 @@ pub(super) struct ProcessGroup<'a> {
     options: &'static [&'static str],
     config: String,
     nodes: Vec<Node>,
-    /// Lives that have ended.
+    /// Incarnations that have ended.
     ended: Vec<Incarnation>,
     peaks: BTreeMap<String, u64>,
-    /// Last: the processes go before the network they are in.
+    /// The last field: the processes are dropped before the network they are in.
     network: Option<Network>,
 }
 
 #[derive(Debug)]
 struct Node {
-    /// `None` after it was killed for good.
+    /// `None` after it was killed and not restarted.
     contender: Option<Contender>,
     from_start: bool,
 }
 
 impl<'a> ProcessGroup<'a> {
     /// Starts `nodes` processes with these options of the contender, and waits until each sees all
-    /// others.
+    /// the others.
     pub(super) fn start(
         environment: &'a Environment<'a>,
         system: System,
@@ -111,7 +111,7 @@ impl<'a> ProcessGroup<'a> {
         Contender::start(&start, &self.environment.sweeper)
     }
 
-    /// The network; only scenarios that need one ask.
+    /// The network of the namespaces; an error on the loopback.
     pub(super) fn network(&self) -> Result<&Network, String> {
         self.network.as_ref().ok_or_else(|| "this scenario needs namespaces".to_owned())
     }
@@ -125,7 +125,7 @@ impl<'a> ProcessGroup<'a> {
         contender.ok_or_else(|| format!("{} has been killed", name(node)))
     }
 
-    /// Asks all that run.
+    /// The reports of all running processes.
     fn reports(&mut self) -> Result<Vec<&Report>, String> {
         self.running().map(|contender| contender.query_report()).collect()
     }
@@ -138,12 +138,12 @@ impl<'a> ProcessGroup<'a> {
         self.running().try_for_each(|contender| contender.send(command))
     }
 
-    /// Everybody publishes at this rate until told to stop.
+    /// Every process publishes `rate` events a second until it is stopped.
     pub(super) fn publish_all(&mut self, rate: u64) -> Result<(), String> {
         self.send_all(&Command::Publish { count: 0, rate })
     }
 
-    /// A phase ends now. The moment, in nanoseconds.
+    /// Ends the current phase and returns the moment, in nanoseconds of the monotonic clock.
     pub(super) fn mark_phase(&mut self) -> Result<u64, String> {
         let at = now_ns();
         self.send_all(&Command::Mark { at })?;
@@ -154,12 +154,12 @@ impl<'a> ProcessGroup<'a> {
         self.node(node)?.signal(signal)
     }
 
-    /// Kills a process. The moment.
+    /// Kills a process and returns the moment, in nanoseconds of the monotonic clock.
     pub(super) fn kill(&mut self, node: usize) -> Result<u64, String> {
         self.end_process(node, ProcessState::Killed)
     }
 
-    /// Ends a process and starts it again under its name.
+    /// Ends a process and starts it again under the same name.
     pub(super) fn restart(&mut self, node: usize, state: ProcessState) -> Result<(), String> {
         self.end_process(node, state)?;
         let contender = Some(self.contender(node)?);
@@ -189,15 +189,15 @@ impl<'a> ProcessGroup<'a> {
         Ok(at)
     }
 
-    /// Waits until nobody publishes any more.
+    /// Waits until no process publishes any more.
     pub(super) fn wait_for_publishers(&mut self) -> Result<(), String> {
         wait_until("the end of publishing", PUBLISH_TIMEOUT, || {
             Ok(self.reports()?.iter().all(|report| !report.busy))
         })
     }
 
-    /// Stops all and waits until everything has come or been told, or nothing comes
-    /// any more.
+    /// Stops all publishers. Waits until each event has been delivered or reported missing, or
+    /// until no event arrives any more.
     pub(super) fn settle(&mut self) -> Result<(), String> {
         self.send_all(&Command::Stop)?;
         self.wait_for_publishers()?;
@@ -225,7 +225,7 @@ impl<'a> ProcessGroup<'a> {
         Ok(())
     }
 
-    /// All lives, with what they say now or said last.
+    /// All incarnations, with their current or last reports.
     pub(super) fn incarnations(&mut self) -> Result<Vec<Incarnation>, String> {
         let mut incarnations = self.ended.clone();
         for (node, Node { contender, from_start }) in self.nodes.iter_mut().enumerate() {
@@ -242,12 +242,12 @@ impl<'a> ProcessGroup<'a> {
         Ok(incarnations)
     }
 
-    /// The most memory each process ever had in use, in KiB, of all its lives.
+    /// Peak memory of each process over all its incarnations, in KiB, by name.
     pub(super) fn peaks(&self) -> BTreeMap<String, u64> {
         self.peaks.clone()
     }
 
-    /// Ends all in good order, together.
+    /// Ends all processes in good order, at the same time.
     pub(super) fn quit(mut self) {
         let _ = self.send_all(&Command::Quit);
         for node in &mut self.nodes {
@@ -267,8 +267,8 @@ fn name(node: usize) -> String {
     char::from_u32('a' as u32 + node as u32).unwrap_or('z').to_string()
 }
 
-/// When the last of these observers noticed that the other had gone, in seconds
-/// after the fault; `None` unless all did.
+/// Seconds from the fault until the last of these (observer, departed) pairs recorded the
+/// departure; `None` unless all did.
 pub(super) fn detection_time(
     incarnations: &[Incarnation],
     observed: &[(usize, usize)],
@@ -289,9 +289,9 @@ pub(super) fn detection_time(
     last.map(|last| (last - fault) as f64 / 1e9)
 }
 
-/// When the last of these pairs had everything from before the heal, delivered or
-/// told, and something published after it; in seconds after the heal, which is
-/// the second mark. `None` unless all came to that.
+/// Seconds from the heal (the second mark) until the last of these (receiver, sender) pairs was
+/// complete. A pair is complete when every event from before the heal was delivered or reported
+/// missing, and one from after the heal was delivered. `None` unless all pairs are.
 pub(super) fn recovery_time(flows: &[Flow], of: &[(usize, usize)], heal: u64) -> Option<f64> {
     let mut last = heal;
     for (receiver, sender) in of {
@@ -313,7 +313,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_fault_is_noticed_when_the_last_observer_saw_it() {
+    fn the_detection_time_ends_when_the_last_observer_saw_the_departure() {
         let incarnation = |node: usize, notices: &[(u64, bool, u64)]| {
             let notices = notices.iter().map(|(incarnation, up, at)| Notice {
                 incarnation: *incarnation,
@@ -338,7 +338,7 @@ mod tests {
     }
 
     #[test]
-    fn whole_again_is_when_the_old_is_there_and_the_new_flows() {
+    fn recovery_ends_once_old_events_are_complete_and_new_ones_arrive() {
         let phase = |first_at, last_at| PhaseReport { first_at, last_at, ..PhaseReport::default() };
         let flow = |phases: Vec<PhaseReport>, silent| {
             let received = SenderReport { phases, ..SenderReport::default() };

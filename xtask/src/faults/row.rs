@@ -1,4 +1,4 @@
-//! What a run of a scenario gave: a line of the table, a row of the JSON file.
+//! The result of one run of a traffic scenario: a line of the table, a row of the JSON file.
 
 use std::collections::BTreeMap;
 
@@ -8,13 +8,13 @@ use super::account::Counts;
 use crate::contender::System;
 use crate::markdown;
 
-/// A figure of one scenario that is no column.
+/// A figure that only one scenario has, so the table has no column for it.
 #[derive(Debug, Clone, Serialize)]
 pub(super) struct Figure {
     /// What the value measures, with its condition.
     #[serde(rename = "what")]
     pub(super) label: String,
-    /// `None`: it never came to that.
+    /// `None` if the run never reached the measured event.
     pub(super) value: Option<f64>,
     pub(super) unit: &'static str,
 }
@@ -28,7 +28,7 @@ impl Figure {
         Self { label: label.into(), value: value.into(), unit }
     }
 
-    /// All in one line.
+    /// All figures in one line.
     fn join_all(figures: &[Self]) -> String {
         let figures = figures.iter().map(|figure| match figure.value {
             Some(value) if value >= 1_000.0 => {
@@ -40,7 +40,7 @@ impl Figure {
         figures.collect::<Vec<_>>().join("; ").trim_end().to_owned()
     }
 
-    /// In one line, below the row that they belong to.
+    /// Prints all figures in one line, below their row.
     pub(super) fn print_all(figures: &[Self]) {
         let figures = Self::join_all(figures);
         if !figures.is_empty() {
@@ -53,7 +53,7 @@ impl Figure {
 pub(super) struct Row {
     pub(super) scenario: &'static str,
     pub(super) system: System,
-    /// Events owed: each as often as there were members to receive it.
+    /// Deliveries expected: each event counts once for each member that must receive it.
     pub(super) published: u64,
     pub(super) delivered: u64,
     pub(super) duplicates: u64,
@@ -65,10 +65,10 @@ pub(super) struct Row {
     pub(super) detection_s: Option<f64>,
     #[serde(rename = "whole_s")]
     pub(super) recovery_s: Option<f64>,
-    /// Of the process that had most.
+    /// The highest peak memory of one process.
     pub(super) peak_rss_kb: u64,
     pub(super) variant: &'static str,
-    /// Different events published.
+    /// Events published, each counted once.
     pub(super) events: u64,
     pub(super) peak_rss_kb_each: BTreeMap<String, u64>,
     pub(super) figures: Vec<Figure>,
@@ -121,12 +121,12 @@ impl Row {
         );
     }
 
-    /// Its name in tables.
+    /// The scenario and variant, as tables show them.
     fn title(&self) -> String {
         format!("{} {}", self.scenario, self.variant).trim_end().to_owned()
     }
 
-    /// Its line in the table of `docs/faults.md`.
+    /// The line in the table of `docs/faults.md`.
     pub(super) fn markdown(&self) -> String {
         let silent = match self.silent {
             0 => "0".to_owned(),
@@ -182,7 +182,7 @@ mod tests {
     }
 
     #[test]
-    fn rows_have_the_fields_that_readers_expect_first_and_in_order() {
+    fn a_json_row_begins_with_the_documented_fields_in_order() {
         let text = serde_json::to_string(&row(System::ZenohExt, Counts::default())).unwrap();
         let expected = "{\"scenario\":\"cut\",\"system\":\"zenoh-ext\",\"published\":0,\
              \"delivered\":0,\"duplicates\":0,\"out_of_order\":0,\"told\":0,\"silent\":0,\
@@ -191,7 +191,7 @@ mod tests {
     }
 
     #[test]
-    fn a_row_is_a_line_of_the_table_in_the_docs() {
+    fn a_row_has_the_format_of_the_table_in_the_docs() {
         let counts = Counts { published: 9, silent: 2, reported_missing: 1, ..Counts::default() };
         let figures = vec![Figure::new("p99", 1.25, "ms"), Figure::new("restarts", 3.0, "")];
         let row = Row { recovery_s: Some(1.0), figures, ..row(System::Zenoh, counts) };
@@ -203,7 +203,7 @@ mod tests {
     }
 
     #[test]
-    fn only_mailmesh_can_break_its_promise() {
+    fn only_a_row_of_mailmesh_can_be_broken() {
         let silent = Counts { silent: 1, ..Counts::default() };
         let twice = Counts { duplicates: 1, ..Counts::default() };
         let order = Counts { out_of_order: 1, ..Counts::default() };

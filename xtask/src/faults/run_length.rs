@@ -1,12 +1,12 @@
-//! How long the runs of scenarios take.
+//! The length of a run: full, or shortened for a first look.
 
 use std::time::Duration;
 
-/// How long a run takes.
+/// The length of a run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum RunLength {
     Full,
-    /// For a first look: what takes long takes a fifth.
+    /// Long phases and event counts are divided by five.
     Quick,
 }
 

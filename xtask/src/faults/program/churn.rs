@@ -1,4 +1,4 @@
-//! Nodes that come and go again and again: what the others keep of them is bounded.
+//! Nodes that start and end many times: the memory that other nodes keep for them is bounded.
 
 use std::time::Instant;
 
@@ -8,16 +8,16 @@ use super::{DISCOVERY_TIMEOUT, Verdict};
 use crate::contender::wait_until;
 use crate::faults::run_length::RunLength;
 
-/// Hosts of those that stay.
+/// Hosts whose nodes run all the time.
 const STABLE_HOSTS: usize = 2;
-/// Hosts of those that do not.
+/// Hosts whose nodes are started and killed.
 const TRANSIENT_HOSTS: usize = 8;
-/// How many parts of a run are compared.
+/// Parts of a run whose memory growth is compared.
 const PARTS: u64 = 4;
-/// Growth of both nodes together that is noise, in KiB.
+/// Growth of both nodes together that counts as noise, in KiB.
 const NOISE_KB: u64 = 2 * 1024;
 
-/// Nodes are started and killed; the memory of two that stay is taken after each part.
+/// Starts and kills nodes, and measures the memory of the two stable nodes after each part.
 pub(in crate::faults) fn many_incarnations(
     testbed: &Testbed,
     verdict: &mut Verdict,
@@ -40,9 +40,9 @@ pub(in crate::faults) fn many_incarnations(
         let seen = memory.iter().map(mib).collect::<Vec<_>>().join(", ");
         println!("{:<20}{ended} lives, {:.0} s: {seen} MiB", "", begin.elapsed().as_secs_f64());
     }
-    verdict.eventually("only those that stay are members at the end", DISCOVERY_TIMEOUT, || {
+    verdict.eventually("only the stable nodes are members at the end", DISCOVERY_TIMEOUT, || {
         let (of_n1, of_n2) = (n1.members()?, n2.members()?);
-        Ok((of_n1 == ["n2"] && of_n2 == ["n1"], format!("n1 hears {of_n1:?}, n2 {of_n2:?}")))
+        Ok((of_n1 == ["n2"] && of_n2 == ["n1"], format!("n1 sees {of_n1:?}, n2 {of_n2:?}")))
     });
     let growth = memory.windows(2).map(|two| two[1].saturating_sub(two[0])).collect::<Vec<_>>();
     let per_incarnation = |kb: u64| kb as f64 * PARTS as f64 / ended as f64 / 2.0;
@@ -55,39 +55,41 @@ pub(in crate::faults) fn many_incarnations(
     verdict.figure("a life costs each node in the first quarter", per_incarnation(first), "KiB");
     verdict.figure("in the last", per_incarnation(last), "KiB");
     if length == RunLength::Full {
-        // By then lives are forgotten: 4,096 are remembered (`max_departed`).
+        // In the last quarter old incarnations are dropped: a node remembers 4,096
+        // (`max_former_peers`).
         let seen = format!("grew by {first} KiB in the first quarter, by {last} in the last");
         verdict.check("memory levels off", levels_off(first, last), seen);
     }
     Ok(())
 }
 
-/// A node on each host, killed once both that stay have taken it in. How many lived.
+/// Starts a node on each transient host, and kills all once both stable nodes have admitted them.
+/// Returns the number of nodes.
 fn run_wave(testbed: &Testbed, n1: &Node, n2: &Node) -> Result<u64, String> {
     let before = [joined(n1)?, joined(n2)?];
     let names = (0..TRANSIENT_HOSTS).map(|node| format!("m{node}")).collect::<Vec<_>>();
     let starts = names.iter().enumerate().map(|(node, name)| Start::new(STABLE_HOSTS + node, name));
     let nodes = starts.map(|start| testbed.spawn(&start)).collect::<Result<Vec<_>, _>>()?;
     for (stable, before) in [n1, n2].into_iter().zip(before) {
-        wait_until("a node to be taken in", DISCOVERY_TIMEOUT, || {
+        wait_until("the nodes to be admitted", DISCOVERY_TIMEOUT, || {
             Ok(joined(stable)? >= before + TRANSIENT_HOSTS as u64)
         })?;
     }
     Ok(nodes.len() as u64)
 }
 
-/// How many nodes it has taken in since its start.
+/// Nodes that this node has admitted since its start.
 fn joined(node: &Node) -> Result<u64, String> {
     let status = node.status()?;
     status["nodes_joined"].as_u64().ok_or_else(|| format!("{}: no `nodes_joined`", node.id))
 }
 
-/// Of both, in KiB.
+/// Memory of both nodes, in KiB.
 fn memory_of(n1: &Node, n2: &Node) -> Result<u64, String> {
     Ok(n1.rss_kb()? + n2.rss_kb()?)
 }
 
-/// Whether what was kept of the first lives is not kept of each of the last.
+/// Whether the last incarnations cost far less memory than the first ones.
 fn levels_off(first_kb: u64, last_kb: u64) -> bool {
     last_kb <= NOISE_KB.max(first_kb / 4)
 }
@@ -97,7 +99,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn memory_levels_off_if_the_last_lives_cost_little_of_what_the_first_did() {
+    fn memory_levels_off_if_the_last_quarter_grows_a_fourth_of_the_first() {
         assert!(levels_off(40_000, 10_000));
         assert!(!levels_off(40_000, 10_001));
         assert!(levels_off(100, NOISE_KB));

@@ -1,4 +1,4 @@
-//! Wall clocks that are wrong. Timers are not: they go by the monotonic clock.
+//! Wrong wall clocks. Timers stay right: they use the monotonic clock.
 
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
@@ -14,15 +14,15 @@ const BY_N2: &str = "192.0.2.2";
 const LATER: &str = "192.0.2.3";
 const BY_N3: &str = "198.51.100.1";
 
-/// Nodes ask each other for the time every 10 s, and say that clocks differ after 10 s of it.
+/// Nodes query each other's time every 10 s, and report a difference that lasts 10 s.
 const ALARM_TIMEOUT: Duration = Duration::from_secs(60);
-/// How far apart two clocks may be that agree.
+/// Tolerance for clocks that agree, in seconds.
 const MAX_DIFFERENCE_S: f64 = 60.0;
-/// What a node took for ended by a wrong time is in force again once the time was right for a
-/// while.
+/// Time after the correction in which a node must enforce again the blocks that its wrong clock had
+/// expired.
 const RECOVERY_TIMEOUT: Duration = Duration::from_secs(120);
 
-/// Of two nodes the clock of one jumps ahead by a day. Nobody can tell which of two is right.
+/// The clock of one of two nodes jumps ahead by a day. Neither node can tell whose clock is right.
 pub(in crate::faults) fn ahead(
     testbed: &Testbed,
     verdict: &mut Verdict,
@@ -33,7 +33,7 @@ pub(in crate::faults) fn ahead(
     let mut n1 = testbed.start(&Start::new(0, "n1"))?;
     let n2 = testbed.start(&Start::new(1, "n2").with_prefix(clock.command_prefix()))?;
     wait_for_members(&[&n1, &n2])?;
-    // A clock that was not compared yet cannot be found wrong.
+    // A difference is found only between clocks that were compared before.
     for node in [&n1, &n2] {
         wait_until("clocks to be compared", DISCOVERY_TIMEOUT, || {
             Ok(node.json(&["members", "--json"])?[0]["clock_ahead_ms"].is_i64())
@@ -41,7 +41,7 @@ pub(in crate::faults) fn ahead(
     }
     n1.run_ok(&["block", "add", BY_N1, "--ttl", "2h"])?;
     n2.run_ok(&["block", "add", BY_N2, "--ttl", "2h"])?;
-    wait_until("the blocks to be on both", CONVERGENCE_TIMEOUT, || {
+    wait_until("both nodes to have the blocks", CONVERGENCE_TIMEOUT, || {
         Ok(all_block(&[&n1, &n2], &[BY_N1, BY_N2])?.0)
     })?;
 
@@ -49,7 +49,7 @@ pub(in crate::faults) fn ahead(
     clock.set("+1d")?;
     let mut let_in = Vec::new();
     verdict.eventually(
-        "n1, whose clock is right, names n2 and says that clocks differ",
+        "n1, whose clock is right, reports that n2's clock differs",
         ALARM_TIMEOUT,
         || {
             for address in [BY_N1, BY_N2] {
@@ -64,39 +64,39 @@ pub(in crate::faults) fn ahead(
         },
     );
     let still = all_block(&[&n1], &[BY_N1, BY_N2])?;
-    verdict.check("meanwhile n1 blocked all it was told to", let_in.is_empty() && still.0, still.1);
+    verdict.check("meanwhile n1 enforces all its blocks", let_in.is_empty() && still.0, still.1);
     let accused = n1.find_log_line("this node's clock is")?;
-    verdict.check("it is not told to set its own clock", accused.is_none(), output(accused));
+    verdict.check("n1 is not asked to correct its own clock", accused.is_none(), output(accused));
 
     n1.run_ok(&["block", "add", LATER, "--ttl", "1h"])?;
     let ends = ends_in(&n1, LATER)?;
     let seen = format!("ends in {ends:.0} s");
     verdict.check(
-        "a new block of n1 for 1 h ends in 1 h",
+        "a new block of n1 for 1 h expires in 1 h",
         (ends - 3_600.0).abs() < MAX_DIFFERENCE_S,
         seen,
     );
 
     clock.set("+0")?;
-    verdict.eventually("set right, both agree on the time", ALARM_TIMEOUT, || {
+    verdict.eventually("after the correction both agree on the time", ALARM_TIMEOUT, || {
         observe_each(&[&n1, &n2], |node| {
             let agreed = node.status()?["clock_agreed"] == true;
             Ok((agreed, format!("{}: {agreed}", node.id())))
         })
     });
     let begin = Instant::now();
-    let back = verdict.eventually("and both block all of it again", RECOVERY_TIMEOUT, || {
+    let back = verdict.eventually("and both enforce all blocks again", RECOVERY_TIMEOUT, || {
         all_block(&[&n1, &n2], &[BY_N1, BY_N2, LATER])
     });
     let took = back.then(|| begin.elapsed().as_secs_f64());
-    verdict.figure("both block all again after", took, "s");
+    verdict.figure("both enforce all blocks again after", took, "s");
     verdict
         .eventually("their mirrors are the same", CONVERGENCE_TIMEOUT, || same_mirror(&[&n1, &n2]));
     Ok(())
 }
 
-/// A node starts cut off with a clock that is two days ahead, as one without a battery. It
-/// changes some, its clock is set right, and it meets the others.
+/// A node without a battery-backed clock starts cut off, two days ahead. It changes some entries,
+/// its clock is corrected, and it reconnects.
 pub(in crate::faults) fn alone(
     testbed: &Testbed,
     verdict: &mut Verdict,
@@ -116,7 +116,7 @@ pub(in crate::faults) fn alone(
     clock.set("+0")?;
     testbed.network().heal(2)?;
     let all = [&n1, &n2, &n3];
-    verdict.eventually("all three meet", DISCOVERY_TIMEOUT, || {
+    verdict.eventually("all three see each other", DISCOVERY_TIMEOUT, || {
         observe_each(&all, |node| sees_members(node, &all))
     });
     verdict.eventually("all mirrors become the same", CONVERGENCE_TIMEOUT, || same_mirror(&all));
@@ -127,26 +127,31 @@ pub(in crate::faults) fn alone(
             Ok((*refused == 0, format!("{}: refused {refused}, ahead {ahead}", node.id())))
         })
     });
-    verdict.eventually("n1 blocks what n3 removed: in force on all", CONVERGENCE_TIMEOUT, || {
-        n1.run_ok(&["block", "add", BY_N1, "--reason", "again"])?;
-        all_block(&all, &[BY_N1, BY_N3])
-    });
-    verdict.eventually("n1 removes what n3 blocked: gone on all", CONVERGENCE_TIMEOUT, || {
+    verdict.eventually(
+        "n1 blocks an address that n3 removed: in force on all",
+        CONVERGENCE_TIMEOUT,
+        || {
+            n1.run_ok(&["block", "add", BY_N1, "--reason", "again"])?;
+            all_block(&all, &[BY_N1, BY_N3])
+        },
+    );
+    verdict.eventually("n1 removes a block of n3: removed on all", CONVERGENCE_TIMEOUT, || {
         if n1.blocks_address(BY_N3)? {
             n1.run_ok(&["block", "remove", BY_N3])?;
         }
         all_block(&all, &[BY_N1])
     });
     n3.run_ok(&["block", "add", BY_N3])?;
-    verdict.eventually("n3 blocks it anew: in force on all", CONVERGENCE_TIMEOUT, || {
+    verdict.eventually("n3 blocks it again: in force on all", CONVERGENCE_TIMEOUT, || {
         all_block(&all, &[BY_N1, BY_N3])
     });
-    verdict
-        .eventually("mirrors are the same at the end", CONVERGENCE_TIMEOUT, || same_mirror(&all));
+    verdict.eventually("all mirrors are the same at the end", CONVERGENCE_TIMEOUT, || {
+        same_mirror(&all)
+    });
     Ok(())
 }
 
-/// Whether all have the same content, by its fingerprint.
+/// Whether all mirrors have the same content, judged by their fingerprints.
 fn same_mirror(nodes: &[&Node]) -> Result<(bool, String), String> {
     let mut prints = Vec::new();
     for node in nodes {
@@ -157,7 +162,7 @@ fn same_mirror(nodes: &[&Node]) -> Result<(bool, String), String> {
     Ok((held, prints.join(", ")))
 }
 
-/// In how many seconds a block ends, by the clock of this machine.
+/// Seconds until a block expires, by the clock of this machine.
 fn ends_in(node: &Node, address: &str) -> Result<f64, String> {
     let output = node.run(&["block", "check", address, "--json"])?;
     let output: serde_json::Value = serde_json::from_str(&output.stdout)

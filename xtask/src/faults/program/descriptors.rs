@@ -1,4 +1,4 @@
-//! A node that may open few files.
+//! A node with a low limit of open files.
 
 use super::testbed::{Start, Testbed, all_block, wait_for_members};
 use super::{CONVERGENCE_TIMEOUT, DISCOVERY_TIMEOUT, Verdict};
@@ -6,10 +6,10 @@ use crate::faults::run_length::RunLength;
 
 const BY_N1: &str = "192.0.2.1";
 const BY_N2: &str = "192.0.2.2";
-/// What an operator can do about it.
+/// Remedies that the log must name.
 const REMEDIES: [&str; 2] = ["LimitNOFILE=", "ulimit -n"];
 
-/// It does not start, and says what to do.
+/// The limit is too low: the node does not start, and names the remedy.
 pub(in crate::faults) fn too_few(
     testbed: &Testbed,
     verdict: &mut Verdict,
@@ -21,14 +21,14 @@ pub(in crate::faults) fn too_few(
     let code = node.exit_status()?.and_then(|status| status.code());
     let log = node.log()?;
     let seen = if runs { "it runs".to_owned() } else { format!("exit {code:?}") };
-    verdict.check("it does not start", !runs && code == Some(1), seen);
+    verdict.check("the node does not start", !runs && code == Some(1), seen);
     let names = log.contains(&format!("may open {files} files"));
     let remedies = REMEDIES.iter().all(|remedy| log.contains(remedy));
-    verdict.check("it says how many files it may open, and what to do", names && remedies, log);
+    verdict.check("the log has the limit and the remedy", names && remedies, log);
     Ok(())
 }
 
-/// It warns, and works.
+/// The limit is just enough: the node warns, and works.
 pub(in crate::faults) fn fewest(
     testbed: &Testbed,
     verdict: &mut Verdict,
@@ -41,19 +41,20 @@ pub(in crate::faults) fn fewest(
     let warning = few.find_log_line("may open few files")?;
     let says = warning.as_ref().is_some_and(|output| REMEDIES.iter().all(|r| output.contains(r)));
     let seen = warning.unwrap_or_else(|| "no such line".to_owned());
-    verdict.check("it warns, and says what to do", says, seen);
+    verdict.check("the node warns, with the remedy", says, seen);
     let all = [&few, &n2, &n3];
     let met = wait_for_members(&all);
-    verdict.check("it hears the others, and they it", met.is_ok(), met.err().unwrap_or_default());
+    verdict.check("all nodes see each other", met.is_ok(), met.err().unwrap_or_default());
     few.run_ok(&["block", "add", BY_N1])?;
     n2.run_ok(&["block", "add", BY_N2])?;
-    verdict.eventually("blocks go both ways", CONVERGENCE_TIMEOUT, || {
+    verdict.eventually("blocks replicate in both directions", CONVERGENCE_TIMEOUT, || {
         all_block(&all, &[BY_N1, BY_N2])
     });
     Ok(())
 }
 
-/// The shell lowers the hard limit too, above which the program does not raise its own.
+/// The command prefix that sets the limit. The shell lowers the hard limit too, so the program
+/// cannot raise its own.
 fn with_files(files: u64) -> Vec<String> {
     let limit = format!("ulimit -n {files}; exec \"$0\" \"$@\"");
     ["sh", "-c", &limit].map(str::to_owned).to_vec()

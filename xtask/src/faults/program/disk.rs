@@ -1,4 +1,4 @@
-//! A disk that is full when a node starts.
+//! A node that starts on a full disk.
 
 use std::time::Duration;
 
@@ -13,14 +13,14 @@ use crate::contender::wait_until;
 use crate::faults::run_length::RunLength;
 
 const STORED: [&str; 3] = ["192.0.2.1", "192.0.2.2", "192.0.2.3"];
-/// One of those that are imported while the disk is full.
+/// One of the addresses that are imported while the disk is full.
 const WHILE_FULL: &str = "198.18.1.1";
-/// More than fit into what the store has of the disk already.
+/// More entries than fit into the space that the store already has on the disk.
 const IMPORTED: u32 = 20_000;
-/// A store is tried again every minute at the latest.
+/// Upper bound for a save: a node retries at least once a minute.
 const SAVE_TIMEOUT: Duration = Duration::from_secs(120);
 
-/// It was stopped in good order.
+/// The node was stopped in good order (SIGTERM).
 pub(in crate::faults) fn after_stop(
     testbed: &Testbed,
     verdict: &mut Verdict,
@@ -30,12 +30,12 @@ pub(in crate::faults) fn after_stop(
     starts_full(testbed, verdict, |node| {
         node.signal(Signal::TERM)?;
         let code = node.wait(DISCOVERY_TIMEOUT)?;
-        // Everything was on the disk before it was full.
+        // All entries were saved before the disk was full, so the exit code is 0.
         (code == Some(0)).then_some(()).ok_or_else(|| format!("it stopped with exit {code:?}"))
     })
 }
 
-/// It was killed.
+/// The node was killed (SIGKILL).
 pub(in crate::faults) fn after_kill(
     testbed: &Testbed,
     verdict: &mut Verdict,
@@ -60,11 +60,11 @@ fn starts_full(
     for address in STORED {
         node.run_ok(&["block", "add", address])?;
     }
-    wait_until("the blocks to be on the disk", CONVERGENCE_TIMEOUT, || Ok(is_saved(&node)?.0))?;
+    wait_until("the blocks to be saved", CONVERGENCE_TIMEOUT, || Ok(is_saved(&node)?.0))?;
     disk.fill()?;
     end(&mut node)?;
     drop(node);
-    // Its end may have made some room.
+    // The end of the node may have freed some space.
     disk.fill()?;
 
     let mut node = testbed.spawn(&start)?;
@@ -72,7 +72,7 @@ fn starts_full(
     let code = node.exit_status()?.and_then(|status| status.code());
     let log = node.log()?;
     let seen = if runs { "it answers".to_owned() } else { format!("exit {code:?}: {log}") };
-    verdict.check("a node runs that starts while the disk is full", runs, seen);
+    verdict.check("a node that starts on a full disk runs", runs, seen);
     if !runs {
         return Ok(());
     }
@@ -80,28 +80,30 @@ fn starts_full(
     let addresses = (0..IMPORTED).map(|n| format!("198.18.{}.{}\n", n / 256, n % 256));
     std::fs::write(&list, addresses.collect::<String>()).map_err(|error| error.to_string())?;
     node.run_ok(&["block", "import", &list.to_string_lossy()])?;
-    verdict.eventually("it says that it cannot save", CONVERGENCE_TIMEOUT, || {
+    verdict.eventually("the node reports that it cannot save", CONVERGENCE_TIMEOUT, || {
         let failure = node.status()?["store"]["failure"].clone();
         let output = node.find_log_line("ERROR")?;
         Ok((failure.is_string() && output.is_some(), format!("{failure}; {output:?}")))
     });
     let in_force = node.blocks_address(WHILE_FULL)?;
-    verdict.check("what is blocked meanwhile is in force", in_force, WHILE_FULL);
+    verdict.check("blocks added meanwhile are in force", in_force, WHILE_FULL);
 
     disk.make_room()?;
-    verdict.eventually("once there is room it saves", SAVE_TIMEOUT, || is_saved(&node));
-    verdict.eventually("and has all of it", CONVERGENCE_TIMEOUT, || has_all(&node));
+    verdict.eventually("the node saves once there is space", SAVE_TIMEOUT, || is_saved(&node));
+    verdict.eventually("and has all entries", CONVERGENCE_TIMEOUT, || has_all(&node));
     node.signal(Signal::KILL)?;
     node.wait(DISCOVERY_TIMEOUT)?;
     drop(node);
     let node = testbed.start(&start)?;
-    verdict.eventually("killed and started again it has all of it", CONVERGENCE_TIMEOUT, || {
-        has_all(&node)
-    });
+    verdict.eventually(
+        "killed and restarted, the node has all entries",
+        CONVERGENCE_TIMEOUT,
+        || has_all(&node),
+    );
     Ok(())
 }
 
-/// Whether a node blocks what was stored before and what was imported.
+/// Whether a node has all stored and all imported entries.
 fn has_all(node: &Node) -> Result<Observation, String> {
     let entries = node.status()?["mirror_entries"].as_u64().unwrap_or(0);
     let mut held = entries == STORED.len() as u64 + u64::from(IMPORTED);
@@ -111,7 +113,7 @@ fn has_all(node: &Node) -> Result<Observation, String> {
     Ok((held, format!("{entries} entries")))
 }
 
-/// Whether all that a node has is on its disk.
+/// Whether a node has saved all its entries.
 fn is_saved(node: &Node) -> Result<Observation, String> {
     let store = node.status()?["store"].clone();
     Ok((store["waiting"] == 0 && store["failure"].is_null(), store.to_string()))

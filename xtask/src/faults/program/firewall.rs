@@ -1,10 +1,10 @@
-//! Hosts that let in no more than an operator opens.
+//! Hosts whose firewall admits only the packets that operators allow.
 
 use super::testbed::{Start, Testbed, observe_each, sees_members};
 use super::{DISCOVERY_TIMEOUT, Verdict};
 use crate::faults::run_length::RunLength;
 
-/// Nodes find each other by multicast though answers to their questions are dropped.
+/// Nodes find each other by multicast although the firewalls drop the replies to their queries.
 pub(in crate::faults) fn between(
     testbed: &Testbed,
     verdict: &mut Verdict,
@@ -18,7 +18,7 @@ pub(in crate::faults) fn between(
         (0..).zip(ids).map(|(host, id)| testbed.start(&Start::new(host, id).configured(config)));
     let nodes = nodes.collect::<Result<Vec<_>, _>>()?;
     let nodes: Vec<_> = nodes.iter().collect();
-    let description = "all hear each other through TCP and UDP port 7447";
+    let description = "all nodes see each other through TCP and UDP port 7447";
     verdict.eventually(description, DISCOVERY_TIMEOUT, || {
         observe_each(&nodes, |node| sees_members(node, &nodes))
     });

@@ -1,4 +1,4 @@
-//! A node that misses a rotation of keys.
+//! A node that misses a key rotation.
 
 use std::time::Instant;
 
@@ -10,7 +10,7 @@ use crate::faults::run_length::RunLength;
 const BY_N1: &str = "192.0.2.1";
 const BY_N3: &str = "192.0.2.3";
 
-/// One of three is cut off while the key is changed and the old one retired.
+/// One of three nodes is cut off while a new key is activated and the old one is retired.
 pub(in crate::faults) fn missed(
     testbed: &Testbed,
     verdict: &mut Verdict,
@@ -33,13 +33,20 @@ pub(in crate::faults) fn missed(
     n1.run_ok(&["key", "retire", &old])?;
     testbed.network().heal(2)?;
 
-    verdict.eventually("n3 says that it lacks the key, and what to do", DISCOVERY_TIMEOUT, || {
-        let output = n3.run(&["members"])?;
-        let text = format!("{}{}", output.stdout, output.stderr);
-        let held = output.code == Some(LOCKED_OUT) && text.contains("key add --here");
-        Ok((held && n3.status()?["locked_out"] == true, format!("exit {:?}: {text}", output.code)))
-    });
-    // What an operator is told to bring: the key file of a node that is heard.
+    verdict.eventually(
+        "n3 reports that it lacks the key, with the remedy",
+        DISCOVERY_TIMEOUT,
+        || {
+            let output = n3.run(&["members"])?;
+            let text = format!("{}{}", output.stdout, output.stderr);
+            let held = output.code == Some(LOCKED_OUT) && text.contains("key add --here");
+            Ok((
+                held && n3.status()?["locked_out"] == true,
+                format!("exit {:?}: {text}", output.code),
+            ))
+        },
+    );
+    // The remedy that n3 names: import the key file of another node.
     let file = testbed.path("exported.key");
     let path = file.to_string_lossy();
     n1.run_ok(&["key", "export", &path])?;
@@ -48,14 +55,14 @@ pub(in crate::faults) fn missed(
     let back = verdict.eventually("`key add --here` brings n3 back", DISCOVERY_TIMEOUT, || {
         observe_each(&all, |node| sees_members(node, &all))
     });
-    verdict.figure("it was back after", back.then(|| begin.elapsed().as_secs_f64()), "s");
+    verdict.figure("n3 was back after", back.then(|| begin.elapsed().as_secs_f64()), "s");
     verdict.eventually("n3 seals with the new key", CONVERGENCE_TIMEOUT, || {
         let sealing = sealing_key(&n3.json(&["key", "list", "--json"])?)?;
         Ok((sealing == new, format!("it seals with {sealing}, the others with {new}")))
     });
     n1.run_ok(&["block", "add", BY_N1])?;
     n3.run_ok(&["block", "add", BY_N3])?;
-    verdict.eventually("blocks go both ways", CONVERGENCE_TIMEOUT, || {
+    verdict.eventually("blocks replicate in both directions", CONVERGENCE_TIMEOUT, || {
         all_block(&all, &[BY_N1, BY_N3])
     });
     verdict.eventually("the old key can be retired on n3 too", CONVERGENCE_TIMEOUT, || {
@@ -65,7 +72,7 @@ pub(in crate::faults) fn missed(
     Ok(())
 }
 
-/// The key that a node seals with, of what `key list` says of it first.
+/// The key that a node seals with: the first one of `key list`.
 fn sealing_key(list: &serde_json::Value) -> Result<String, String> {
     let key = list[0]["keys"][0].as_str();
     key.map(str::to_owned).ok_or_else(|| format!("no key in {list}"))

@@ -20,7 +20,7 @@ use std::time::Duration;
 pub(super) use testbed::Testbed;
 pub(super) use verdict::Verdict;
 
-/// How long nodes may take to find each other, or to notice that one has gone.
+/// Time in which nodes must find each other, or detect that one has left.
 const DISCOVERY_TIMEOUT: Duration = Duration::from_secs(60);
-/// How long a change may take to come to all.
+/// Time in which a change must reach all nodes.
 const CONVERGENCE_TIMEOUT: Duration = Duration::from_secs(30);

@@ -1,4 +1,4 @@
-//! Two nodes of one name.
+//! Two nodes with the same name.
 
 use std::time::Duration;
 
@@ -7,17 +7,17 @@ use super::{CONVERGENCE_TIMEOUT, DISCOVERY_TIMEOUT, Verdict};
 use crate::contender::wait_until;
 use crate::faults::run_length::RunLength;
 
-/// The exit code of a node that stepped back.
+/// The exit code of a node that lost a name conflict.
 const NAME_CONFLICT_EXIT: Option<i32> = Some(5);
-/// A peer counts for who stays once it was worked with for 5 s.
+/// Time until peers are established: a peer counts in a name conflict after 5 s of traffic.
 const ESTABLISHED_AFTER: Duration = Duration::from_secs(10);
-/// How long the one that stays is watched after the other has ended.
+/// Time for which the winner is watched after the other node has ended.
 const WATCH_TIME: Duration = Duration::from_secs(10);
 
 const BY_OLD: &str = "198.51.100.2";
 const BY_NEW: &str = "198.51.100.4";
 
-/// n2 is cut off, a new n2 on another host takes its place, and the cut heals.
+/// n2 is cut off, a new n2 on another host takes its place, and the network heals.
 pub(in crate::faults) fn returns(
     testbed: &Testbed,
     verdict: &mut Verdict,
@@ -30,7 +30,9 @@ pub(in crate::faults) fn returns(
     wait_for_members(&[&n1, &old, &n3])?;
     testbed.network().cut(1)?;
     wait_for_members(&[&n1, &n3])?;
-    wait_until("the one cut off to be alone", DISCOVERY_TIMEOUT, || Ok(old.members()?.is_empty()))?;
+    wait_until("the isolated node to see no members", DISCOVERY_TIMEOUT, || {
+        Ok(old.members()?.is_empty())
+    })?;
     let mut new = testbed.start(&Start::new(3, "new").named("n2"))?;
     wait_for_members(&[&n1, &new, &n3])?;
     std::thread::sleep(ESTABLISHED_AFTER);
@@ -40,12 +42,8 @@ pub(in crate::faults) fn returns(
 
     let code = old.wait(DISCOVERY_TIMEOUT);
     let seen = format!("{code:?}: {}", old.log()?.lines().last().unwrap_or_default());
-    verdict.check(
-        "the n2 that was cut off steps back, exit 5",
-        code == Ok(NAME_CONFLICT_EXIT),
-        seen,
-    );
-    let description = "the n2 that took its place stays";
+    verdict.check("the isolated n2 stops with exit 5", code == Ok(NAME_CONFLICT_EXIT), seen);
+    let description = "the new n2 stays";
     match new.wait(WATCH_TIME) {
         Ok(code) => {
             verdict.check(description, false, format!("exit {code:?}: {}", new.log()?.trim()))
@@ -57,13 +55,13 @@ pub(in crate::faults) fn returns(
             });
         }
     }
-    verdict.eventually("what either wrote is kept", CONVERGENCE_TIMEOUT, || {
+    verdict.eventually("the entries of both are kept", CONVERGENCE_TIMEOUT, || {
         all_block(&[&n1, &n3], &[BY_OLD, BY_NEW])
     });
     Ok(())
 }
 
-/// A second n2 starts cut off and blocks some addresses; then it meets the others.
+/// A second n2 starts cut off and blocks some addresses. Then it is connected.
 pub(in crate::faults) fn alone(
     testbed: &Testbed,
     verdict: &mut Verdict,
@@ -88,13 +86,14 @@ pub(in crate::faults) fn alone(
         testbed.network().heal(3)?;
         let code = second.wait(DISCOVERY_TIMEOUT);
         let seen = format!("{code:?}: {}", second.log()?.lines().last().unwrap_or_default());
-        let description = format!("round {round}: the second n2 steps back, exit 5");
+        let description = format!("round {round}: the second n2 stops with exit 5");
         verdict.check(description, code == Ok(NAME_CONFLICT_EXIT), seen);
         let expected = written.iter().map(String::as_str).collect::<Vec<_>>();
-        let description = format!("round {round}: the others have what it wrote alone");
+        let description =
+            format!("round {round}: the others have the entries it wrote while isolated");
         verdict.eventually(description, CONVERGENCE_TIMEOUT, || all_block(&[&n1, &n3], &expected));
     }
     let exit_status = n2.exit_status()?;
-    verdict.check("the first n2 runs", exit_status.is_none(), format!("{exit_status:?}"));
+    verdict.check("the first n2 still runs", exit_status.is_none(), format!("{exit_status:?}"));
     Ok(())
 }

@@ -1,4 +1,4 @@
-//! One process of `mailmesh node`, and the program's other commands on it.
+//! One process of `mailmesh node`, and the other commands of the program, run on it.
 
 use std::fs::File;
 use std::io::{Read, Seek, SeekFrom};
@@ -12,7 +12,7 @@ use serde_json::Value;
 use crate::contender::{POLL, memory_kb, wait_until};
 use crate::sweeper::Sweeper;
 
-/// How long a command may take.
+/// Timeout of a command.
 const COMMAND_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// The exit code of `members` where a node lacks the key of the others.
@@ -20,7 +20,7 @@ pub(super) const LOCKED_OUT: i32 = 6;
 /// The exit code of `block check` of a blocked address.
 const BLOCKED: i32 = 10;
 
-/// Killed and reaped when dropped.
+/// A node process; killed and reaped when dropped.
 #[derive(Debug)]
 pub(super) struct Node {
     pub(super) id: String,
@@ -29,12 +29,12 @@ pub(super) struct Node {
     program: PathBuf,
     socket: PathBuf,
     log: PathBuf,
-    /// What it logged before is not looked at.
+    /// Offset in the log file: earlier lines are ignored.
     log_start: u64,
     sweeper: Sweeper,
 }
 
-/// What a command said.
+/// The exit code and output of a command.
 #[derive(Debug)]
 pub(super) struct CommandOutput {
     pub(super) code: Option<i32>,
@@ -42,7 +42,7 @@ pub(super) struct CommandOutput {
     pub(super) stderr: String,
 }
 
-/// Where the files of a node are.
+/// Paths of the files of a node.
 #[derive(Debug)]
 pub(super) struct Files {
     pub(super) socket: PathBuf,
@@ -50,7 +50,7 @@ pub(super) struct Files {
 }
 
 impl Node {
-    /// Starts it. The log is appended to.
+    /// Starts the node. The log file is appended to.
     pub(super) fn spawn(
         (id, name): (&str, &str),
         mut command: Command,
@@ -76,7 +76,7 @@ impl Node {
         })
     }
 
-    /// What tells it from others, also of the same name.
+    /// Unique in a test bed, also among nodes of one name.
     pub(super) fn id(&self) -> &str {
         &self.id
     }
@@ -92,7 +92,7 @@ impl Node {
         run(command).map_err(|error| format!("{}: {}: {error}", self.id, args.join(" ")))
     }
 
-    /// What a command says that must succeed.
+    /// Runs a command that must succeed, and returns its standard output.
     pub(super) fn run_ok(&self, args: &[&str]) -> Result<String, String> {
         let answer = self.run(args)?;
         if answer.code != Some(0) {
@@ -111,7 +111,7 @@ impl Node {
         self.json(&["status", "--json"])
     }
 
-    /// The names of those it hears, in order.
+    /// The names of the members that this node sees, sorted; empty if it lacks their key.
     pub(super) fn members(&self) -> Result<Vec<String>, String> {
         let answer = self.run(&["members", "--json"])?;
         match answer.code {
@@ -127,7 +127,7 @@ impl Node {
         Ok(names)
     }
 
-    /// What it blocks, in order.
+    /// The networks that this node blocks, sorted.
     pub(super) fn blocks(&self) -> Result<Vec<String>, String> {
         let blocks = self.json(&["block", "list", "--json"])?;
         let networks = blocks.as_array().into_iter().flatten();
@@ -146,14 +146,14 @@ impl Node {
         }
     }
 
-    /// From here on its log is looked at.
+    /// Ignores the lines logged so far.
     pub(super) fn mark_log(&mut self) -> Result<(), String> {
         let log = std::fs::metadata(&self.log);
         self.log_start = log.map_err(|error| format!("{}: {error}", self.log.display()))?.len();
         Ok(())
     }
 
-    /// What it logged since it was started or marked.
+    /// The log since the start or the last mark.
     pub(super) fn log(&self) -> Result<String, String> {
         let error = |error: std::io::Error| format!("{}: {error}", self.log.display());
         let mut log = File::open(&self.log).map_err(error)?;
@@ -163,7 +163,7 @@ impl Node {
         Ok(String::from_utf8_lossy(&bytes).into_owned())
     }
 
-    /// The first line since then that has this text.
+    /// The first line since then that contains this text.
     pub(super) fn find_log_line(&self, text: &str) -> Result<Option<String>, String> {
         Ok(self.log()?.lines().find(|line| line.contains(text)).map(str::to_owned))
     }
@@ -173,19 +173,19 @@ impl Node {
             .map_err(|error| format!("{}: {error}", self.id))
     }
 
-    /// How it ended, if it has.
+    /// The exit status, if the process has ended.
     pub(super) fn exit_status(&mut self) -> Result<Option<ExitStatus>, String> {
         self.child.try_wait().map_err(|error| format!("{}: {error}", self.id))
     }
 
-    /// Waits for its end; the exit code.
+    /// Waits until the process ends, and returns its exit code.
     pub(super) fn wait(&mut self, within: Duration) -> Result<Option<i32>, String> {
         let description = format!("the end of {}", self.id);
         wait_until(&description, within, || Ok(self.exit_status()?.is_some()))?;
         Ok(self.exit_status()?.and_then(|status| status.code()))
     }
 
-    /// Waits until it answers; false if it ends instead.
+    /// Waits until the node answers `status`; false if the process ends instead.
     pub(super) fn is_ready(&mut self, within: Duration) -> Result<bool, String> {
         let description = format!("{} to answer", self.id);
         let mut answers = false;
@@ -197,7 +197,7 @@ impl Node {
         Ok(answers)
     }
 
-    /// The memory that it has in use, in KiB.
+    /// Resident memory, in KiB.
     pub(super) fn rss_kb(&self) -> Result<u64, String> {
         let rss = memory_kb(self.child.id(), "VmRSS:");
         rss.ok_or_else(|| format!("{} has ended", self.id))
@@ -212,7 +212,7 @@ impl Drop for Node {
     }
 }
 
-/// Runs a command to its end, and kills it if that does not come.
+/// Runs a command to its end, and kills it at the timeout.
 pub(super) fn run(mut command: Command) -> Result<CommandOutput, String> {
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
     let mut child = command.spawn().map_err(|error| error.to_string())?;
@@ -220,7 +220,7 @@ pub(super) fn run(mut command: Command) -> Result<CommandOutput, String> {
         std::thread::spawn(move || {
             let mut bytes = Vec::new();
             if let Some(mut from) = from {
-                let _what_came_counts = from.read_to_end(&mut bytes);
+                let _partial_output_counts = from.read_to_end(&mut bytes);
             }
             String::from_utf8_lossy(&bytes).into_owned()
         })
@@ -234,7 +234,7 @@ pub(super) fn run(mut command: Command) -> Result<CommandOutput, String> {
             None if Instant::now() > deadline => {
                 let _ = child.kill();
                 let _ = child.wait();
-                return Err(format!("no end within {COMMAND_TIMEOUT:?}"));
+                return Err(format!("it did not end within {COMMAND_TIMEOUT:?}"));
             }
             None => std::thread::sleep(POLL / 5),
         }

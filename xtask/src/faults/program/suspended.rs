@@ -1,4 +1,4 @@
-//! A node that stands still: stopped, starved of the processor, or on a machine that sleeps.
+//! A node that is suspended: stopped, starved of CPU time, or on a machine that sleeps.
 
 use std::time::Duration;
 
@@ -10,10 +10,10 @@ use crate::contender::wait_until;
 use crate::faults::run_length::RunLength;
 
 const WHILE_STILL: &str = "192.0.2.1";
-/// How long it is watched after all hear each other.
+/// Time for which it is watched once all nodes see each other.
 const WATCH_TIME: Duration = Duration::from_secs(10);
 
-/// One of three is stopped for so many seconds, then continued.
+/// One of three nodes is stopped for `seconds`, then continued.
 pub(in crate::faults) fn stopped(
     testbed: &Testbed,
     verdict: &mut Verdict,
@@ -26,16 +26,16 @@ pub(in crate::faults) fn stopped(
     wait_for_members(&[&n1, &n2, &n3])?;
     n3.mark_log()?;
     n3.signal(Signal::STOP)?;
-    wait_until("the others to notice", DISCOVERY_TIMEOUT, || {
+    wait_until("the others to detect it", DISCOVERY_TIMEOUT, || {
         Ok(sees_members(&n1, &[&n1, &n2])?.0 && sees_members(&n2, &[&n1, &n2])?.0)
     })?;
     n1.run_ok(&["block", "add", WHILE_STILL])?;
-    // Not less than what is noticed: links end after 10 s.
+    // At least 10 s: shorter stops end no link.
     std::thread::sleep(length.seconds(seconds).max(Duration::from_secs(10)));
     n3.signal(Signal::CONT)?;
 
     verdict.eventually(
-        "it says that it stood still, and for how long",
+        "the node reports that it was suspended, and for how long",
         CONVERGENCE_TIMEOUT,
         || {
             let output = n3.find_log_line("this node stood still for")?;
@@ -43,16 +43,16 @@ pub(in crate::faults) fn stopped(
         },
     );
     let all = [&n1, &n2, &n3];
-    verdict.eventually("all three hear each other again", DISCOVERY_TIMEOUT, || {
+    verdict.eventually("all three see each other again", DISCOVERY_TIMEOUT, || {
         observe_each(&all, |node| sees_members(node, &all))
     });
-    verdict.eventually("it has what was blocked meanwhile", CONVERGENCE_TIMEOUT, || {
+    verdict.eventually("the node has the block added meanwhile", CONVERGENCE_TIMEOUT, || {
         all_block(&all, &[WHILE_STILL])
     });
-    // A node is taken for failed after 3 s without a sign of life.
+    // The failure detector reports a node after 3 s without a heartbeat.
     std::thread::sleep(WATCH_TIME);
     let accused = n3.find_log_line("node left")?;
     let seen = accused.clone().unwrap_or_else(|| "no such line".to_owned());
-    verdict.check("it reports no other node as failed", accused.is_none(), seen);
+    verdict.check("the node reports no other node as failed", accused.is_none(), seen);
     Ok(())
 }

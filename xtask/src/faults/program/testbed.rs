@@ -1,4 +1,4 @@
-//! Hosts and the nodes on them.
+//! Hosts, the nodes on them, and conditions over several nodes.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -13,10 +13,10 @@ use crate::faults::network::Network;
 use crate::folder::Folder;
 use crate::sweeper::Sweeper;
 
-/// Lines of a log that are shown when something was broken.
+/// Last lines of each log that are shown when a check failed.
 const SHOWN_LINES: usize = 3;
 
-/// Where one run of a scenario happens.
+/// The hosts and files of one run of a scenario.
 #[derive(Debug)]
 pub(in crate::faults) struct Testbed {
     program: PathBuf,
@@ -29,7 +29,7 @@ pub(in crate::faults) struct Testbed {
 #[derive(Debug, Clone)]
 pub(super) struct Start<'a> {
     host: usize,
-    /// Names its files.
+    /// The base name of its files.
     id: &'a str,
     name: &'a str,
     store: Option<&'a Path>,
@@ -42,7 +42,7 @@ impl<'a> Start<'a> {
         Self { host, id, name: id, store: None, prefix: Vec::new(), config: "{ mode: 'peer' }" }
     }
 
-    /// Under another name than its files have.
+    /// With a node name that differs from the id.
     pub(super) fn named(self, name: &'a str) -> Self {
         Self { name, ..self }
     }
@@ -56,7 +56,7 @@ impl<'a> Start<'a> {
         Self { store: Some(store), ..self }
     }
 
-    /// With this before the program.
+    /// With this command prefix before the program.
     pub(super) fn with_prefix(self, prefix: Vec<String>) -> Self {
         Self { prefix, ..self }
     }
@@ -89,17 +89,20 @@ impl Testbed {
         &self.sweeper
     }
 
-    /// A file of this run.
+    /// Path of a file of this run.
     pub(super) fn path(&self, name: &str) -> PathBuf {
         self.folder.path().join(name)
     }
 
-    /// The key file of a node. Each has its own: nodes keep them current.
+    /// Path of a node's key file. Each node has its own copy, which it keeps current.
     pub(super) fn key_file(&self, id: &str) -> PathBuf {
         self.path(&format!("{id}.key"))
     }
 
-    /// Starts a node, and waits until it answers.
+    /// Starts a node and waits until it answers.
+    ///
+    /// # Errors
+    /// If it ends instead: its exit code and log.
     pub(super) fn start(&self, start: &Start<'_>) -> Result<Node, String> {
         let mut node = self.spawn(start)?;
         if node.is_ready(DISCOVERY_TIMEOUT)? {
@@ -127,7 +130,7 @@ impl Testbed {
         let mut command = Command::new(words.next().unwrap_or_default());
         command.args(words).arg(&self.program);
         command.args(["node", "--config"]).arg(config).arg("--socket").arg(&files.socket);
-        // The default: what an operator reads.
+        // The default log filter: nodes log what operators read.
         command.env_remove("RUST_LOG").env_remove("RUST_BACKTRACE");
         Node::spawn((id, start.name), command, self.program.clone(), files, &self.sweeper)
     }
@@ -141,7 +144,7 @@ impl Testbed {
         json!({ "@type": "Zenoh", "config": start.config, "mesh": mesh })
     }
 
-    /// Shows the last of what each node logged, but for what is only information.
+    /// Prints the last lines of each log, without those of level INFO.
     pub(in crate::faults) fn show_logs(&self) {
         let entries = std::fs::read_dir(self.folder.path()).into_iter().flatten().flatten();
         let mut logs = entries.map(|entry| entry.path()).collect::<Vec<_>>();
@@ -159,14 +162,14 @@ impl Testbed {
     }
 }
 
-/// Waits until each of these nodes hears all the others, and nobody else.
+/// Waits until each of these nodes sees all the others, and no other node.
 pub(super) fn wait_for_members(nodes: &[&Node]) -> Result<(), String> {
     wait_until("all to see each other", DISCOVERY_TIMEOUT, || {
         Ok(observe_each(nodes, |node| sees_members(node, nodes))?.0)
     })
 }
 
-/// What is seen of each, and whether all of it is as it should be.
+/// Observes each node. The result holds if all of them do.
 pub(super) fn observe_each(
     nodes: &[&Node],
     look: impl Fn(&Node) -> Result<Observation, String>,
@@ -177,16 +180,16 @@ pub(super) fn observe_each(
     Ok((held, seen.join("; ")))
 }
 
-/// Whether a node hears all others of these, and nobody else; and whom it hears.
+/// Whether a node sees exactly the others of these, and the members that it sees.
 pub(super) fn sees_members(node: &Node, nodes: &[&Node]) -> Result<Observation, String> {
     let others = nodes.iter().filter(|other| other.id() != node.id());
     let mut others = others.map(|other| other.name()).collect::<Vec<_>>();
     others.sort_unstable();
     let members = node.members()?;
-    Ok((members == others, format!("{} hears {}", node.id(), members.join(", "))))
+    Ok((members == others, format!("{} sees {}", node.id(), members.join(", "))))
 }
 
-/// Whether all these nodes block the same, and these addresses; and what each blocks.
+/// Whether all these nodes block exactly these addresses, and the ones that each blocks.
 pub(super) fn all_block(nodes: &[&Node], addresses: &[&str]) -> Result<Observation, String> {
     let mut expected = addresses.to_vec();
     expected.sort_unstable();

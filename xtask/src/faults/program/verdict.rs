@@ -1,4 +1,4 @@
-//! What was checked of the program, and whether it held.
+//! The checks of a program scenario and their results.
 
 use std::time::{Duration, Instant};
 
@@ -7,7 +7,7 @@ use serde::Serialize;
 use crate::contender::{POLL, System};
 use crate::faults::row::Figure;
 
-/// Whether it is as it should be, and how it is.
+/// Whether the observed state is the expected one, and a description of it.
 pub(super) type Observation = (bool, String);
 
 #[derive(Debug, Clone, Serialize)]
@@ -15,7 +15,7 @@ pub(super) struct Check {
     #[serde(rename = "what")]
     claim: String,
     held: bool,
-    /// How it was.
+    /// The observed state.
     #[serde(rename = "seen")]
     observed: String,
 }
@@ -45,8 +45,8 @@ impl Verdict {
         self.checks.push(Check { claim: claim.into(), held, observed: observed.into() });
     }
 
-    /// Looks until it is as it should be, for so long. What cannot be looked at, as a node that
-    /// has ended, is not as it should be.
+    /// Observes until the claim holds, at most for `within`. An error of `observe`, as for a node
+    /// that has ended, counts as not held.
     pub(super) fn eventually(
         &mut self,
         claim: impl Into<String>,
@@ -75,7 +75,7 @@ impl Verdict {
         self.figures.push(Figure::new(claim, value, unit));
     }
 
-    /// Whether the program broke a promise. A run that checked nothing shows nothing.
+    /// Whether a check failed. A run without checks proves nothing and is broken too.
     pub(in crate::faults) fn is_broken(&self) -> bool {
         self.checks.is_empty() || self.checks.iter().any(|check| !check.held)
     }
@@ -100,7 +100,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_verdict_is_broken_by_one_check_that_did_not_hold_and_by_none_at_all() {
+    fn a_failed_check_breaks_a_verdict_and_so_does_the_lack_of_checks() {
         let mut verdict = Verdict::new("still", "10 s");
         assert!(verdict.is_broken());
         verdict.check("one", true, "");
@@ -110,7 +110,7 @@ mod tests {
     }
 
     #[test]
-    fn what_comes_late_holds_and_what_never_comes_or_cannot_be_seen_does_not() {
+    fn a_late_claim_holds_and_a_false_or_unobservable_one_does_not() {
         let mut verdict = Verdict::new("still", "");
         let mut looks = 0;
         let second = Duration::from_secs(10);
@@ -128,7 +128,7 @@ mod tests {
     }
 
     #[test]
-    fn a_verdict_has_the_fields_that_readers_know_from_rows() {
+    fn a_verdict_begins_with_the_json_fields_of_a_row() {
         let text = serde_json::to_string(&Verdict::new("lives", "")).unwrap();
         let start =
             "{\"scenario\":\"lives\",\"variant\":\"\",\"system\":\"mailmesh\",\"checks\":[]";

@@ -1,29 +1,29 @@
-//! Scenarios of the program `mailmesh`: what befalls hosts, and what operators do about it.
+//! Program scenarios: faults of hosts, clocks, keys and disks, and what operators do about them.
 
 use super::{Requirement, Scenario, ScenarioKind, Tool, Trial};
 use crate::faults::program::{
     churn, clocks, descriptors, disk, firewall, key_rotation, name_conflict, suspended,
 };
 
-/// In the order of running.
+/// Program scenarios in the order in which they run.
 pub(super) const PROGRAM: [Scenario; 9] = [
     Scenario {
         name: "clock",
-        description: "the clock of one of two nodes jumps ahead by a day, and is set right again",
+        description: "one of two nodes has its clock set a day ahead, then corrected",
         needs: Requirement::Namespaces,
         tool: Some(Tool::Faketime),
         kind: ScenarioKind::Program(&[Trial { name: "", hosts: 2, value: 0, run: clocks::ahead }]),
     },
     Scenario {
         name: "clock-alone",
-        description: "one of three starts cut off, two days ahead; set right, it meets the others",
+        description: "one of three starts cut off, two days ahead; it is corrected and reconnected",
         needs: Requirement::Namespaces,
         tool: Some(Tool::Faketime),
         kind: ScenarioKind::Program(&[Trial { name: "", hosts: 3, value: 0, run: clocks::alone }]),
     },
     Scenario {
         name: "rotation",
-        description: "one of three is cut off while the key is changed; `key add --here` on it",
+        description: "one of three is cut off during a key rotation; `key add --here` on it",
         needs: Requirement::Namespaces,
         tool: None,
         kind: ScenarioKind::Program(&[Trial {
@@ -35,7 +35,7 @@ pub(super) const PROGRAM: [Scenario; 9] = [
     },
     Scenario {
         name: "same-name",
-        description: "another node takes the name of one that is cut off; a second one starts cut off",
+        description: "a node takes the name of one that is cut off; a namesake starts cut off",
         needs: Requirement::Namespaces,
         tool: None,
         kind: ScenarioKind::Program(&[
@@ -55,7 +55,7 @@ pub(super) const PROGRAM: [Scenario; 9] = [
     },
     Scenario {
         name: "firewall",
-        description: "each of three lets in TCP and UDP port 7447, and answers to what it said",
+        description: "three nodes; each host admits TCP and UDP port 7447 and replies only",
         needs: Requirement::Namespaces,
         tool: None,
         kind: ScenarioKind::Program(&[Trial {
@@ -67,7 +67,7 @@ pub(super) const PROGRAM: [Scenario; 9] = [
     },
     Scenario {
         name: "lives",
-        description: "two nodes stay, those of eight more hosts are killed and started 6,000 times",
+        description: "two nodes stay; nodes on eight other hosts are started and killed 6,000 times",
         needs: Requirement::Namespaces,
         tool: None,
         kind: ScenarioKind::Program(&[Trial {
@@ -89,7 +89,7 @@ pub(super) const PROGRAM: [Scenario; 9] = [
     },
     Scenario {
         name: "descriptors",
-        description: "a node that may open 32, 40 or 127 files, and one that may open 128",
+        description: "a node with a limit of 32, 40 or 127 open files, and one with 128",
         needs: Requirement::Namespaces,
         tool: None,
         kind: ScenarioKind::Program(&[

@@ -1,5 +1,5 @@
-//! Scenarios of traffic: processes publish to each other under a fault, and every event is
-//! accounted for.
+//! Traffic scenarios: processes publish to each other under a fault, and every event is accounted
+//! for.
 
 use super::{Requirement, Scenario, ScenarioKind, Variant};
 use crate::contender::FIFO_OPTION;
@@ -17,7 +17,7 @@ const fn one(
     Variant { name: "", nodes, value: 0, options: &[], run }
 }
 
-/// In the order of running.
+/// Traffic scenarios in the order in which they run.
 pub(super) const TRAFFIC: [Scenario; 12] = [
     Scenario {
         name: "burst",
@@ -49,7 +49,7 @@ pub(super) const TRAFFIC: [Scenario; 12] = [
     },
     Scenario {
         name: "one-way",
-        description: "packets from a to c lost for 20 s, not those from c to a; each publishes 2,000/s",
+        description: "only the packets from a to c dropped for 20 s; each publishes 2,000/s",
         needs: Requirement::Filters,
         tool: None,
         kind: ScenarioKind::Traffic(&[one(3, one_way)]),
@@ -63,7 +63,7 @@ pub(super) const TRAFFIC: [Scenario; 12] = [
     },
     Scenario {
         name: "stall",
-        description: "one of two receivers stopped (SIGSTOP) for 1 s of a stream as fast as it can be published",
+        description: "one of two receivers stopped (SIGSTOP) for 1 s of an unpaced stream",
         needs: Requirement::Processes,
         tool: None,
         kind: ScenarioKind::Traffic(&[one(3, stall)]),
@@ -77,7 +77,7 @@ pub(super) const TRAFFIC: [Scenario; 12] = [
     },
     Scenario {
         name: "flap",
-        description: "the link of one of three goes up and down every second for a minute; 1,000/s each",
+        description: "the link of one of three changes state every second for a minute; 1,000/s each",
         needs: Requirement::Namespaces,
         tool: None,
         kind: ScenarioKind::Traffic(&[one(3, flap)]),
@@ -91,18 +91,18 @@ pub(super) const TRAFFIC: [Scenario; 12] = [
     },
     Scenario {
         name: "move",
-        description: "one of three loses its address for 5 s, then has another; each publishes 2,000/s",
+        description: "one of three loses its address for 5 s, then gets another; each publishes 2,000/s",
         needs: Requirement::Namespaces,
         tool: None,
         kind: ScenarioKind::Traffic(&[one(3, change_address)]),
     },
     Scenario {
         name: "slow",
-        description: "one of two consumers reads 100 events a second of 100,000 a second, for 10 s",
+        description: "one of two consumers reads 100 of 100,000 events a second, for 10 s",
         needs: Requirement::Processes,
         tool: None,
         kind: ScenarioKind::Traffic(&[Variant {
-            // A callback that takes its time holds up what else its session receives.
+            // A slow callback would block everything else that its Zenoh session receives.
             options: &[FIFO_OPTION],
             ..one(3, slow)
         }]),
