@@ -1,4 +1,4 @@
-//! One round of one system.
+//! One round of one system: round trips, then publishing as fast as possible.
 
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -11,15 +11,15 @@ use crate::contender::{Contender, POLL, Start, System, wait_until};
 use crate::loopback;
 use crate::sweeper::Sweeper;
 
-/// How long a round publishes.
+/// Time for which a round publishes.
 const PUBLISH_TIME: Duration = Duration::from_millis(1_500);
-/// Round trips of a round.
+/// Round trips measured in a round.
 const ROUND_TRIPS: u64 = 500;
-/// How long two processes may take to find each other.
+/// Time in which the two processes must find each other.
 const DISCOVERY_TIMEOUT: Duration = Duration::from_secs(20);
-/// How long what was published may take to come, or to be told missing.
+/// Time in which each event must be delivered or reported missing.
 const ARRIVAL_TIMEOUT: Duration = Duration::from_secs(15);
-/// A rival that has delivered nothing for so long has lost the rest.
+/// A rival that delivers nothing for this time has lost the remaining events.
 const QUIET_PERIOD: Duration = Duration::from_secs(2);
 
 /// Results of one system in one round.
@@ -27,7 +27,7 @@ const QUIET_PERIOD: Duration = Duration::from_secs(2);
 pub(super) struct Round {
     pub(super) round: u64,
     pub(super) system: System,
-    /// Events delivered a second at the receiver, between the first and the last.
+    /// Events delivered a second, from the first to the last delivery.
     pub(super) events_per_s: f64,
     pub(super) published: u64,
     pub(super) delivered: u64,
@@ -36,18 +36,18 @@ pub(super) struct Round {
     #[serde(rename = "told")]
     pub(super) reported_missing: u64,
     pub(super) silent: u64,
-    /// Frames that the sender sent again.
+    /// Frames that the sender retransmitted.
     pub(super) retransmitted_frames: u64,
-    /// Processor time of both processes, user and system, for each event delivered.
+    /// CPU time of both processes for each delivered event, user and system.
     pub(super) cpu_us: f64,
-    /// The same of the server; `None` of a system without one.
+    /// The same for the server; `None` for a system without one.
     pub(super) server_cpu_us: Option<f64>,
     pub(super) rtt_p50_us: f64,
     pub(super) rtt_p99_us: f64,
 }
 
 impl Round {
-    /// Most events of a frame while a sender publishes as fast as it can.
+    /// Maximum number of events in a frame of an unpaced sender.
     const MAX_EVENTS_PER_FRAME: u64 = 1_024;
 
     pub(super) fn new(round: u64, system: System) -> Self {
@@ -69,7 +69,8 @@ impl Round {
         }
     }
 
-    /// Whether repair is how the events came, rather than the exception.
+    /// Whether more than a tenth of the frames were retransmitted: the sender then exceeds the
+    /// capacity of the path.
     pub(super) fn is_repair_dominant(&self) -> bool {
         self.retransmitted_frames > self.published / Self::MAX_EVENTS_PER_FRAME / 10
     }
@@ -175,8 +176,8 @@ pub(super) fn run_round(
     })
 }
 
-/// Waits until every event has come or was told missing. An event that does not come in time is
-/// lost: that is a result.
+/// Waits until every event was delivered or reported missing. An event that is late for the timeout
+/// is lost, which is a result and no error.
 fn wait_for_arrival(
     receiver: &mut Contender,
     incarnation: u64,

@@ -49,8 +49,10 @@ impl Machine {
         }
     }
 
+    /// Checks that a scenario with these needs can run here.
+    ///
     /// # Errors
-    /// If a scenario with these needs cannot run here: the reason, with the remedy.
+    /// If it cannot: the reason, with the remedy.
     pub(super) fn check(&self, needs: Requirement, tool: Option<Tool>) -> Result<(), String> {
         if needs > self.supports {
             return Err(self.reason.clone());

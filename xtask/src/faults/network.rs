@@ -6,6 +6,8 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use crate::sweeper::Sweeper;
 
+/// Checks that packet filters can be used.
+///
 /// # Errors
 /// If `nft` does not run here.
 pub(super) fn filters_available() -> Result<(), String> {

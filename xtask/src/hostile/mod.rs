@@ -1,5 +1,5 @@
-//! Hostile peers against three honest nodes, as real processes on one Zenoh network. Attacks at
-//! links are also made on three processes of bare Zenoh.
+//! Hostile peers against three honest nodes, as real processes on one Zenoh network. Link attacks
+//! also run against three processes of bare Zenoh.
 
 mod attacks;
 mod process;
@@ -24,37 +24,37 @@ use crate::run::write_json;
 use crate::sweeper::Sweeper;
 
 const HONEST_NAMES: [&str; 3] = ["a", "b", "c"];
-/// Events a second of each honest node.
+/// Events that each honest node publishes a second.
 const RATE: u64 = 2_000;
-/// How long the honest are left alone first.
+/// Length of the baseline measurement before the attack.
 const BASELINE_TIME: Duration = Duration::from_secs(5);
-/// The attacker listens before it begins.
+/// Time in which the attacker listens before it begins.
 const ATTACKER_WARM_UP: Duration = Duration::from_secs(4);
 const DISCOVERY_TIMEOUT: Duration = Duration::from_secs(40);
-/// How long what was published may take to come, once the attacker is gone.
+/// Time after the attack in which all published events must arrive.
 const ARRIVAL_TIMEOUT: Duration = Duration::from_secs(60);
-/// The same of bare Zenoh, which sends nothing again.
+/// The same for bare Zenoh, which does not retransmit.
 const BARE_ARRIVAL_TIMEOUT: Duration = Duration::from_secs(3);
-/// How long what a retired key sealed may be taken, and links that it proved stay.
+/// Time for which nodes still accept frames of a retired key, and keep its links.
 const KEY_RETIREMENT_TIME: Duration = Duration::from_secs(15);
-/// What mailmesh logs, as `mailmesh node` does (`crates/cli/src/node.rs`).
+/// Log filter of mailmesh: the default of `mailmesh node` (`crates/cli/src/node.rs`).
 const LOG: &str = "warn,mailmesh=info,zenoh=error,zenoh::api::session=off,\
                    zenoh_transport::unicast::establishment=off";
-/// What bare Zenoh logs, as its documentation shows (`init_log_from_env_or`).
+/// Log filter of bare Zenoh: the default of its documentation (`init_log_from_env_or`).
 const BARE_LOG: &str = "error";
 
-/// What to run.
+/// Options of the task `hostile`.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Options {
-    /// Only this one.
+    /// Run only the attack of this name.
     name: Option<String>,
-    /// List them.
+    /// List the attacks.
     #[arg(long)]
     list: bool,
     /// Write the rows to this file.
     #[arg(long)]
     json: Option<PathBuf>,
-    /// How long each attack is measured, in seconds.
+    /// Measure each attack for this time, in seconds.
     #[arg(long, default_value_t = 8, value_parser = clap::value_parser!(u64).range(1..=600))]
     seconds: u64,
 }
@@ -63,7 +63,7 @@ pub(crate) fn run(options: &Options) -> Result<ExitCode, String> {
     let is_wanted = |name: &str| options.name.as_ref().is_none_or(|wanted| wanted == name);
     let wanted: Vec<_> = ATTACKS.into_iter().filter(|(name, _)| is_wanted(name)).collect();
     if wanted.is_empty() {
-        return Err("there is no such attack; `cargo xtask hostile --list` lists them".into());
+        return Err("there is no such attack; `cargo xtask hostile --list` lists all".into());
     }
     if options.list {
         wanted.iter().for_each(|(name, description)| println!("{name:<18}{description}"));
@@ -98,8 +98,8 @@ pub(crate) fn run(options: &Options) -> Result<ExitCode, String> {
     Ok(if broken == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-/// What is run of each attack: those at links after a run without any, which they are compared
-/// to, and on bare Zenoh too.
+/// The runs of these attacks. Link attacks follow a baseline run without an attack, and are
+/// repeated on bare Zenoh.
 fn trials<'a>(
     wanted: impl Iterator<Item = &'static str> + Clone + 'a,
 ) -> Vec<(System, &'static str)> {
@@ -117,7 +117,7 @@ fn trials<'a>(
     trials
 }
 
-/// What a trial needs.
+/// Runs one trial after the other.
 struct Runner {
     honest: PathBuf,
     attacker: PathBuf,
@@ -206,10 +206,10 @@ impl Runner {
         row.sent = stopped?;
         if row.system == System::Mailmesh {
             if unexpected_members(&last, &incarnations)? > extra_members(attack) {
-                return Err("a stranger was a member".into());
+                return Err("an attacker became a member".into());
             }
             if last.iter().any(|report| report.entries > 0) {
-                return Err("a stranger's block was taken".into());
+                return Err("an attacker's block was accepted".into());
             }
         }
         Ok(())
@@ -223,7 +223,8 @@ impl Runner {
         Contender::start(&start, &self.sweeper)
     }
 
-    /// How long a new node takes to see all others, in milliseconds, and which it is.
+    /// Starts a new node. Returns the milliseconds until it sees all the others, and its
+    /// incarnation.
     fn join(&self, row: &Row, config: &str) -> Result<(u64, u64), String> {
         let begin = Instant::now();
         let mut node = self.node(row, "d", config)?;
@@ -236,11 +237,12 @@ impl Runner {
     }
 }
 
-/// Waits for what was published: all of it comes, or is told missing, or it is lost.
+/// Waits until every event is delivered or reported missing. At the timeout the remaining events
+/// are lost: a result, not an error, where events are missing.
 fn settle(nodes: &mut [Contender], is_bare: bool) -> Result<Vec<Delivery>, String> {
     let mut last = Vec::new();
     let timeout = if is_bare { BARE_ARRIVAL_TIMEOUT } else { ARRIVAL_TIMEOUT };
-    let settled = wait_until("what was published", timeout, || {
+    let settled = wait_until("all published events", timeout, || {
         last = deliveries(&reports(nodes)?);
         Ok(last.iter().all(|deliveries| {
             deliveries.published == deliveries.delivered + deliveries.reported_missing
@@ -257,7 +259,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn attacks_at_links_come_after_a_run_without_one_of_each_system() {
+    fn link_attacks_follow_a_baseline_run_of_their_system() {
         let all = trials(["no-key", "link-no-key", "link-all"].into_iter());
         let wanted = [
             (System::MailmeshUnproven, "no-key"),

@@ -1,4 +1,4 @@
-//! The hostile process.
+//! The attacker process.
 
 use std::io::Read;
 use std::path::Path;
@@ -11,18 +11,18 @@ use crate::sweeper::Sweeper;
 
 const EXIT_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Killed and reaped when dropped.
+/// An attacker; killed and reaped when dropped.
 pub(super) struct Attacker {
     child: Child,
     attack: &'static str,
     sweeper: Sweeper,
 }
 
-/// Where it finds the nodes.
+/// The nodes under attack.
 pub(super) struct Target<'a> {
     pub(super) config: &'a str,
     pub(super) ports: &'a [u16],
-    /// The port where nodes ask who is there.
+    /// The port of mailmesh's discovery.
     pub(super) discovery: u16,
     pub(super) is_bare: bool,
 }
@@ -48,14 +48,17 @@ impl Attacker {
         Ok(Self { child, attack, sweeper: sweeper.clone() })
     }
 
-    /// How many frames, links, datagrams or nodes it tried; an error if it says that it came in.
+    /// Stops the attacker and returns the number of frames, links, datagrams or nodes it tried.
+    ///
+    /// # Errors
+    /// If the attacker reports that it got in.
     pub(super) fn stop(mut self) -> Result<u64, String> {
         drop(self.child.stdin.take());
         let ended = wait_until("the attacker's end", EXIT_TIMEOUT, || {
             Ok(!matches!(self.child.try_wait(), Ok(None)))
         });
         if ended.is_err() && !is_link_attack(self.attack) {
-            // It does not matter what a sender of frames has to say.
+            // Frame attacks are judged by the nodes, not by the attacker's answer.
             return Ok(0);
         }
         ended?;
@@ -64,7 +67,7 @@ impl Attacker {
             stdout.read_to_string(&mut output).map_err(|error| format!("the attacker: {error}"))?;
         }
         let output: serde_json::Value = serde_json::from_str(output.trim())
-            .map_err(|error| format!("the attacker said {output:?}: {error}"))?;
+            .map_err(|error| format!("the attacker printed {output:?}: {error}"))?;
         match output["error"].as_str() {
             Some(error) => Err(format!("the attacker: {error}")),
             None => Ok(output["sent"].as_u64().unwrap_or(0)),

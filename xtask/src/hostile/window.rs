@@ -1,4 +1,4 @@
-//! What honest nodes counted, in a stretch of time.
+//! Counts of the honest nodes over a time window.
 
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
@@ -11,12 +11,12 @@ pub(super) fn reports(nodes: &mut [Contender]) -> Result<Vec<Report>, String> {
     nodes.iter_mut().map(|node| node.query_report().cloned()).collect()
 }
 
-/// The most memory that one of them ever had, in KiB.
+/// Peak memory of the node that used most, in KiB.
 pub(super) fn peak(nodes: &[Contender]) -> u64 {
     nodes.iter().map(Contender::peak_rss_kb).max().unwrap_or(0)
 }
 
-/// What one honest node has of another.
+/// The events of one honest node at another one.
 pub(super) struct Delivery {
     pub(super) published: u64,
     pub(super) delivered: u64,
@@ -43,7 +43,10 @@ pub(super) fn deliveries(reports: &[Report]) -> Vec<Delivery> {
     all
 }
 
-/// How many lives besides these were ever members. An error if a node did not keep all that came.
+/// The number of incarnations other than `known` that were ever members.
+///
+/// # Errors
+/// If a node had to drop notices, because an unknown member could hide there.
 pub(super) fn unexpected_members(reports: &[Report], known: &[u64]) -> Result<usize, String> {
     let dropped: u64 = reports.iter().map(|report| report.notices_dropped).sum();
     if dropped > 0 {
@@ -57,7 +60,7 @@ pub(super) fn unexpected_members(reports: &[Report], known: &[u64]) -> Result<us
     Ok(unexpected_members.len())
 }
 
-/// A stretch of time.
+/// The counts at the start of a time window.
 pub(super) struct Window {
     begin: Instant,
     delivered: u64,
@@ -65,7 +68,7 @@ pub(super) struct Window {
     cpu_ms: u64,
 }
 
-/// What happened in one.
+/// The changes of the counts over a window.
 pub(super) struct WindowCounts {
     pub(super) rate: f64,
     pub(super) refused: u64,
@@ -97,7 +100,7 @@ impl Window {
     }
 }
 
-/// Events of the honest that came, and what was refused.
+/// Events of honest nodes delivered, and refusals.
 fn sums(reports: &[Report], incarnations: &[u64]) -> (u64, u64) {
     let received = reports.iter().flat_map(|report| &report.senders);
     let honest = received.filter(|received| incarnations.contains(&received.incarnation));
@@ -112,7 +115,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_life_that_is_not_of_the_honest_is_a_stranger_once() {
+    fn an_unknown_incarnation_counts_once() {
         let notice = |incarnation, up| Notice { incarnation, up, at: 1 };
         let notices = vec![notice(1, true), notice(2, true), notice(7, true), notice(7, false)];
         let report = Report { notices, ..Report::default() };
@@ -120,7 +123,7 @@ mod tests {
     }
 
     #[test]
-    fn strangers_cannot_be_counted_where_notices_were_dropped() {
+    fn dropped_notices_make_the_count_of_unknown_members_an_error() {
         let report = Report { notices_dropped: 1, ..Report::default() };
         let error = unexpected_members(&[Report::default(), report], &[1]).unwrap_err();
         assert!(error.contains("1 notices"), "{error}");

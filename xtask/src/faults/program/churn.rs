@@ -38,7 +38,11 @@ pub(in crate::faults) fn many_incarnations(
         memory.push(memory_of(&n1, &n2)?);
         let mib = |kb: &u64| format!("{:.1}", *kb as f64 / 1024.0);
         let seen = memory.iter().map(mib).collect::<Vec<_>>().join(", ");
-        println!("{:<20}{ended} lives, {:.0} s: {seen} MiB", "", begin.elapsed().as_secs_f64());
+        println!(
+            "{:<20}{ended} incarnations, {:.0} s: {seen} MiB",
+            "",
+            begin.elapsed().as_secs_f64()
+        );
     }
     verdict.eventually("only the stable nodes are members at the end", DISCOVERY_TIMEOUT, || {
         let (of_n1, of_n2) = (n1.members()?, n2.members()?);

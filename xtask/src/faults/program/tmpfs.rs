@@ -66,8 +66,10 @@ impl Drop for Tmpfs {
     }
 }
 
+/// Checks that this process may mount a tmpfs.
+///
 /// # Errors
-/// If this process may not mount a tmpfs: the reason, with the remedy.
+/// If it may not: the reason, with the remedy.
 pub(in crate::faults) fn available() -> Result<(), String> {
     let path = std::env::temp_dir().join(format!("mm-faults-probe-{}", std::process::id()));
     let made = DirBuilder::new().mode(0o700).create(&path);
