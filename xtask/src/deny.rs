@@ -1,23 +1,23 @@
-//! What may be in the tree: licences, sources, duplicates and advisories, by `cargo deny` and
-//! `deny.toml`. What cannot be checked here is said.
+//! Checks licences, sources, duplicates and advisories of the dependency tree with `cargo deny` and
+//! `deny.toml`. A check that cannot run here is reported as skipped.
 
 use std::process::Command;
 
 use crate::run::{cargo, show};
 
-/// What `cargo deny` says when it lacks what it works on, and what that is.
+/// Errors of `cargo deny` when its input is missing, and the reason to report.
 const MISSING_INPUTS: [(&str, &str); 2] = [
     ("failed to gather crates", "not all crates are downloaded, and there is no network"),
-    ("failed to fetch advisory database", "their database (RustSec/advisory-db) cannot be had"),
+    ("failed to fetch advisory database", "the database RustSec/advisory-db cannot be fetched"),
 ];
 
-/// All of it.
+/// Runs all checks.
 pub(crate) fn all() -> Result<(), String> {
     tree()?;
     check(&["advisories"])
 }
 
-/// What needs no network.
+/// Runs the checks that need no network.
 pub(crate) fn tree() -> Result<(), String> {
     check(&["licenses", "bans", "sources"])
 }
@@ -25,7 +25,7 @@ pub(crate) fn tree() -> Result<(), String> {
 fn check(what: &[&str]) -> Result<(), String> {
     let version = cargo(&["deny", "--version"]).output();
     if !version.is_ok_and(|output| output.status.success()) {
-        skipped(what, "`cargo deny` is not there: `cargo install cargo-deny --locked`");
+        skipped(what, "`cargo deny` is not installed: `cargo install cargo-deny --locked`");
         return Ok(());
     }
     let mut command: Command = cargo(&["deny", "check"]);
@@ -45,7 +45,7 @@ fn check(what: &[&str]) -> Result<(), String> {
 }
 
 fn missing_input(output_text: &str) -> Option<&'static str> {
-    // What was found counts, whatever else could not be had.
+    // A finding counts even if other input is missing.
     let found = output_text.lines().any(|line| line.starts_with("error["));
     MISSING_INPUTS
         .into_iter()
@@ -62,7 +62,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_lacking_is_told_from_what_is_found() {
+    fn missing_input_is_distinguished_from_findings() {
         let lacking = "2026-11-26 01:21:17 [ERROR] failed to fetch advisory database \
                        https://github.com/RustSec/advisory-db: An IO error occurred";
         assert!(missing_input(lacking).is_some());

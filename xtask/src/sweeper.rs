@@ -1,5 +1,5 @@
-//! Cleans up after this program also when it is killed: a process of its own, told
-//! what there is, that outlives it for the moment it takes to take that away.
+//! Cleans up even if this program is killed. The sweeper is a separate process that knows all
+//! resources and outlives the program until they are removed.
 
 use std::collections::BTreeSet;
 use std::io::{BufRead, Write};
@@ -10,11 +10,11 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use rustix::process::{Pid, Signal, kill_process};
 
-/// The hidden task that is the sweeper.
+/// The hidden task that runs the sweeper.
 pub(crate) const TASK: &str = "sweep";
 
-/// A hold on the sweeper; it sweeps when the last is dropped, or when this process
-/// ends, however it does.
+/// A handle to the sweeper. The sweeper cleans up when the last handle is dropped, or when this
+/// process ends in any way.
 #[derive(Debug, Clone)]
 pub(crate) struct Sweeper(Arc<Mutex<Inner>>);
 
@@ -28,7 +28,7 @@ impl Sweeper {
     pub(crate) fn start() -> Result<Self, String> {
         let program = std::env::current_exe().map_err(|e| format!("the sweeper: {e}"))?;
         let mut command = Command::new(program);
-        // A group of its own: Ctrl-C reaches the others, not it.
+        // Its own process group, so that Ctrl-C does not reach it.
         command.arg(TASK).process_group(0).stdin(Stdio::piped());
         let mut child = command.spawn().map_err(|e| format!("the sweeper did not start: {e}"))?;
         let stdin = child.stdin.take();
@@ -38,7 +38,7 @@ impl Sweeper {
     fn send(&self, line: &str) {
         let mut inner = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(stdin) = &mut inner.stdin {
-            // Without a sweeper everything works but an early end.
+            // Without the sweeper only the clean-up after an early end is missing.
             let _ = stdin.write_all(line.as_bytes());
         }
     }
@@ -83,8 +83,7 @@ impl Drop for Inner {
     }
 }
 
-/// The sweeper itself: listens until whoever started it is gone, then takes away
-/// what is left.
+/// The sweeper process: reads resources until its parent ends, then removes the remaining ones.
 pub(crate) fn sweep() -> Result<(), String> {
     let mut leftovers = Leftovers::default();
     for line in std::io::stdin().lock().lines() {
@@ -149,7 +148,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_sweeper_remembers_what_was_made_and_not_taken_away() {
+    fn the_sweeper_keeps_resources_that_were_created_and_not_removed() {
         let mut leftovers = Leftovers::default();
         for line in [
             "+process 12",

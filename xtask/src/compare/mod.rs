@@ -168,8 +168,8 @@ fn check_promise(results: &[Round]) -> Result<(), String> {
         }
         if round.is_repair_dominant() {
             return Err(format!(
-                "{} frames of {} events were sent again: more is sent than the way takes, and \
-                 repair sets the pace",
+                "{} frames of {} events were retransmitted: the sender exceeds the capacity of \
+                 the path, and repair limits the rate",
                 round.retransmitted_frames, round.published
             ));
         }
