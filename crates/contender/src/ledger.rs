@@ -1,4 +1,4 @@
-//! What this process counted. Readers write, the command loop reads.
+//! The counts of this process. Readers of the systems write them, and the command loop reads them.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Mutex;
@@ -10,22 +10,22 @@ use mailmesh_contender::{
 };
 use tokio::sync::Notify;
 
-/// Lives counted; events of more are not.
+/// Maximum number of senders; events of further incarnations are not counted.
 const MAX_INCARNATIONS: usize = 4096;
 
-/// Round trips kept, each exactly.
+/// Maximum number of round trips kept.
 const MAX_PINGS: usize = 64 * 1024;
 
 /// The counts of one process.
 #[derive(Debug, Default)]
 pub(crate) struct Ledger {
-    /// This life, once it is known.
+    /// This incarnation; 0 until it is known.
     pub(crate) incarnation: AtomicU64,
     /// Events published.
     pub(crate) published: AtomicU64,
-    /// Publishers and pingers at work.
+    /// Publishers and pingers that are running.
     pub(crate) busy: AtomicUsize,
-    /// An echo came.
+    /// Notified for each echo that arrives.
     pub(crate) echoed: Notify,
     read_rate: AtomicU64,
     counts: Mutex<Counts>,
@@ -46,12 +46,12 @@ impl Ledger {
         self.counts.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
     }
 
-    /// An event came to be counted.
+    /// Counts an event.
     pub(crate) fn event(&self, event: &Numbered) {
         self.events(std::iter::once(*event));
     }
 
-    /// Events came in one read, to be counted.
+    /// Counts events that arrived in one read.
     pub(crate) fn events(&self, events: impl Iterator<Item = Numbered>) {
         let now = now_ns();
         let counts = &mut *self.counts();
@@ -64,7 +64,7 @@ impl Ledger {
         }
     }
 
-    /// One's own event came back.
+    /// Records the round trip of an own event that returned.
     pub(crate) fn echo(&self, event: &Numbered) {
         if event.incarnation == self.incarnation.load(Ordering::Relaxed) {
             let round_trip = now_ns().saturating_sub(event.sent);
@@ -76,14 +76,14 @@ impl Ledger {
         }
     }
 
-    /// The receiver was told that it missed so many.
+    /// Counts events that the system reported missing.
     pub(crate) fn report_missing(&self, incarnation: u64, report_missing: u64) {
         if let Some((tally, _)) = sender(&mut self.counts().senders, incarnation) {
             tally.report_missing(report_missing, now_ns());
         }
     }
 
-    /// Another process came or went. Whether that is news.
+    /// Records that another process joined or left. Returns false if that was known.
     pub(crate) fn set_member(&self, incarnation: u64, up: bool) -> bool {
         let counts = &mut *self.counts();
         let changed = if up {
@@ -102,7 +102,7 @@ impl Ledger {
         true
     }
 
-    /// The only way to the others is gone.
+    /// Records that all members left, because the only connection to them is lost.
     pub(crate) fn remove_all_members(&self) {
         let members = self.counts().members.clone();
         for incarnation in members {
@@ -110,7 +110,7 @@ impl Ledger {
         }
     }
 
-    /// A phase ended.
+    /// Starts a new phase at this moment, in nanoseconds.
     pub(crate) fn mark(&self, at: u64) {
         self.counts().marks.push(at);
     }
@@ -119,14 +119,14 @@ impl Ledger {
         self.read_rate.store(rate, Ordering::Relaxed);
     }
 
-    /// Waits as a slow consumer does between two events.
+    /// Waits between two events, as a slow consumer does.
     pub(crate) async fn between_reads(&self) {
         if let Some(pause) = self.pause() {
             tokio::time::sleep(pause).await;
         }
     }
 
-    /// The same in a callback, which makes its caller wait.
+    /// The same in a callback, where it blocks the caller.
     pub(crate) fn block_between_reads(&self) {
         if let Some(pause) = self.pause() {
             std::thread::sleep(pause);

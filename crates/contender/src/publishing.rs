@@ -1,4 +1,4 @@
-//! Publishes at a rate, or as fast as it goes, on a thread of its own.
+//! Publishes at a rate, or as fast as possible, on a separate thread.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -11,23 +11,23 @@ use crate::Outlet;
 use crate::error::ContenderError;
 use crate::ledger::Ledger;
 
-/// Events of an unpaced publisher that share one look at the clock: it is the system that is to
-/// be measured.
+/// Events of an unpaced publisher that share one timestamp, because the system is measured and not
+/// the clock.
 const EVENTS_PER_TIMESTAMP: u64 = 64;
-/// How often a paced publisher looks at what is due.
+/// Interval at which a paced publisher checks for due events.
 const TICK: Duration = Duration::from_millis(1);
-/// The pause between two round trips: the lane is idle again.
+/// Pause between two round trips, so that the lane is idle again.
 const PING_PAUSE: Duration = Duration::from_millis(1);
-/// A ping without an echo for so long was lost.
+/// A ping without an echo for this time is lost.
 const PING_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// Starts and stops publishing.
+/// Starts and stops publishers and pingers.
 #[derive(Debug)]
 pub(crate) struct Publishing {
     outlet: Arc<Outlet>,
     ledger: Arc<Ledger>,
     runtime: Handle,
-    /// Goes up when what was begun before must end.
+    /// Incremented to end all publishers that are running.
     stops: Arc<AtomicU64>,
 }
 
@@ -36,15 +36,14 @@ impl Publishing {
         Self { outlet, ledger, runtime, stops: Arc::default() }
     }
 
-    /// Publishes `count` events (0: until stopped), `rate` a second (0: as fast as
-    /// it goes).
+    /// Publishes `count` events (0: until stopped) at `rate` a second (0: as fast as possible).
     pub(crate) fn begin(&self, count: u64, rate: u64) {
         let (outlet, ledger) = (self.outlet.clone(), self.ledger.clone());
         let (stops, runtime) = (self.stops.clone(), self.runtime.clone());
         let begun = stops.load(Ordering::Acquire);
         let is_stopped = move || stops.load(Ordering::Acquire) != begun;
         ledger.busy.fetch_add(1, Ordering::AcqRel);
-        // A bus that blocks stops this thread, not a reader.
+        // A bus that blocks stalls this thread and not a reader.
         std::thread::spawn(move || {
             let published = runtime.block_on(publish(&outlet, &ledger, count, rate, is_stopped));
             if let Err(error) = published {
@@ -58,14 +57,14 @@ impl Publishing {
         self.stops.fetch_add(1, Ordering::AcqRel);
     }
 
-    /// Waits until nobody publishes or pings any more.
+    /// Waits until all publishers and pingers have ended.
     pub(crate) async fn ended(&self) {
         while self.ledger.busy.load(Ordering::Acquire) > 0 {
             tokio::time::sleep(TICK).await;
         }
     }
 
-    /// Sends `count` events to and fro, one at a time.
+    /// Measures `count` round trips, one at a time.
     pub(crate) fn ping(&self, count: u64) {
         let (outlet, ledger) = (self.outlet.clone(), self.ledger.clone());
         ledger.busy.fetch_add(1, Ordering::AcqRel);
@@ -102,8 +101,8 @@ async fn publish(
     let mut sent = begun;
     while (count == 0 || done < count) && !is_stopped() {
         if rate > 0 {
-            // The moment at which it was due, not that at which its turn came: a
-            // publisher held up by the bus must not hide that.
+            // The time at which the event was due, not the time of the call: a publisher that the
+            // bus blocks must not hide the delay.
             sent = begun + (u128::from(done) * 1_000_000_000 / u128::from(rate)) as u64;
             if sent > now_ns() {
                 outlet.flush().await?;

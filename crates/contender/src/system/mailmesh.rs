@@ -1,4 +1,4 @@
-//! mailmesh through its facade, sealed with a cluster key unless told otherwise.
+//! mailmesh through its facade, sealed with a cluster key unless `--system mailmesh-open`.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -15,12 +15,12 @@ use crate::error::ContenderError;
 use crate::ledger::Ledger;
 use crate::system::{System, handle};
 
-/// Sealing is measured, not secrecy: every contender knows the key.
+/// The key is public: the measure is the cost of sealing.
 const KEY: [u8; 32] = [0x6d; 32];
-/// The key that is retired where that is asked for.
+/// The second key, which `--retire-second` retires.
 const SECOND: [u8; 32] = [0x72; 32];
 
-/// A node.
+/// A node that publishes `Custom` events.
 pub(crate) struct Outlet {
     node: Node,
     kind: Arc<str>,
@@ -47,7 +47,7 @@ pub(crate) async fn start(args: &Args, ledger: &Arc<Ledger>) -> Result<Outlet, C
     }
     ledger.incarnation.store(incarnation(node.incarnation()), Ordering::Relaxed);
     let inbox = node.inbox(Filter::kinds([Kind::Custom]));
-    // Those that joined before the inbox was there.
+    // Members that joined before the inbox existed.
     for member in node.members() {
         ledger.set_member(incarnation(member.incarnation), true);
     }
@@ -57,7 +57,7 @@ pub(crate) async fn start(args: &Args, ledger: &Arc<Ledger>) -> Result<Outlet, C
     Ok(outlet)
 }
 
-/// A number for a life.
+/// The incarnation of a node, as a number.
 fn incarnation(incarnation: Incarnation) -> u64 {
     let [a, b, c, d, e, f, g, h, ..] = incarnation.0;
     u64::from_le_bytes([a, b, c, d, e, f, g, h])

@@ -1,6 +1,6 @@
-//! Core NATS by its asynchronous client, as its documentation shows: `publish` puts into the
-//! client's buffer, which it writes by itself; a subscription is a stream. A subscriber that is
-//! too slow loses messages (the client drops what does not fit into its 65,536).
+//! Core NATS with its asynchronous client, as its documentation shows. `publish` writes into the
+//! client's buffer, which the client sends by itself; a subscription is a stream. A slow subscriber
+//! loses messages: the client drops those beyond its capacity of 65,536.
 
 use std::sync::Arc;
 
@@ -16,7 +16,7 @@ use crate::ledger::Ledger;
 
 const SUBJECT: Subject = Subject::from_static("contender.events");
 
-/// A client.
+/// A NATS client and its subscription's subject.
 #[derive(Clone)]
 pub(crate) struct Outlet {
     client: Client,
@@ -27,12 +27,12 @@ pub(crate) struct Outlet {
 pub(crate) async fn start(args: &Args, ledger: &Arc<Ledger>) -> Result<Outlet, ContenderError> {
     let address: Arc<str> = args.config.as_str().into();
     let failed = |reason: String| ContenderError::Nats { address: address.to_string(), reason };
-    // As other systems here: what a process publishes does not come back to it.
+    // As for the other systems, a process does not receive its own events.
     let client = ConnectOptions::new().no_echo().connect(&*address).await;
     let client = client.map_err(|error| failed(error.to_string()))?;
     let subscriber = client.subscribe(SUBJECT).await.map_err(|error| failed(error.to_string()))?;
     let outlet = Outlet { client, address, ledger: ledger.clone() };
-    // The server has the subscription before others hear of this life.
+    // The server must have the subscription before others learn of this incarnation.
     outlet.flush().await?;
     assign_incarnation(ledger);
     outlet.publish(&presence_event(Purpose::Hello, ledger)).await?;

@@ -1,6 +1,6 @@
-//! Redis pub/sub by its synchronous client: `PUBLISH` in pipelines, as its documentation shows
-//! for many commands, and a connection that reads. Each process publishes on a channel of its
-//! own, since Redis sends a message also to the process that published it.
+//! Redis pub/sub with its synchronous client: `PUBLISH` in pipelines, as its documentation shows
+//! for many commands, and a second connection that reads. Each process publishes on its own
+//! channel, because Redis also delivers a message to the process that published it.
 
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -13,12 +13,12 @@ use crate::Args;
 use crate::error::ContenderError;
 use crate::ledger::Ledger;
 
-/// Commands of a pipeline.
+/// Maximum number of commands in a pipeline.
 const PIPELINED: usize = 1_000;
-/// Where processes say that they are there.
+/// The channel on which processes announce themselves.
 const HELLO: &str = "contender:hello";
 
-/// A connection that publishes.
+/// The publishing connection.
 #[derive(Clone)]
 pub(crate) struct Outlet {
     publisher: Arc<Mutex<Publisher>>,
@@ -70,7 +70,7 @@ fn read(mut connection: Connection, outlet: &Outlet) -> Result<(), ContenderErro
     }
 }
 
-/// Takes an event; whoever says that it is there is listened to first.
+/// Handles an event. For a new process it first subscribes to that process's channel.
 fn hear(
     event: Numbered,
     subscriptions: &mut PubSub<'_>,

@@ -1,5 +1,5 @@
-//! Raw TCP between two processes: the floor. Events are written in blocks of 64 KiB; what is to
-//! be sent back is written at once, with `TCP_NODELAY`.
+//! Raw TCP between two processes: the floor. Events are written in blocks of 64 KiB. Pings and
+//! echoes are written at once, with `TCP_NODELAY`.
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::{Shutdown, TcpStream};
@@ -15,9 +15,9 @@ use crate::Args;
 use crate::error::ContenderError;
 use crate::ledger::Ledger;
 
-/// Bytes of a write and of a read.
+/// Size of a write and of a read, in bytes.
 const BLOCK: usize = 64 * 1024;
-/// How long the first process waits for the second.
+/// Time for which the first process waits for the second.
 const MEETING: Duration = Duration::from_secs(20);
 
 /// One end of the connection.
@@ -51,7 +51,7 @@ pub(crate) async fn start(args: &Args, ledger: &Arc<Ledger>) -> Result<Outlet, C
     Ok(outlet)
 }
 
-/// The process that comes first listens, the other connects.
+/// The first process listens, the second one connects.
 async fn meet(address: &str) -> std::io::Result<TcpStream> {
     let stream = match TcpListener::bind(address).await {
         Ok(listener) => timeout(MEETING, listener.accept()).await??.0,

@@ -1,7 +1,7 @@
-//! Bare Zenoh, as its examples have it for each measure. Events to be counted go by a publisher
-//! declared once (`z_pub_thr`: `Block`, Zenoh's own batches), round trips by one that is express
-//! besides (`z_ping`, `z_pong`). A subscriber counts in its callback (`z_sub_thr`), or reads
-//! through its default handler. Who is there is said by liveliness tokens.
+//! Bare Zenoh, as its examples use it for each measure. Counted events go through one publisher,
+//! declared once (`z_pub_thr`: `Block`, Zenoh's own batches). Round trips use a second publisher,
+//! which is also express (`z_ping`, `z_pong`). A subscriber counts in its callback (`z_sub_thr`) or
+//! reads through its default handler. Liveliness tokens show which processes run.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -19,16 +19,16 @@ use crate::Args;
 use crate::error::ContenderError;
 use crate::ledger::Ledger;
 
-/// The key expression on which every process publishes and to which it subscribes, without a
-/// wildcard: for a subscriber of `contender/events/*` Zenoh computes the route of each event, at a
-/// third of the speed.
+/// The key expression that every process publishes on and subscribes to. It has no wildcard: for a
+/// subscriber of `contender/events/*` Zenoh computes the route of each event, at a third of the
+/// speed.
 pub(super) const EVENTS: &str = "contender/events";
 
 /// A session and its publishers.
 pub(crate) struct Outlet {
     session: Session,
     publisher: Publisher<'static>,
-    /// For events that must not wait for a batch.
+    /// Publishes events that must not wait for a batch.
     express: Arc<Publisher<'static>>,
     presence: Presence,
     _in_callback: Option<Subscriber<()>>,
@@ -67,7 +67,7 @@ pub(crate) async fn start(args: &Args, ledger: &Arc<Ledger>) -> Result<Outlet, C
     Ok(Outlet { session, publisher, express, presence, _in_callback: in_callback })
 }
 
-/// Opens a session; this life is named after it.
+/// Opens a session, whose id names this incarnation.
 pub(super) async fn open(args: &Args, ledger: &Ledger) -> Result<Session, ContenderError> {
     let config = zenoh::Config::from_json5(&args.config).map_err(ContenderError::zenoh)?;
     let session = zenoh::open(config).await.map_err(ContenderError::zenoh)?;
@@ -75,7 +75,7 @@ pub(super) async fn open(args: &Args, ledger: &Ledger) -> Result<Session, Conten
     Ok(session)
 }
 
-/// A number for a session.
+/// The id of a session, as a number.
 pub(super) fn incarnation(id: [u8; 16]) -> u64 {
     let [a, b, c, d, e, f, g, h, ..] = id;
     u64::from_le_bytes([a, b, c, d, e, f, g, h])
@@ -96,19 +96,19 @@ async fn read(
     }
 }
 
-/// Counts what came; what is to be sent back.
+/// Handles a sample. Returns the event to send back, if any.
 pub(super) fn heard(sample: &Sample, ledger: &Ledger) -> Option<Numbered> {
     handle(Numbered::decode(&sample.payload().to_bytes())?, ledger)
 }
 
-/// A liveliness token, and a subscriber to those of the others.
+/// The liveliness token of this process, and a subscriber to the tokens of others.
 pub(super) struct Presence {
     _subscriber: Subscriber<()>,
     _token: LivelinessToken,
 }
 
 impl Presence {
-    /// After the subscribers: who sees the token reaches them.
+    /// Call after the subscribers are declared: a process that sees the token then reaches them.
     pub(super) async fn declare(
         session: &Session,
         ledger: &Arc<Ledger>,

@@ -1,5 +1,5 @@
-//! zenoh-ext's advanced publisher and subscriber with cache, heartbeat, recovery
-//! and a listener for samples missed; `Block` and Zenoh's own batches.
+//! The advanced publisher and subscriber of zenoh-ext, with cache, heartbeat, recovery and a
+//! listener for missed samples; `Block` and Zenoh's own batches.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -19,9 +19,9 @@ use crate::Args;
 use crate::error::ContenderError;
 use crate::ledger::Ledger;
 
-/// Samples kept for sending again.
+/// Samples kept for retransmission.
 const CACHE: usize = 100_000;
-/// As in zenoh-ext's own example.
+/// The interval of zenoh-ext's own example.
 const HEARTBEAT: Duration = Duration::from_millis(500);
 
 /// A session and its publisher.

@@ -1,4 +1,4 @@
-//! Two processes of a comparison.
+//! Starts two contenders and lets them exchange events.
 
 use std::io::{BufRead, BufReader, Write};
 use std::process::{Child, ChildStdin, ChildStdout, Command as Program, Stdio};
@@ -8,7 +8,7 @@ use mailmesh_contender::{Command, Report};
 
 const EVENTS: u64 = 2_000;
 
-/// Killed and reaped when dropped.
+/// A contender; killed and reaped when dropped.
 struct Contender {
     child: Child,
     stdin: ChildStdin,
@@ -54,7 +54,7 @@ impl Contender {
     }
 }
 
-/// A configuration with which two processes of Zenoh find each other on the loopback.
+/// A Zenoh configuration by which two processes find each other on the loopback.
 #[allow(dead_code, reason = "not all tests are of Zenoh")]
 pub(crate) fn scouting() -> String {
     let port = std::net::UdpSocket::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
@@ -64,14 +64,14 @@ pub(crate) fn scouting() -> String {
     )
 }
 
-/// An address of the loopback where nobody listens.
+/// A loopback address that no TCP socket listens on now.
 pub(crate) fn free_address() -> String {
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     listener.local_addr().unwrap().to_string()
 }
 
-/// Two processes of a system, with its options, meet, ping, publish and part. What is published
-/// at this length comes whole, also of systems that lose what is more than they hold.
+/// Two processes of a system, with these options, meet, ping, publish and part. The stream is
+/// short, so that systems that drop events lose none.
 pub(crate) fn exchange(system: &[&str], config: &str) {
     let mut a = Contender::start(system, "a", config);
     let mut b = Contender::start(system, "b", config);
