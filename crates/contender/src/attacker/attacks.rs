@@ -1,4 +1,4 @@
-//! What a hostile peer does.
+//! The attacks of a hostile peer, and those that are made of frames.
 
 use std::error::Error;
 use std::sync::Arc;
@@ -16,69 +16,69 @@ use ring::rand::{SecureRandom, SystemRandom};
 use crate::insider::{Binary, Insider, PeerReport};
 use crate::wire::{Incarnation, Wire};
 
-/// The key of the nodes attacked (`system/mailmesh.rs`).
+/// The key of the nodes under attack (`system/mailmesh.rs`).
 pub(crate) const KEY: [u8; 32] = [0x6d; 32];
-/// How long it listens before it begins.
+/// Time in which the attacker records frames before it begins.
 const WARM_UP: Duration = Duration::from_secs(3);
 const NAK: u8 = 6;
-/// How long a twin may take to be refused.
+/// Time in which a node with a duplicate name must be refused.
 const REFUSAL_TIMEOUT: Duration = Duration::from_secs(5);
 /// The year 3000, in milliseconds.
 const YEAR_3000: u64 = 32_503_680_000_000;
 
-/// What a hostile peer does.
+/// An attack of a hostile peer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Attack {
     /// Frames that are not sealed.
     NoKey,
-    /// Frames sealed with another key, of lives that are new each time.
+    /// Frames sealed with another key, each of a new incarnation.
     WrongKey,
-    /// Frames of members with another number, kind or sender.
+    /// Recorded frames of members with one header byte changed.
     ForgedHeader,
-    /// Frames of members, again.
+    /// Recorded frames of members, unchanged.
     Replay,
-    /// Frames of members, cut off.
+    /// Recorded frames of members, truncated.
     Truncated,
     /// With the key: lengths of a gibibyte.
     LongLengths,
-    /// With the key: arrays in arrays.
+    /// With the key: deeply nested arrays.
     DeepNesting,
-    /// With the key: a new life with each frame, events and greetings.
+    /// With the key: a new incarnation with each frame, with events and hellos.
     ManyLives,
-    /// With the key: requests for all that a node has ever sent.
+    /// With the key: requests for all frames that a node has ever sent.
     NakFlood,
-    /// With the key: lies about who has what.
+    /// With the key: false mirror digests and peer reports.
     LyingDigests,
-    /// With the key: blocks stamped in the year 3000.
+    /// With the key: blocks with stamps of the year 3000.
     Year3000,
-    /// With the key: a mirror of ten million entries that never ends.
+    /// With the key: a mirror of ten million entries whose transfer never ends.
     EndlessSnapshot,
     /// With the key: a node with the name of another.
     Twin,
-    /// Links that begin a handshake and prove nothing, from 200 addresses.
+    /// Links that begin a handshake without a proof of the key, from 200 addresses.
     LinkNoProof,
-    /// Links that begin with what belongs after a handshake, from 200 addresses.
+    /// Links that begin with messages that belong after a handshake, from 200 addresses.
     LinkUnasked,
-    /// Links with a login that is none.
+    /// Links with invalid credentials.
     LinkWrongLogin,
-    /// Links that say nothing, from 200 addresses.
+    /// Silent links, from 200 addresses.
     LinkHalfOpen,
-    /// Links that send noise, from 200 addresses.
+    /// Links that send random bytes, from 200 addresses.
     LinkGarbage,
-    /// The handshake of a member, recorded, again.
+    /// A recorded handshake of a member, replayed.
     LinkReplayed,
-    /// Nodes with a key that was retired.
+    /// Nodes with a retired key.
     LinkRetiredKey,
     /// Nodes without a key.
     LinkNoKey,
-    /// Datagrams of discovery and of Zenoh's scouting: recorded, changed, invented, noise.
+    /// Datagrams of discovery and of Zenoh's scouting: recorded, changed, invented, random.
     DiscoveryFlood,
-    /// All that is done at links, at once.
+    /// All attacks at links at once.
     LinkAll,
 }
 
 impl Attack {
-    /// Whether it is below frames, at the links themselves.
+    /// Whether the attack targets the links themselves, below frames.
     pub(crate) fn is_at_links(self) -> bool {
         matches!(
             self,
@@ -115,7 +115,7 @@ pub(crate) fn run(attack: Attack, wire: &Wire, stop: &AtomicBool) -> Result<u64,
     let key = ClusterKey::from_bytes(&KEY);
     let mut insider = Insider::new(&key, random.bytes()?);
     if attack == Attack::LyingDigests {
-        // One with each sign of life: as many as go.
+        // One false report with each heartbeat, as fast as possible.
         insider.heartbeat_interval = Duration::ZERO;
     }
     let mut tokens = Vec::new();
@@ -138,7 +138,7 @@ pub(crate) fn run(attack: Attack, wire: &Wire, stop: &AtomicBool) -> Result<u64,
             Attack::ForgedHeader => {
                 let at = random.bytes::<2>()?;
                 put_recorded(wire, sent, |frame| {
-                    // Any byte of the header behind magic and version.
+                    // Any byte of the header after magic and version.
                     let place = 3 + usize::from(at[0]) % 29;
                     if let Some(byte) = frame.get_mut(place) {
                         *byte ^= at[1] | 1;
@@ -184,7 +184,7 @@ pub(crate) fn run(attack: Attack, wire: &Wire, stop: &AtomicBool) -> Result<u64,
                 put_future_blocks(wire, &mut insider, &others, &random)?
             }
             Attack::EndlessSnapshot => endless_snapshot(wire, &mut insider, sent)?,
-            // Not by frames.
+            // These attacks are not made of frames.
             Attack::Twin
             | Attack::LinkNoProof
             | Attack::LinkUnasked
@@ -201,7 +201,7 @@ pub(crate) fn run(attack: Attack, wire: &Wire, stop: &AtomicBool) -> Result<u64,
     Ok(wire.sent())
 }
 
-/// A frame of who is no member.
+/// Publishes a frame of an incarnation that is no member.
 fn put_unknown_sender_frame(
     wire: &Wire,
     sealer: &Sealer,
@@ -216,7 +216,7 @@ fn put_unknown_sender_frame(
     Ok(wire.put_to_all(&frame)?)
 }
 
-/// A frame of a member, changed, where it was.
+/// Changes a recorded frame of a member and publishes it on its original key.
 fn put_recorded(
     wire: &Wire,
     number: u64,
@@ -246,11 +246,11 @@ fn put_to_each(
     Ok(())
 }
 
-/// Counts and lengths far beyond what there is, in each place that has one.
+/// Publishes bodies whose counts and lengths exceed their data, at each place that has one.
 fn put_long_lengths(wire: &Wire, insider: &mut Insider, number: u64) -> Result<(), Box<dyn Error>> {
     let others = insider.stay_member(wire, &[], &[])?;
     let bodies: [&[u8]; 6] = [
-        // [tag 10, text of 1 GiB ...], [...] of 2^32 - 1, bytes, a map, a sync part, a digest.
+        // A text of 1 GiB, an array of 2^32 - 1, bytes, a map, a sync part, a digest.
         &[0x93, 0x0a, 0xdb, 0x40, 0, 0, 0],
         &[0xdd, 0xff, 0xff, 0xff, 0xff, 0x01],
         &[0x92, 0x0b, 0xc6, 0x40, 0, 0, 0],
@@ -270,7 +270,7 @@ fn put_long_lengths(wire: &Wire, insider: &mut Insider, number: u64) -> Result<(
     put_to_each(wire, insider, &others, FrameKind::Control, body)
 }
 
-/// Digests of mirrors that are none, and knowledge of others that is none.
+/// Sends a random mirror digest, and false reports of peers.
 fn lie_about_peers(
     wire: &Wire,
     insider: &mut Insider,
@@ -291,7 +291,7 @@ fn lie_about_peers(
     Ok(())
 }
 
-/// Blocks of everything that win for ever, by events and as entries of the mirror.
+/// Publishes blocks whose stamps win forever, as events and as mirror entries.
 fn put_future_blocks(
     wire: &Wire,
     insider: &mut Insider,
@@ -314,8 +314,7 @@ fn put_future_blocks(
     put_to_each(wire, insider, others, FrameKind::Direct, &encode_sync(&entries)?)
 }
 
-/// Says that it has ten million entries, and answers whoever asks for them with a part, and
-/// one more, and one more.
+/// Announces ten million entries, and answers each request with parts that always announce more.
 fn endless_snapshot(wire: &Wire, insider: &mut Insider, number: u64) -> Result<(), Box<dyn Error>> {
     let mut tag = [7; 28];
     tag[..8].copy_from_slice(&10_000_000_u64.to_be_bytes());
@@ -351,18 +350,19 @@ fn endless_snapshot(wire: &Wire, insider: &mut Insider, number: u64) -> Result<(
     Ok(())
 }
 
-/// The name of the key of the mirrors' fingerprints, which only who has the cluster key knows.
+/// The id of the key of the mirrors' fingerprints, which only holders of the cluster key know.
 fn mirror_key_id() -> [u8; 4] {
     let key = ClusterKey::from_bytes(&KEY).mirror_key("mail");
     mailmesh_state::fingerprint_key_id(key).to_be_bytes()
 }
 
-/// Starts a node with the name of another, again and again: it is the younger each time.
+/// Starts nodes with a duplicate name, one after the other. Each is younger than the node that has
+/// the name, so it must stop.
 ///
 /// # Errors
-/// If one does not step back: nobody refused it, or it met nobody.
+/// If a node does not stop: nobody refused it, or it met no other node.
 pub(crate) fn run_name_conflict(config: &str, stop: &AtomicBool) -> Result<u64, Box<dyn Error>> {
-    // The nodes attacked prove no links either.
+    // The nodes under attack use links without a proof too.
     let config = serde_json::json!({
         "@type": "Zenoh", "config": config, "mesh": { "links": "unproven" }
     });
@@ -374,10 +374,10 @@ pub(crate) fn run_name_conflict(config: &str, stop: &AtomicBool) -> Result<u64, 
             let builder = Node::builder().name("a").key(ClusterKey::from_bytes(&KEY));
             let node = builder.coordinator(Coordinator::parse(&config)?).start().await?;
             sent += 1;
-            let stepped_back = tokio::time::timeout(REFUSAL_TIMEOUT, node.stopped()).await;
+            let stopped = tokio::time::timeout(REFUSAL_TIMEOUT, node.stopped()).await;
             node.shutdown().await;
-            if !matches!(stepped_back, Ok(StopReason::DuplicateName { .. })) {
-                return Err(format!("a twin was not refused: {stepped_back:?}").into());
+            if !matches!(stopped, Ok(StopReason::DuplicateName { .. })) {
+                return Err(format!("a duplicate name was not refused: {stopped:?}").into());
             }
         }
         Ok(sent)

@@ -1,5 +1,4 @@
-//! Datagrams for whoever looks for others: at the port of mailmesh's discovery, and at that of
-//! Zenoh's scouting, one below.
+//! Floods the ports of mailmesh's discovery and of Zenoh's scouting, which is one port below.
 
 use std::error::Error;
 use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4, UdpSocket};
@@ -11,12 +10,13 @@ use socket2::{Domain, SockAddr, Socket, Type};
 
 use crate::batch::{hello, is_scout, random};
 
-/// A fiftieth of a millisecond: 50,000 datagrams a second.
+/// Interval between datagrams: 50,000 a second.
 const INTERVAL: Duration = Duration::from_micros(20);
-/// Nodes that asked who is there, and are answered.
+/// Maximum number of scouting nodes that are remembered and answered.
 const MAX_ASKERS: usize = 64;
 
-/// Sends what nodes asked, as it was and changed; noise; and scouting answers of invented peers.
+/// Sends recorded queries, unchanged and changed, random bytes, and scouting answers of invented
+/// peers. Returns the number of datagrams.
 pub(crate) fn run(group: SocketAddr, stop: &AtomicBool) -> Result<u64, Box<dyn Error>> {
     let SocketAddr::V4(group) = group else { return Err("the group is not one of IPv4".into()) };
     let scouting = SocketAddrV4::new(*group.ip(), group.port() - 1);
@@ -60,7 +60,7 @@ pub(crate) fn run(group: SocketAddr, stop: &AtomicBool) -> Result<u64, Box<dyn E
             4 => (scouting.into(), hello()),
             _ => (scouting.into(), random::<600>().to_vec()),
         };
-        // A full buffer of this host is not the nodes' trouble.
+        // A full send buffer of this host says nothing about the nodes.
         let _full = sending.send_to(&message, to);
         sent += 1;
         let due = INTERVAL.saturating_mul(u32::try_from(sent).unwrap_or(u32::MAX));
@@ -71,7 +71,7 @@ pub(crate) fn run(group: SocketAddr, stop: &AtomicBool) -> Result<u64, Box<dyn E
     Ok(sent)
 }
 
-/// A socket that hears what is sent to a group on the loopback.
+/// A socket that receives the datagrams of a multicast group on the loopback.
 fn listen(group: SocketAddrV4) -> std::io::Result<UdpSocket> {
     let socket = Socket::new(Domain::IPV4, Type::DGRAM, None)?;
     socket.set_reuse_address(true)?;

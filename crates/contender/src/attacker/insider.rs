@@ -1,4 +1,4 @@
-//! A member that has the key and keeps to the protocol only as far as that gets it in.
+//! A hostile member that has the key, and follows the protocol only as far as membership needs it.
 
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
@@ -8,7 +8,7 @@ use serde::Serialize;
 
 use crate::wire::{Incarnation, Wire};
 
-/// How often it gives a sign of life unless it is told.
+/// Default interval between heartbeats.
 const HEARTBEAT_INTERVAL: Duration = Duration::from_millis(200);
 const CONTROL_LANE: u8 = 2;
 /// Kinds of control messages (docs/wire.md).
@@ -22,11 +22,11 @@ pub(crate) struct Insider {
     heartbeat_seq: u64,
     greeted: BTreeSet<Incarnation>,
     last_heartbeat: Option<Instant>,
-    /// How often it gives a sign of life.
+    /// Interval between heartbeats.
     pub(crate) heartbeat_interval: Duration,
 }
 
-/// Bytes, as MessagePack has them.
+/// Bytes that serialise as a MessagePack binary.
 pub(crate) struct Binary<'a>(pub(crate) &'a [u8]);
 
 impl Serialize for Binary<'_> {
@@ -35,7 +35,7 @@ impl Serialize for Binary<'_> {
     }
 }
 
-/// `[incarnation, sign of life, taken, in doubt, sent]`.
+/// `[incarnation, heartbeat, positions received, suspected, positions sent]`.
 pub(crate) type PeerReport<'a> = (Binary<'a>, u64, [u64; 2], bool, [u64; 2]);
 
 impl Insider {
@@ -53,7 +53,7 @@ impl Insider {
         }
     }
 
-    /// A sealed frame of the next number.
+    /// A sealed frame with the next sequence number.
     pub(crate) fn frame(
         &mut self,
         kind: FrameKind,
@@ -77,13 +77,13 @@ impl Insider {
         self.frame(FrameKind::Control, to, &body)
     }
 
-    /// Introduces itself to whom it has heard, and gives signs of life with this digest of the
-    /// mirror and this knowledge of others. Call often. The others.
+    /// Sends a hello to each new node, and a heartbeat with this mirror digest and these peer
+    /// reports if one is due. Call it often. Returns the other incarnations.
     pub(crate) fn stay_member(
         &mut self,
         wire: &Wire,
         tag: &[u8],
-        digest: &[PeerReport<'_>],
+        reports: &[PeerReport<'_>],
     ) -> Result<Vec<Incarnation>, String> {
         let others: Vec<Incarnation> = {
             let recorded = wire.recorded();
@@ -120,7 +120,7 @@ impl Insider {
                 wire.put_to_one(*other, &hello)?;
             }
         }
-        let status = (1, &name, started, positions, Binary(tag), self.heartbeat_seq, digest);
+        let status = (1, &name, started, positions, Binary(tag), self.heartbeat_seq, reports);
         let heartbeat = self.control(None, &(HEARTBEAT, status))?;
         wire.put_to_all(&heartbeat)?;
         Ok(others)

@@ -1,4 +1,4 @@
-//! Nodes of mailmesh that the honest have to keep out: with a key that was retired, or with none.
+//! mailmesh nodes that honest nodes must exclude: with a retired key, or without a key.
 
 use std::error::Error;
 use std::net::Ipv4Addr;
@@ -12,19 +12,19 @@ use mailmesh::{
 
 use crate::target::Target;
 
-/// The key that the nodes attacked have retired (`system/mailmesh.rs`).
+/// The key that the nodes under attack have retired (`system/mailmesh.rs`).
 const RETIRED_KEY: [u8; 32] = [0x72; 32];
-/// What their names begin with, the kind of their events, and why they block.
+/// Prefix of the intruders' names, kind of their events, and reason of their blocks.
 const INTRUDER: &str = "outcast";
-/// How long each lives.
+/// Time for which each intruder runs.
 const NODE_LIFETIME: Duration = Duration::from_secs(2);
 const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(3);
 const RECEIVE_TIMEOUT: Duration = Duration::from_millis(20);
 
-/// Starts nodes, again and again, until told to stop; how many.
+/// Starts nodes one after the other until `stop` is set, and returns their number.
 ///
 /// # Errors
-/// If one of them ever sees a node, an event or a block of the honest.
+/// If one of them ever sees an honest node, or an event or a block of one.
 pub(crate) fn run(
     target: &Target,
     is_keyed: bool,
@@ -47,7 +47,7 @@ pub(crate) fn run(
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     runtime.block_on(async {
         let node = |number| run_nodes(&config, is_keyed, number, &started, stop);
-        // Four nodes at once. They may meet each other.
+        // Four nodes at once. They may see each other.
         tokio::try_join!(node(0), node(1), node(2), node(3))
     })?;
     Ok(started.into_inner())
@@ -68,7 +68,7 @@ async fn run_nodes(
         let node = builder.coordinator(Coordinator::parse(config)?).start().await?;
         started.fetch_add(1, Ordering::Relaxed);
         let kept_out = check_exclusion(&node, number, stop).await;
-        // A node that nobody hears may be slow to say goodbye.
+        // A node without peers may be slow to shut down.
         let _late = tokio::time::timeout(SHUTDOWN_TIMEOUT, node.shutdown()).await;
         kept_out?;
     }
@@ -83,25 +83,25 @@ async fn check_exclusion(node: &Node, number: u8, stop: &AtomicBool) -> Result<(
     while Instant::now() < end && !stop.load(Ordering::Acquire) {
         node.publish(Custom::new(INTRUDER, Bytes::from_static(INTRUDER.as_bytes()))?).await?;
         if let Some(member) = node.members().iter().find(|m| !is_intruder(m.name.as_str())) {
-            return Err(format!("{} is a member of a node to be kept out", member.name).into());
+            return Err(format!("an intruder has the member {}", member.name).into());
         }
         let blocks = node.blocks().list(Rule::Block);
         if let Some(entry) = blocks.iter().find(|entry| entry.block.reason() != INTRUDER) {
-            return Err(format!("a block came to a node to be kept out: {entry:?}").into());
+            return Err(format!("an intruder received a block: {entry:?}").into());
         }
         check_events(&mut inbox).await?;
     }
     Ok(())
 }
 
-/// Takes what has come, until nothing does for a moment.
+/// Checks pending events until none arrives for a moment.
 async fn check_events(inbox: &mut Inbox) -> Result<(), Box<dyn Error>> {
     while let Ok(Some(incoming)) = tokio::time::timeout(RECEIVE_TIMEOUT, inbox.recv()).await {
         if let Incoming::Event(received) = incoming
             && !is_intruder(received.from.name.as_str())
         {
             let from = &received.from.name;
-            return Err(format!("an event of {from} came to a node to be kept out").into());
+            return Err(format!("an intruder received an event of {from}").into());
         }
     }
     Ok(())

@@ -1,5 +1,5 @@
 //! A stranger at the links of nodes, below frames: a small client of Zenoh's link protocol that
-//! never proves a key. All that it sends is well formed, or noise: no fault of Zenoh is used.
+//! never proves a key. All messages are well formed or random; no defect of Zenoh is used.
 
 use std::error::Error;
 use std::io::{Read, Write};
@@ -14,12 +14,12 @@ use crate::batch::{self, random};
 use crate::target::{Target, connect};
 use crate::{discovery, gate, intruder, replay};
 
-/// Threads that open links.
+/// Number of threads that open links.
 const THREADS: u64 = 8;
-/// Links that each keeps open and silent.
+/// Maximum number of silent links that each thread keeps open.
 const MAX_SILENT_LINKS: usize = 50;
 
-/// Attacks until told to stop; how many links, datagrams or nodes.
+/// Attacks until `stop` is set, and returns the number of links, datagrams or nodes.
 pub(crate) fn run(
     attack: Attack,
     target: &Target,
@@ -39,7 +39,7 @@ pub(crate) fn run(
     }
 }
 
-/// Opens links as fast as it goes, from many addresses.
+/// Opens links from many addresses, as fast as possible.
 fn flood(attack: Attack, target: &Target, stop: &AtomicBool) -> u64 {
     let sent = AtomicU64::new(0);
     thread::scope(|scope| {
@@ -49,7 +49,7 @@ fn flood(attack: Attack, target: &Target, stop: &AtomicBool) -> u64 {
                 let mut silent = Vec::new();
                 while !stop.load(Ordering::Acquire) {
                     let n = sent.fetch_add(1, Ordering::Relaxed);
-                    // A refused link is one way to be kept out.
+                    // A refused link is an expected result.
                     let is_bare = target.is_bare;
                     let _refused = connect(n + thread, target.port(n / THREADS))
                         .and_then(|stream| attack_link(attack, n, stream, &mut silent, is_bare));
@@ -60,8 +60,7 @@ fn flood(attack: Attack, target: &Target, stop: &AtomicBool) -> u64 {
     sent.into_inner()
 }
 
-/// Every attack at links at once, but those of a node with a retired key: it needs nodes that
-/// have retired one.
+/// Runs all attacks at links at once, except the retired key: it needs nodes that have retired one.
 fn run_all(target: &Target, stop: &AtomicBool) -> Result<u64, Box<dyn Error>> {
     let mut attacks = vec![
         Attack::LinkNoProof,
@@ -79,7 +78,7 @@ fn run_all(target: &Target, stop: &AtomicBool) -> Result<u64, Box<dyn Error>> {
         let one = |attack| move || run(attack, target, stop).map_err(|e| e.to_string());
         let running: Vec<_> = attacks.into_iter().map(|attack| scope.spawn(one(attack))).collect();
         let joined = running.into_iter().map(|thread| thread.join());
-        joined.map(|sent| sent.unwrap_or_else(|_| Err("it panicked".into()))).collect()
+        joined.map(|sent| sent.unwrap_or_else(|_| Err("an attack panicked".into()))).collect()
     });
     let sent: Result<Vec<u64>, String> = sent.into_iter().collect();
     Ok(sent?.iter().sum())
@@ -95,7 +94,7 @@ fn attack_link(
     match attack {
         Attack::LinkHalfOpen => {
             if silent.len() >= MAX_SILENT_LINKS {
-                // The oldest is closed by the node, or now.
+                // The oldest link is closed now, unless the node has closed it.
                 let _nothing = silent.remove(0).read(&mut [0; 64]);
             }
             silent.push(stream);
@@ -119,7 +118,7 @@ fn attack_link(
     Ok(())
 }
 
-/// Sessions of Zenoh with a login that is none.
+/// Opens Zenoh sessions with invalid credentials.
 fn wrong_login(ports: &[u16], stop: &AtomicBool) -> Result<u64, Box<dyn Error>> {
     let endpoints: Vec<String> = ports.iter().map(|p| format!("tcp/127.0.0.1:{p}")).collect();
     let mut sent = 0;

@@ -1,5 +1,5 @@
-//! A hostile peer: joins the Zenoh network of some nodes and does them what harm it can,
-//! until its standard input ends. Started by `cargo xtask hostile`.
+//! A hostile peer: joins the Zenoh network of some nodes and attacks them until its standard input
+//! ends. Started by `cargo xtask hostile`.
 
 mod attacks;
 mod batch;
@@ -28,16 +28,16 @@ use crate::wire::Wire;
 /// A hostile peer.
 #[derive(Debug, Parser)]
 struct Args {
-    /// What it does.
+    /// The attack.
     #[arg(long)]
     attack: Attack,
     /// The Zenoh configuration, JSON5.
     #[arg(long)]
     config: String,
-    /// The ports that the nodes listen on, of the loopback.
+    /// Loopback ports on which the nodes listen.
     #[arg(long, value_delimiter = ',')]
     ports: Vec<u16>,
-    /// Where the nodes ask each other who is there.
+    /// Multicast group and port of the nodes' discovery.
     #[arg(long, default_value = "224.0.0.224:7447")]
     group: std::net::SocketAddr,
     /// The nodes are bare Zenoh.
@@ -76,7 +76,7 @@ fn run(args: &Args) -> Result<u64, Box<dyn Error>> {
     let session = zenoh::open(config).wait().map_err(|error| error.to_string())?;
     let wire = Wire::new(session)?;
     let sent = attacks::run(args.attack, &wire, &stop)?;
-    // What is on its way is handed over.
+    // Closing the session flushes its pending frames.
     wire.close()?;
     Ok(sent)
 }

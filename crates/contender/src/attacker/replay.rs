@@ -1,5 +1,6 @@
-//! A recorded handshake, again. A node that has the key dials an honest one through a proxy,
-//! which records the messages that it sends; that node leaves, and they are sent to all.
+//! Replays a recorded handshake. A node that has the key dials an honest node through a proxy,
+//! which records the messages of the dialer. Then that node leaves, and its messages are sent to
+//! all nodes.
 
 use std::error::Error;
 use std::io::{Read, Write};
@@ -16,27 +17,27 @@ use crate::attacks::KEY;
 use crate::target::{Target, connect};
 use crate::{batch, gate};
 
-/// Threads that replay.
+/// Number of threads that replay.
 const THREADS: u64 = 4;
-/// Batches kept of each connection.
+/// Maximum number of messages recorded for each connection.
 const MAX_MESSAGES: usize = 64;
-/// Connections kept.
+/// Maximum number of connections through the proxy.
 const MAX_CONNECTIONS: usize = 16;
-/// How long the node that is recorded may take to meet the honest one.
+/// Time in which the recorded node must meet the honest one.
 const DISCOVERY_TIMEOUT: Duration = Duration::from_secs(15);
-/// How long it is recorded once it has: what follows a handshake is replayed too.
+/// Recording time after that: the messages after the handshake are replayed too.
 const RECORDING_TIME: Duration = Duration::from_millis(500);
 const POLL: Duration = Duration::from_millis(20);
 
-/// The batches that one connection carried, or the messages of the gate's handshake and what
-/// follows it.
+/// The messages of one connection: Zenoh batches, or the messages of the gate's handshake and the
+/// bytes after it.
 type Recording = Vec<Vec<u8>>;
 type Recordings = Arc<Mutex<Vec<Recording>>>;
 
-/// Replays until told to stop; how often.
+/// Replays until `stop` is set, and returns the number of attempts.
 ///
 /// # Errors
-/// If a node accepts a replayed handshake, or there was none to replay.
+/// If a node accepts a replayed handshake, or if none was recorded or answered.
 pub(crate) fn run(target: &Target, stop: &AtomicBool) -> Result<u64, Box<dyn Error>> {
     let Some(recording) = record(target, stop)? else { return Ok(0) };
     let sent = AtomicU64::new(0);
@@ -47,7 +48,7 @@ pub(crate) fn run(target: &Target, stop: &AtomicBool) -> Result<u64, Box<dyn Err
                 scope.spawn(|| {
                     while !stop.load(Ordering::Acquire) {
                         let attempt = began.fetch_add(1, Ordering::Relaxed);
-                        // A refused link is one way to be kept out.
+                        // A refused link is an expected result.
                         let accepted = if target.is_bare {
                             replay_to_zenoh(target, &recording, attempt, &sent)
                         } else {
@@ -76,8 +77,8 @@ pub(crate) fn run(target: &Target, stop: &AtomicBool) -> Result<u64, Box<dyn Err
     }
 }
 
-/// Whether a gate accepted it: as it was, or with the gate's own MAC as the proof; with and
-/// without what followed.
+/// Whether a gate accepted the recording, with its own proof or with the gate's MAC reflected, and
+/// with or without the bytes after it.
 fn replay_to_gate(
     target: &Target,
     recording: &[Vec<u8>],
@@ -94,15 +95,15 @@ fn replay_to_gate(
     sent.fetch_add(1, Ordering::Relaxed);
     if number % 4 > 1 {
         for bytes in following {
-            // A node that has closed the link may have accepted it before.
+            // A closed link is no refusal: the node may have accepted it before.
             let _may_be_closed = stream.write_all(bytes);
         }
     }
-    // The verdict.
+    // Only an accepted link receives a byte.
     Ok(stream.read(&mut [0; 1])? > 0)
 }
 
-/// Whether a node of bare Zenoh accepted it.
+/// Whether a node of bare Zenoh accepted the recording.
 fn replay_to_zenoh(
     target: &Target,
     recording: &[Vec<u8>],
@@ -120,21 +121,21 @@ fn replay_to_zenoh(
     sent.fetch_add(1, Ordering::Relaxed);
     if number % 4 > 1 {
         for message in following {
-            // A node that has closed the link may have accepted it before.
+            // A closed link is no refusal: the node may have accepted it before.
             let _may_be_closed = batch::write(&mut stream, message);
         }
     }
     Ok(batch::is_open_ack(&batch::read(&mut stream)?))
 }
 
-/// What a node sent that was let in; `None` if told to stop before.
+/// Records the messages of an accepted node; `None` if stopped before.
 fn record(target: &Target, stop: &AtomicBool) -> Result<Option<Recording>, Box<dyn Error>> {
     let recordings = Recordings::default();
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
     let endpoint = format!("tcp/{}", listener.local_addr()?);
     let (honest, is_bare) = (target.port(0), target.is_bare);
     let records = recordings.clone();
-    // Ends with this process.
+    // The thread ends with this process.
     thread::spawn(move || {
         for dialer in listener.incoming().map_while(Result::ok).take(MAX_CONNECTIONS) {
             let records = records.clone();
@@ -156,13 +157,13 @@ fn record(target: &Target, stop: &AtomicBool) -> Result<Option<Recording>, Box<d
         return Ok(None);
     }
     let recordings = recordings.lock().unwrap_or_else(PoisonError::into_inner);
-    // Of several, one that was let in: it carried the most.
+    // Of several connections the longest one: it was accepted.
     let recording = recordings.iter().max_by_key(|recording| recording.len()).cloned();
     let recording = recording.filter(|recording| recording.len() > 2);
     Ok(Some(recording.ok_or("the proxy recorded no handshake")?))
 }
 
-/// A node with the key meets the others, talks, and leaves.
+/// Lets a node with the key meet the honest one, talk, and leave.
 fn join_mailmesh(config: &str, stop: &AtomicBool) -> Result<bool, Box<dyn Error>> {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     runtime.block_on(async {
@@ -191,7 +192,7 @@ fn wait_for_peer(stop: &AtomicBool, has_met: impl Fn() -> bool) -> Result<bool, 
         }
         if Instant::now() > deadline {
             return Err(format!(
-                "a node that is to be recorded met nobody in {DISCOVERY_TIMEOUT:?}"
+                "the recorded node met no other node within {DISCOVERY_TIMEOUT:?}"
             )
             .into());
         }
@@ -201,7 +202,7 @@ fn wait_for_peer(stop: &AtomicBool, has_met: impl Fn() -> bool) -> Result<bool, 
     Ok(true)
 }
 
-/// Passes batches on between a dialer and a node, and records the dialer's.
+/// Relays between a dialer and a node, and records the messages of the dialer.
 fn relay_and_record(
     mut dialer: TcpStream,
     honest: u16,
@@ -241,7 +242,7 @@ fn relay_and_record(
     node.shutdown(Shutdown::Both).ok()
 }
 
-/// What a dialer says to a gate: its hello, its proof, and then whatever comes.
+/// Reads a dialer's message to a gate: the hello, the proof, then any bytes.
 fn read_gate_message(dialer: &mut TcpStream, number: usize) -> std::io::Result<Vec<u8>> {
     let mut bytes = match number {
         0 => vec![0; gate::HELLO],

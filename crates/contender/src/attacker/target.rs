@@ -10,25 +10,25 @@ const ADDRESSES: u64 = 200;
 /// Timeout of a connect, a read and a write.
 const LINK_TIMEOUT: Duration = Duration::from_millis(300);
 
-/// Where the nodes are that it attacks.
+/// The nodes under attack.
 #[derive(Debug, Clone)]
 pub(crate) struct Target {
-    /// The ports that they listen on, of the loopback.
+    /// Loopback ports on which the nodes listen.
     pub(crate) ports: Vec<u16>,
-    /// Where they ask each other who is there; Zenoh's scouting is one port below.
+    /// The multicast group of their discovery; Zenoh's scouting uses the port below.
     pub(crate) group: SocketAddr,
-    /// They are bare Zenoh.
+    /// Whether the nodes are bare Zenoh.
     pub(crate) is_bare: bool,
 }
 
 impl Target {
-    /// The ports in turn.
+    /// The port for attempt `number`: the nodes take turns.
     pub(crate) fn port(&self, number: u64) -> u16 {
         self.ports[number as usize % self.ports.len()]
     }
 }
 
-/// A link to a node, from one of many addresses.
+/// Opens a link to a node, from one of many source addresses.
 pub(crate) fn connect(number: u64, port: u16) -> std::io::Result<TcpStream> {
     let from = Ipv4Addr::new(127, 0, 1, (number % ADDRESSES) as u8 + 1);
     let socket = Socket::new(Domain::IPV4, Type::STREAM, None)?;

@@ -1,4 +1,4 @@
-//! The network as who is on it sees it: every frame, and whom they are of.
+//! The Zenoh network as each participant sees it: all frames and the incarnations of their senders.
 
 use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::error::Error;
@@ -10,28 +10,28 @@ use zenoh::Wait;
 use zenoh::pubsub::Publisher;
 use zenoh::qos::CongestionControl;
 
-/// The keys of the cluster attacked.
+/// Key prefix of the cluster under attack.
 const PREFIX: &str = "mailmesh/mail/v1";
-/// Frames kept to be put again.
+/// Maximum number of frames kept for replay.
 const MAX_RECORDED_FRAMES: usize = 4096;
-/// Where a frame has its sender's incarnation.
+/// Position of the sender's incarnation in a frame.
 const INCARNATION: std::ops::Range<usize> = 8..24;
 
 pub(crate) type Incarnation = [u8; 16];
 
-/// A session, and what it has heard.
+/// A Zenoh session and the frames that it has received.
 pub(crate) struct Wire {
     session: zenoh::Session,
     recorded: Arc<Mutex<Recorded>>,
-    /// Frames put.
+    /// Number of published frames.
     sent: AtomicU64,
-    /// One a key, declared once.
+    /// One publisher for each key, declared once.
     publishers: Mutex<HashMap<String, Arc<Publisher<'static>>>>,
 }
 
 #[derive(Debug, Default)]
 pub(crate) struct Recorded {
-    /// Frames, and the keys they came on.
+    /// Frames and the keys that they arrived on.
     pub(crate) frames: VecDeque<(String, Bytes)>,
     pub(crate) incarnations: BTreeSet<Incarnation>,
 }
@@ -73,7 +73,7 @@ impl Wire {
         self.put(&format!("{PREFIX}/to/{}", hex(incarnation)), frame)
     }
 
-    /// Waits where the links are full: as fast as it goes, and nothing lost on this side.
+    /// Publishes a frame. It blocks while the links are full, so that this side drops nothing.
     pub(crate) fn put(&self, key: &str, frame: &[u8]) -> Result<(), String> {
         let publisher = lock(&self.publishers).get(key).cloned();
         let publisher = match publisher {
@@ -102,7 +102,7 @@ impl Wire {
         self.sent.load(Ordering::Relaxed)
     }
 
-    /// Says that a node of this life is there.
+    /// Declares the liveliness token of this incarnation.
     pub(crate) fn declare_presence(
         &self,
         incarnation: Incarnation,

@@ -16,7 +16,7 @@ use crate::ledger::Ledger;
 
 const SUBJECT: Subject = Subject::from_static("contender.events");
 
-/// A NATS client and its subscription's subject.
+/// The publishing client and the address of its server.
 #[derive(Clone)]
 pub(crate) struct Outlet {
     client: Client,
