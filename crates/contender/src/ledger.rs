@@ -47,12 +47,12 @@ impl Ledger {
     }
 
     /// Counts an event.
-    pub(crate) fn event(&self, event: &Numbered) {
-        self.events(std::iter::once(*event));
+    pub(crate) fn count_event(&self, event: &Numbered) {
+        self.count_events(std::iter::once(*event));
     }
 
     /// Counts events that arrived in one read.
-    pub(crate) fn events(&self, events: impl Iterator<Item = Numbered>) {
+    pub(crate) fn count_events(&self, events: impl Iterator<Item = Numbered>) {
         let now = now_ns();
         let counts = &mut *self.counts();
         for event in events {
@@ -65,7 +65,7 @@ impl Ledger {
     }
 
     /// Records the round trip of an own event that returned.
-    pub(crate) fn echo(&self, event: &Numbered) {
+    pub(crate) fn record_echo(&self, event: &Numbered) {
         if event.incarnation == self.incarnation.load(Ordering::Relaxed) {
             let round_trip = now_ns().saturating_sub(event.sent);
             let pings = &mut self.counts().pings;
@@ -120,7 +120,7 @@ impl Ledger {
     }
 
     /// Waits between two events, as a slow consumer does.
-    pub(crate) async fn between_reads(&self) {
+    pub(crate) async fn wait_between_reads(&self) {
         if let Some(pause) = self.pause() {
             tokio::time::sleep(pause).await;
         }

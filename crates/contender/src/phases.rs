@@ -46,17 +46,17 @@ impl Phases {
     /// at which a phase ended and the next began, in order.
     pub fn record(&mut self, marks: &[u64], sent: u64, now: u64) {
         let of = |moment: u64| marks.partition_point(|mark| *mark <= moment).min(MAX_PHASES - 1);
-        let (published, came) = (of(sent), of(now));
-        if self.phases.len() <= published.max(came) {
-            self.phases.resize_with(published.max(came) + 1, Phase::default);
+        let (published_in, arrived_in) = (of(sent), of(now));
+        if self.phases.len() <= published_in.max(arrived_in) {
+            self.phases.resize_with(published_in.max(arrived_in) + 1, Phase::default);
         }
-        let phase = &mut self.phases[published];
+        let phase = &mut self.phases[published_in];
         phase.latency.record(now.saturating_sub(sent));
         if phase.first_at == 0 {
             phase.first_at = now;
         }
         phase.last_at = now;
-        let phase = &mut self.phases[came];
+        let phase = &mut self.phases[arrived_in];
         phase.received += 1;
         if phase.since == 0 {
             phase.since = now;

@@ -124,10 +124,10 @@ pub(crate) fn run(options: &Options) -> Result<ExitCode, String> {
             isolation: machine.isolation,
             sweeper: sweeper.clone(),
         };
-        runs.all_traffic(&traffic, &environment)?;
+        runs.run_traffic(&traffic, &environment)?;
     }
     if !program.is_empty() {
-        runs.all_of_program(&program, &mailmesh(options)?, &sweeper)?;
+        runs.run_program(&program, &mailmesh(options)?, &sweeper)?;
     }
     if let Some(path) = &options.markdown {
         let lines = runs.outcomes.iter().filter_map(Outcome::line).collect::<Vec<_>>();
@@ -188,7 +188,7 @@ impl Runs<'_> {
         if self.options.quick { RunLength::Quick } else { RunLength::Full }
     }
 
-    fn all_traffic(
+    fn run_traffic(
         &mut self,
         scenarios: &[&Scenario],
         environment: &Environment<'_>,
@@ -204,14 +204,14 @@ impl Runs<'_> {
                         row.print();
                         Outcome::Traffic(row)
                     });
-                    self.note(run, outcome)?;
+                    self.record(run, outcome)?;
                 }
             }
         }
         Ok(())
     }
 
-    fn all_of_program(
+    fn run_program(
         &mut self,
         scenarios: &[&Scenario],
         program: &Path,
@@ -222,16 +222,16 @@ impl Runs<'_> {
             for trial in trials {
                 let run = (scenario.name, trial.name, System::Mailmesh);
                 let mut verdict = Verdict::new(scenario.name, trial.name);
-                let played = try_out(trial, program, sweeper, &mut verdict, self.length());
+                let result = run_trial(trial, program, sweeper, &mut verdict, self.length());
                 // A run that failed early is printed too: its checks up to there are valid.
                 verdict.print();
-                self.note(run, played.map(|()| Outcome::Program(verdict)))?;
+                self.record(run, result.map(|()| Outcome::Program(verdict)))?;
             }
         }
         Ok(())
     }
 
-    fn note(
+    fn record(
         &mut self,
         (scenario, variant, system): (&str, &str, System),
         outcome: Result<Outcome, String>,
@@ -261,11 +261,11 @@ fn traffic(
     // Zenoh peers with default settings sometimes do not find each other: a rival is started once
     // more.
     let started = ProcessGroup::start(environment, system, variant.nodes, variant.options);
-    let again = |error| match system.is_mailmesh() {
+    let start_again = |error| match system.is_mailmesh() {
         true => Err(error),
         false => ProcessGroup::start(environment, system, variant.nodes, variant.options),
     };
-    let mut group = started.or_else(again)?;
+    let mut group = started.or_else(start_again)?;
     let findings = (variant.run)(&mut group, variant.value, length)?;
     group.settle()?;
     let incarnations = group.incarnations()?;
@@ -278,7 +278,7 @@ fn traffic(
     Ok(row)
 }
 
-fn try_out(
+fn run_trial(
     trial: &Trial,
     program: &Path,
     sweeper: &Sweeper,
@@ -286,11 +286,11 @@ fn try_out(
     length: RunLength,
 ) -> Result<(), String> {
     let testbed = Testbed::new(program, trial.hosts, sweeper)?;
-    let played = (trial.run)(&testbed, verdict, trial.value, length);
-    if played.is_err() || verdict.is_broken() {
+    let result = (trial.run)(&testbed, verdict, trial.value, length);
+    if result.is_err() || verdict.is_broken() {
         testbed.show_logs();
     }
-    played
+    result
 }
 
 #[cfg(test)]

@@ -182,7 +182,7 @@ mod tests {
             Row { joined_ms: Some(MAX_JOIN_MS + 1), ..good.clone() },
             Row { log_lines: MAX_LOG_LINES_PER_MINUTE + 1, ..good.clone() },
             Row { peak_rss_kb: 1_001 + MAX_ADDED_MEMORY_KB, ..good.clone() },
-            Row { failed: Some("it came in".into()), ..good.clone() },
+            Row { failed: Some("it got in".into()), ..good.clone() },
         ] {
             assert_eq!(broken.harm().len(), 1, "{broken:?}");
             assert!(!broken.holds() && Row { system: System::Zenoh, ..broken }.holds());

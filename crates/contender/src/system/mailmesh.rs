@@ -86,7 +86,7 @@ async fn read(mut inbox: Inbox, outlet: Outlet, ledger: Arc<Ledger>) {
             }
             _ => {}
         }
-        ledger.between_reads().await;
+        ledger.wait_between_reads().await;
     }
 }
 

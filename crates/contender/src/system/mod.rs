@@ -103,8 +103,8 @@ pub(crate) async fn start(args: &Args, ledger: &Arc<Ledger>) -> Result<Outlet, C
 /// Handles a received event. Returns the event to send back, if any.
 pub(crate) fn handle(event: Numbered, ledger: &Ledger) -> Option<Numbered> {
     match event.purpose {
-        Purpose::Count => ledger.event(&event),
-        Purpose::Echo => ledger.echo(&event),
+        Purpose::Count => ledger.count_event(&event),
+        Purpose::Echo => ledger.record_echo(&event),
         Purpose::Ping => return Some(Numbered { purpose: Purpose::Echo, ..event }),
         Purpose::Hello => {
             let own = ledger.incarnation.load(Ordering::Relaxed);
@@ -164,7 +164,7 @@ impl Outlet {
         }
     }
 
-    fn ours(&self) -> Option<&mailmesh::Outlet> {
+    fn mailmesh_outlet(&self) -> Option<&mailmesh::Outlet> {
         match self {
             Self::Mailmesh(outlet) => Some(outlet),
             _ => None,
@@ -173,17 +173,17 @@ impl Outlet {
 
     /// Frames, messages and changes that mailmesh refused; 0 for other systems.
     pub(crate) fn refused(&self) -> u64 {
-        self.ours().map_or(0, mailmesh::Outlet::refused)
+        self.mailmesh_outlet().map_or(0, mailmesh::Outlet::refused)
     }
 
     /// Frames that mailmesh retransmitted; 0 for other systems.
     pub(crate) fn retransmitted_frames(&self) -> u64 {
-        self.ours().map_or(0, mailmesh::Outlet::retransmitted_frames)
+        self.mailmesh_outlet().map_or(0, mailmesh::Outlet::retransmitted_frames)
     }
 
     /// Entries of the mirror; 0 for other systems than mailmesh.
     pub(crate) fn entries(&self) -> u64 {
-        self.ours().map_or(0, mailmesh::Outlet::entries)
+        self.mailmesh_outlet().map_or(0, mailmesh::Outlet::entries)
     }
 
     /// Leaves in good order.

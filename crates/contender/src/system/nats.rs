@@ -48,7 +48,7 @@ async fn read(mut subscriber: Subscriber, outlet: Outlet) {
         {
             eprintln!("an echo was not published: {error}");
         }
-        outlet.ledger.between_reads().await;
+        outlet.ledger.wait_between_reads().await;
     }
 }
 

@@ -62,7 +62,7 @@ fn read(mut connection: Connection, outlet: &Outlet) -> Result<(), ContenderErro
     loop {
         let message = subscriptions.get_message()?;
         if let Some(event) = Numbered::decode(message.get_payload_bytes())
-            && let Some(answer) = hear(event, &mut subscriptions, outlet)?
+            && let Some(answer) = receive(event, &mut subscriptions, outlet)?
         {
             outlet.publish(&answer)?;
         }
@@ -71,7 +71,7 @@ fn read(mut connection: Connection, outlet: &Outlet) -> Result<(), ContenderErro
 }
 
 /// Handles an event. For a new process it first subscribes to that process's channel.
-fn hear(
+fn receive(
     event: Numbered,
     subscriptions: &mut PubSub<'_>,
     outlet: &Outlet,

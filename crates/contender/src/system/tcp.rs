@@ -18,7 +18,7 @@ use crate::ledger::Ledger;
 /// Size of a write and of a read, in bytes.
 const BLOCK: usize = 64 * 1024;
 /// Time for which the first process waits for the second.
-const MEETING: Duration = Duration::from_secs(20);
+const ACCEPT_TIMEOUT: Duration = Duration::from_secs(20);
 
 /// One end of the connection.
 pub(crate) struct Outlet {
@@ -32,7 +32,7 @@ struct Writer {
 
 pub(crate) async fn start(args: &Args, ledger: &Arc<Ledger>) -> Result<Outlet, ContenderError> {
     let address = args.config.clone();
-    let stream = meet(&address).await.and_then(|stream| {
+    let stream = connect_pair(&address).await.and_then(|stream| {
         stream.set_nodelay(true)?;
         Ok((stream.try_clone()?, stream))
     });
@@ -52,9 +52,9 @@ pub(crate) async fn start(args: &Args, ledger: &Arc<Ledger>) -> Result<Outlet, C
 }
 
 /// The first process listens, the second one connects.
-async fn meet(address: &str) -> std::io::Result<TcpStream> {
+async fn connect_pair(address: &str) -> std::io::Result<TcpStream> {
     let stream = match TcpListener::bind(address).await {
-        Ok(listener) => timeout(MEETING, listener.accept()).await??.0,
+        Ok(listener) => timeout(ACCEPT_TIMEOUT, listener.accept()).await??.0,
         Err(error) if error.kind() == ErrorKind::AddrInUse => {
             tokio::net::TcpStream::connect(address).await?
         }
@@ -74,16 +74,16 @@ fn read(mut stream: TcpStream, outlet: &Outlet, ledger: &Ledger) -> Result<(), C
             return Ok(());
         }
         filled += read;
-        let whole = filled - filled % EVENT_BYTES;
-        let events = || block[..whole].chunks_exact(EVENT_BYTES).filter_map(Numbered::decode);
-        ledger.events(events().filter(|event| event.purpose == Purpose::Count));
+        let complete = filled - filled % EVENT_BYTES;
+        let events = || block[..complete].chunks_exact(EVENT_BYTES).filter_map(Numbered::decode);
+        ledger.count_events(events().filter(|event| event.purpose == Purpose::Count));
         for event in events().filter(|event| event.purpose != Purpose::Count) {
             if let Some(answer) = handle(event, ledger) {
                 outlet.publish(&answer)?;
             }
         }
-        block.copy_within(whole..filled, 0);
-        filled -= whole;
+        block.copy_within(complete..filled, 0);
+        filled -= complete;
     }
 }
 

@@ -31,7 +31,7 @@ pub(crate) struct Outlet {
     /// Publishes events that must not wait for a batch.
     express: Arc<Publisher<'static>>,
     presence: Presence,
-    _in_callback: Option<Subscriber<()>>,
+    _callback_subscriber: Option<Subscriber<()>>,
 }
 
 pub(crate) async fn start(args: &Args, ledger: &Arc<Ledger>) -> Result<Outlet, ContenderError> {
@@ -47,14 +47,14 @@ pub(crate) async fn start(args: &Args, ledger: &Arc<Ledger>) -> Result<Outlet, C
     };
     let (publisher, express) = (publisher(false).await?, Arc::new(publisher(true).await?));
     let subscriber = session.declare_subscriber(EVENTS).allowed_origin(Locality::Remote);
-    let in_callback = if args.fifo {
+    let callback_subscriber = if args.fifo {
         let subscriber = subscriber.await.map_err(ContenderError::zenoh)?;
         tokio::spawn(read(subscriber, express.clone(), ledger.clone()));
         None
     } else {
         let (ledger, express) = (ledger.clone(), express.clone());
         let subscriber = subscriber.callback(move |sample| {
-            if let Some(echo) = heard(&sample, &ledger)
+            if let Some(echo) = handle_sample(&sample, &ledger)
                 && let Err(error) = express.put(echo.encode()).wait()
             {
                 eprintln!("an echo was not published: {error}");
@@ -64,7 +64,7 @@ pub(crate) async fn start(args: &Args, ledger: &Arc<Ledger>) -> Result<Outlet, C
         Some(subscriber.await.map_err(ContenderError::zenoh)?)
     };
     let presence = Presence::declare(&session, ledger).await?;
-    Ok(Outlet { session, publisher, express, presence, _in_callback: in_callback })
+    Ok(Outlet { session, publisher, express, presence, _callback_subscriber: callback_subscriber })
 }
 
 /// Opens a session, whose id names this incarnation.
@@ -87,17 +87,17 @@ async fn read(
     ledger: Arc<Ledger>,
 ) {
     while let Ok(sample) = subscriber.recv_async().await {
-        if let Some(echo) = heard(&sample, &ledger)
+        if let Some(echo) = handle_sample(&sample, &ledger)
             && let Err(error) = publisher.put(echo.encode()).await
         {
             eprintln!("an echo was not published: {error}");
         }
-        ledger.between_reads().await;
+        ledger.wait_between_reads().await;
     }
 }
 
 /// Handles a sample. Returns the event to send back, if any.
-pub(super) fn heard(sample: &Sample, ledger: &Ledger) -> Option<Numbered> {
+pub(super) fn handle_sample(sample: &Sample, ledger: &Ledger) -> Option<Numbered> {
     handle(Numbered::decode(&sample.payload().to_bytes())?, ledger)
 }
 

@@ -84,17 +84,18 @@ pub(crate) fn exchange(system: &[&str], config: &str) {
 
     a.send(&Command::Publish { count: EVENTS, rate: 0 });
     a.wait_for("end of publishing", |report| !report.busy && report.published == EVENTS);
-    let whole = |report: &Report| report.senders.iter().any(|s| s.tally.silent(1, EVENTS) == 0);
-    let report = b.wait_for("events", whole);
+    let is_complete =
+        |report: &Report| report.senders.iter().any(|s| s.tally.silent(1, EVENTS) == 0);
+    let report = b.wait_for("events", is_complete);
     let tally = &report.senders[0].tally;
     assert_eq!((tally.delivered, tally.duplicates, tally.out_of_order), (EVENTS, 0, 0));
 
     a.send(&Command::Publish { count: 0, rate: 100 });
     a.wait_for("paced events", |report| report.published > EVENTS + 5);
-    let incarnation = a.wait_for("its life", |_| true).incarnation;
+    let incarnation = a.wait_for("its incarnation", |_| true).incarnation;
     a.send(&Command::Quit);
-    let gone = b.wait_for("end of a", |report| report.members == 0);
-    assert!(gone.notices.iter().any(|notice| notice.incarnation == incarnation && !notice.up));
+    let departure = b.wait_for("end of a", |report| report.members == 0);
+    assert!(departure.notices.iter().any(|notice| notice.incarnation == incarnation && !notice.up));
     b.send(&Command::Quit);
     assert!(a.child.wait().unwrap().success() && b.child.wait().unwrap().success());
 }

@@ -47,14 +47,14 @@ pub(in crate::faults) fn ahead(
 
     n1.mark_log()?;
     clock.set("+1d")?;
-    let mut let_in = Vec::new();
+    let mut not_blocked = Vec::new();
     verdict.eventually(
         "n1, whose clock is right, reports that n2's clock differs",
         ALARM_TIMEOUT,
         || {
             for address in [BY_N1, BY_N2] {
                 if !n1.blocks_address(address)? {
-                    let_in.push(address);
+                    not_blocked.push(address);
                 }
             }
             let output = n1.find_log_line("clocks differ, and no majority")?;
@@ -63,10 +63,18 @@ pub(in crate::faults) fn ahead(
             Ok((names_n2 && agreed == false, output.unwrap_or_else(|| format!("agreed: {agreed}"))))
         },
     );
-    let still = all_block(&[&n1], &[BY_N1, BY_N2])?;
-    verdict.check("meanwhile n1 enforces all its blocks", let_in.is_empty() && still.0, still.1);
-    let accused = n1.find_log_line("this node's clock is")?;
-    verdict.check("n1 is not asked to correct its own clock", accused.is_none(), output(accused));
+    let blocks = all_block(&[&n1], &[BY_N1, BY_N2])?;
+    verdict.check(
+        "meanwhile n1 enforces all its blocks",
+        not_blocked.is_empty() && blocks.0,
+        blocks.1,
+    );
+    let correction_line = n1.find_log_line("this node's clock is")?;
+    verdict.check(
+        "n1 is not asked to correct its own clock",
+        correction_line.is_none(),
+        or_no_line(correction_line),
+    );
 
     n1.run_ok(&["block", "add", LATER, "--ttl", "1h"])?;
     let ends = ends_in(&n1, LATER)?;
@@ -172,6 +180,6 @@ fn ends_in(node: &Node, address: &str) -> Result<f64, String> {
     Ok(ends as f64 / 1e3 - now.as_secs_f64())
 }
 
-fn output(line: Option<String>) -> String {
+fn or_no_line(line: Option<String>) -> String {
     line.unwrap_or_else(|| "no such line".to_owned())
 }

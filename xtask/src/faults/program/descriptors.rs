@@ -29,23 +29,24 @@ pub(in crate::faults) fn too_few(
 }
 
 /// The limit is just enough: the node warns, and works.
-pub(in crate::faults) fn fewest(
+pub(in crate::faults) fn just_enough(
     testbed: &Testbed,
     verdict: &mut Verdict,
     files: u64,
     _: RunLength,
 ) -> Result<(), String> {
-    let few = testbed.start(&Start::new(0, "n1").with_prefix(with_files(files)))?;
+    let limited = testbed.start(&Start::new(0, "n1").with_prefix(with_files(files)))?;
     let n2 = testbed.start(&Start::new(1, "n2"))?;
     let n3 = testbed.start(&Start::new(2, "n3"))?;
-    let warning = few.find_log_line("may open few files")?;
-    let says = warning.as_ref().is_some_and(|output| REMEDIES.iter().all(|r| output.contains(r)));
+    let warning = limited.find_log_line("may open few files")?;
+    let has_remedies =
+        warning.as_ref().is_some_and(|output| REMEDIES.iter().all(|r| output.contains(r)));
     let seen = warning.unwrap_or_else(|| "no such line".to_owned());
-    verdict.check("the node warns, with the remedy", says, seen);
-    let all = [&few, &n2, &n3];
+    verdict.check("the node warns, with the remedy", has_remedies, seen);
+    let all = [&limited, &n2, &n3];
     let met = wait_for_members(&all);
     verdict.check("all nodes see each other", met.is_ok(), met.err().unwrap_or_default());
-    few.run_ok(&["block", "add", BY_N1])?;
+    limited.run_ok(&["block", "add", BY_N1])?;
     n2.run_ok(&["block", "add", BY_N2])?;
     verdict.eventually("blocks replicate in both directions", CONVERGENCE_TIMEOUT, || {
         all_block(&all, &[BY_N1, BY_N2])

@@ -18,8 +18,8 @@ pub(in crate::faults) fn between(
         (0..).zip(ids).map(|(host, id)| testbed.start(&Start::new(host, id).configured(config)));
     let nodes = nodes.collect::<Result<Vec<_>, _>>()?;
     let nodes: Vec<_> = nodes.iter().collect();
-    let description = "all nodes see each other through TCP and UDP port 7447";
-    verdict.eventually(description, DISCOVERY_TIMEOUT, || {
+    let claim = "all nodes see each other through TCP and UDP port 7447";
+    verdict.eventually(claim, DISCOVERY_TIMEOUT, || {
         observe_each(&nodes, |node| sees_members(node, &nodes))
     });
     Ok(())

@@ -43,14 +43,12 @@ pub(in crate::faults) fn returns(
     let code = old.wait(DISCOVERY_TIMEOUT);
     let seen = format!("{code:?}: {}", old.log()?.lines().last().unwrap_or_default());
     verdict.check("the isolated n2 stops with exit 5", code == Ok(NAME_CONFLICT_EXIT), seen);
-    let description = "the new n2 stays";
+    let claim = "the new n2 stays";
     match new.wait(WATCH_TIME) {
-        Ok(code) => {
-            verdict.check(description, false, format!("exit {code:?}: {}", new.log()?.trim()))
-        }
+        Ok(code) => verdict.check(claim, false, format!("exit {code:?}: {}", new.log()?.trim())),
         Err(_it_runs) => {
             let others = [&n1, &new, &n3];
-            verdict.eventually(description, DISCOVERY_TIMEOUT, || {
+            verdict.eventually(claim, DISCOVERY_TIMEOUT, || {
                 observe_each(&others, |node| sees_members(node, &others))
             });
         }
@@ -86,12 +84,11 @@ pub(in crate::faults) fn alone(
         testbed.network().heal(3)?;
         let code = second.wait(DISCOVERY_TIMEOUT);
         let seen = format!("{code:?}: {}", second.log()?.lines().last().unwrap_or_default());
-        let description = format!("round {round}: the second n2 stops with exit 5");
-        verdict.check(description, code == Ok(NAME_CONFLICT_EXIT), seen);
+        let claim = format!("round {round}: the second n2 stops with exit 5");
+        verdict.check(claim, code == Ok(NAME_CONFLICT_EXIT), seen);
         let expected = written.iter().map(String::as_str).collect::<Vec<_>>();
-        let description =
-            format!("round {round}: the others have the entries it wrote while isolated");
-        verdict.eventually(description, CONVERGENCE_TIMEOUT, || all_block(&[&n1, &n3], &expected));
+        let claim = format!("round {round}: the others have the entries it wrote while isolated");
+        verdict.eventually(claim, CONVERGENCE_TIMEOUT, || all_block(&[&n1, &n3], &expected));
     }
     let exit_status = n2.exit_status()?;
     verdict.check("the first n2 still runs", exit_status.is_none(), format!("{exit_status:?}"));

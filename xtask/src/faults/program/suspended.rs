@@ -51,8 +51,8 @@ pub(in crate::faults) fn stopped(
     });
     // The failure detector reports a node after 3 s without a heartbeat.
     std::thread::sleep(WATCH_TIME);
-    let accused = n3.find_log_line("node left")?;
-    let seen = accused.clone().unwrap_or_else(|| "no such line".to_owned());
-    verdict.check("the node reports no other node as failed", accused.is_none(), seen);
+    let failure_line = n3.find_log_line("node left")?;
+    let seen = failure_line.clone().unwrap_or_else(|| "no such line".to_owned());
+    verdict.check("the node reports no other node as failed", failure_line.is_none(), seen);
     Ok(())
 }

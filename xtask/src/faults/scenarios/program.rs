@@ -96,7 +96,7 @@ pub(super) const PROGRAM: [Scenario; 9] = [
             Trial { name: "32", hosts: 1, value: 32, run: descriptors::too_few },
             Trial { name: "40", hosts: 1, value: 40, run: descriptors::too_few },
             Trial { name: "127", hosts: 1, value: 127, run: descriptors::too_few },
-            Trial { name: "128", hosts: 3, value: 128, run: descriptors::fewest },
+            Trial { name: "128", hosts: 3, value: 128, run: descriptors::just_enough },
         ]),
     },
 ];
