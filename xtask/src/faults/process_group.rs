@@ -274,13 +274,14 @@ pub(super) fn detection_time(
     observed: &[(usize, usize)],
     fault: u64,
 ) -> Option<f64> {
-    let life_of = |node: usize| {
+    let incarnation_of = |node: usize| {
         let mut of_node = incarnations.iter().filter(|incarnation| incarnation.node == node);
         of_node.next()
     };
     let mut last = None;
     for (observer, departed) in observed {
-        let (observer, departed) = (life_of(*observer)?, life_of(*departed)?.report.incarnation);
+        let (observer, departed) =
+            (incarnation_of(*observer)?, incarnation_of(*departed)?.report.incarnation);
         let notices = &observer.report.notices;
         let notice =
             notices.iter().find(|n| n.incarnation == departed && !n.up && n.at >= fault)?;
@@ -296,11 +297,11 @@ pub(super) fn recovery_time(flows: &[Flow], of: &[(usize, usize)], heal: u64) ->
     let mut last = heal;
     for (receiver, sender) in of {
         let flow = flows.iter().find(|p| (p.receiver, p.sender) == (*receiver, *sender))?;
-        let [prefix @ .., after] = flow.received.phases.as_slice() else { return None };
-        if prefix.len() != 2 || after.first_at == 0 || flow.silent > 0 {
+        let [before @ .., after] = flow.received.phases.as_slice() else { return None };
+        if before.len() != 2 || after.first_at == 0 || flow.silent > 0 {
             return None;
         }
-        let late = prefix.iter().map(|phase| phase.last_at).max().unwrap_or(0);
+        let late = before.iter().map(|phase| phase.last_at).max().unwrap_or(0);
         last = last.max(late).max(after.first_at).max(flow.received.tally.reported_at);
     }
     Some((last - heal) as f64 / 1e9)

@@ -67,7 +67,7 @@ pub(super) const PROGRAM: [Scenario; 9] = [
     },
     Scenario {
         name: "lives",
-        description: "two nodes stay; nodes on eight other hosts are started and killed 6,000 times",
+        description: "two nodes stay; those on eight hosts are started and killed 6,000 times",
         needs: Requirement::Namespaces,
         tool: None,
         kind: ScenarioKind::Program(&[Trial {

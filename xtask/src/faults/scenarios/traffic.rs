@@ -56,7 +56,7 @@ pub(super) const TRAFFIC: [Scenario; 12] = [
     },
     Scenario {
         name: "freeze",
-        description: "one of four stopped (SIGSTOP) for 20 s, then continued; one publishes 20,000/s",
+        description: "one of four stopped (SIGSTOP) for 20 s, then continued; one sends 20,000/s",
         needs: Requirement::Processes,
         tool: None,
         kind: ScenarioKind::Traffic(&[one(4, freeze)]),
@@ -77,21 +77,21 @@ pub(super) const TRAFFIC: [Scenario; 12] = [
     },
     Scenario {
         name: "flap",
-        description: "the link of one of three changes state every second for a minute; 1,000/s each",
+        description: "the link of one of three toggles every second for a minute; 1,000/s each",
         needs: Requirement::Namespaces,
         tool: None,
         kind: ScenarioKind::Traffic(&[one(3, flap)]),
     },
     Scenario {
         name: "storm",
-        description: "ten processes, one restarted every 2 s for two minutes, every other by SIGKILL; 100/s each",
+        description: "one of ten restarted every 2 s for 120 s, half by SIGKILL; 100/s each",
         needs: Requirement::Namespaces,
         tool: None,
         kind: ScenarioKind::Traffic(&[one(10, storm)]),
     },
     Scenario {
         name: "move",
-        description: "one of three loses its address for 5 s, then gets another; each publishes 2,000/s",
+        description: "one of three loses its address for 5 s, then gets another; 2,000/s each",
         needs: Requirement::Namespaces,
         tool: None,
         kind: ScenarioKind::Traffic(&[one(3, change_address)]),
