@@ -1,4 +1,4 @@
-//! The criterion benches.
+//! Runs the criterion benches.
 
 use crate::run::{cargo, run};
 

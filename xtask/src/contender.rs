@@ -1,5 +1,5 @@
-//! The processes of a comparison: built, started, told what to do, asked what they
-//! counted, and reaped however this ends.
+//! Contender processes: builds and starts them, sends them commands, collects their reports, and
+//! reaps them at every kind of exit.
 
 use std::io::{BufRead, BufReader, Write};
 use std::path::PathBuf;
@@ -16,50 +16,50 @@ use crate::run::build_release;
 use crate::sweeper::Sweeper;
 
 const PROGRAM: &str = "mailmesh-contender";
-/// How long a process may take to answer; what is frozen is not asked.
-const PATIENCE: Duration = Duration::from_secs(10);
-/// How long a process may take to leave in good order.
-const GOODBYE: Duration = Duration::from_secs(8);
-/// How often a condition is looked at.
+/// Time in which a process must answer; a stopped process is not queried.
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
+/// Time in which a process must leave in good order.
+const EXIT_TIMEOUT: Duration = Duration::from_secs(8);
+/// Interval between two checks of a condition.
 pub(crate) const POLL: Duration = Duration::from_millis(50);
 
-/// What `/proc` counts in: USER_HZ, which Linux has fixed for programs.
+/// The unit of CPU time in `/proc`: USER_HZ, which is fixed at 100 on Linux.
 const TICKS_PER_SECOND: u64 = 100;
 
-/// The program's option for a subscriber of Zenoh that does not count in a callback.
-pub(crate) const READ_BY_CHANNEL: &str = "--fifo";
+/// The option that makes a Zenoh subscriber count behind a FIFO channel, not in a callback.
+pub(crate) const FIFO_OPTION: &str = "--fifo";
 
-/// What a process plays.
+/// The system that a contender runs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub(crate) enum System {
     Mailmesh,
-    /// The same without a key.
+    /// mailmesh without a cluster key.
     MailmeshOpen,
-    /// Sealed, over links that do not prove the key.
+    /// mailmesh with sealed frames, over links that do not prove the key.
     MailmeshUnproven,
-    /// Sealed, over links that prove the key by Zenoh's challenge.
+    /// mailmesh with sealed frames, over links that prove the key by Zenoh's challenge.
     MailmeshChallenge,
-    /// Sealed, over links that are not sealed themselves.
+    /// mailmesh with sealed frames, over links that prove the key at the gate and are not sealed.
     MailmeshGate,
-    /// Its subscriber counts in a callback.
+    /// Zenoh with a subscriber that counts in its callback.
     Zenoh,
-    /// Its subscriber is read through the default handler.
+    /// Zenoh with a subscriber that is read through the default handler.
     ZenohFifo,
     ZenohExt,
-    /// A connection and nothing else.
+    /// A TCP connection and nothing else.
     Tcp,
     Nats,
     Redis,
 }
 
 impl System {
-    /// Those that are compared under faults.
+    /// The systems that run in fault scenarios.
     pub(crate) const ALL: [Self; 3] = [Self::Mailmesh, Self::Zenoh, Self::ZenohExt];
 
     pub(crate) fn from_name(name: &str) -> Result<Self, String> {
         let known = Self::ALL.into_iter().find(|system| system.name() == name);
-        known.ok_or_else(|| "it is none of mailmesh, zenoh, zenoh-ext".to_owned())
+        known.ok_or_else(|| "unknown system: use mailmesh, zenoh or zenoh-ext".to_owned())
     }
 
     pub(crate) fn name(self) -> &'static str {
@@ -78,33 +78,33 @@ impl System {
         }
     }
 
-    /// Whether it is mailmesh, of whatever protection.
+    /// Whether the system is mailmesh, with any protection.
     pub(crate) fn is_mailmesh(self) -> bool {
         self.name().starts_with("mailmesh")
     }
 
-    /// The options with which the program plays it.
+    /// The command-line options that select this system.
     fn args(self) -> Vec<&'static str> {
         match self {
-            Self::ZenohFifo => vec!["--system", Self::Zenoh.name(), READ_BY_CHANNEL],
+            Self::ZenohFifo => vec!["--system", Self::Zenoh.name(), FIFO_OPTION],
             other => vec!["--system", other.name()],
         }
     }
 }
 
-/// Builds the program, with zenoh-ext in it or not. Where it is.
+/// Builds the contender with these features, and returns its path.
 pub(crate) fn build(features: &[&str]) -> Result<PathBuf, String> {
     let programs = build_all(features)?;
     let is_it = |path: &PathBuf| path.file_stem().is_some_and(|name| name == PROGRAM);
     programs.into_iter().find(is_it).ok_or_else(|| format!("there is no program {PROGRAM}"))
 }
 
-/// Builds all programs that these features have. Where they are.
+/// Builds all programs of the contender package with these features, and returns their paths.
 pub(crate) fn build_all(features: &[&str]) -> Result<Vec<PathBuf>, String> {
     build_release(PROGRAM, features)
 }
 
-/// A process, killed and reaped when dropped.
+/// A contender process; killed and reaped when dropped.
 #[derive(Debug)]
 pub(crate) struct Contender {
     name: String,
@@ -117,26 +117,26 @@ pub(crate) struct Contender {
     sweeper: Sweeper,
 }
 
-/// How to start one.
+/// The parameters of a new contender.
 #[derive(Debug)]
 pub(crate) struct Start<'a> {
     pub(crate) program: &'a std::path::Path,
-    /// What goes before the program, `ip netns exec ...`.
-    pub(crate) before: &'a [String],
+    /// A command prefix, such as `ip netns exec ...`.
+    pub(crate) prefix: &'a [String],
     pub(crate) system: System,
     pub(crate) name: &'a str,
     pub(crate) config: &'a str,
-    /// Options of the program besides these.
+    /// Further options of the program.
     pub(crate) options: &'a [&'a str],
-    /// What it logs, as `RUST_LOG` says it, and its lines are counted; `None` for what this
-    /// process is told, and not counted.
+    /// `RUST_LOG` of the process, whose log lines are then counted; `None` inherits the variable
+    /// and the standard error.
     pub(crate) log: Option<&'a str>,
 }
 
 impl Contender {
     pub(crate) fn start(start: &Start<'_>, sweeper: &Sweeper) -> Result<Self, String> {
         let program = start.program.as_os_str();
-        let mut line = start.before.iter().map(AsRef::as_ref).chain([program]);
+        let mut line = start.prefix.iter().map(AsRef::as_ref).chain([program]);
         let mut command = Program::new(line.next().unwrap_or(program));
         command.args(line);
         command.args(start.system.args()).args(["--name", start.name]);
@@ -170,17 +170,17 @@ impl Contender {
         &self.name
     }
 
-    pub(crate) fn tell(&mut self, command: &Command) -> Result<(), String> {
+    pub(crate) fn send(&mut self, command: &Command) -> Result<(), String> {
         let mut line = serde_json::to_vec(command).map_err(|e| format!("{command:?}: {e}"))?;
         line.push(b'\n');
-        self.stdin.write_all(&line).map_err(|error| format!("{} is gone: {error}", self.name))
+        self.stdin.write_all(&line).map_err(|error| format!("{} has ended: {error}", self.name))
     }
 
-    /// What it counted.
-    pub(crate) fn ask(&mut self) -> Result<&Report, String> {
+    /// Queries a new report of the process.
+    pub(crate) fn query_report(&mut self) -> Result<&Report, String> {
         self.request += 1;
-        self.tell(&Command::Report { request: self.request })?;
-        let deadline = Instant::now() + PATIENCE;
+        self.send(&Command::Report { request: self.request })?;
+        let deadline = Instant::now() + ANSWER_TIMEOUT;
         loop {
             let left = deadline.saturating_duration_since(Instant::now());
             match self.answers.recv_timeout(left) {
@@ -190,7 +190,7 @@ impl Contender {
                 }
                 Ok(_late) => {}
                 Err(RecvTimeoutError::Timeout) => {
-                    return Err(format!("{} did not answer within {PATIENCE:?}", self.name));
+                    return Err(format!("{} did not answer within {ANSWER_TIMEOUT:?}", self.name));
                 }
                 Err(RecvTimeoutError::Disconnected) => {
                     return Err(format!("{} has ended", self.name));
@@ -199,38 +199,39 @@ impl Contender {
         }
     }
 
-    /// What it logs, if that is counted.
+    /// The counted log; empty if the lines are not counted.
     pub(crate) fn log(&self) -> &Log {
         &self.log
     }
 
-    /// Its last answer.
+    /// The last report.
     pub(crate) fn last(&self) -> &Report {
         &self.last
     }
 
-    /// The most memory it ever had in use, in KiB; 0 if it is gone.
+    /// Peak resident memory, in KiB; 0 if the process has ended.
     pub(crate) fn peak_rss_kb(&self) -> u64 {
         memory_kb(self.child.id(), "VmHWM:").unwrap_or(0)
     }
 
-    /// The processor time that it has used, in milliseconds; 0 if it is gone.
+    /// CPU time used, in milliseconds; 0 if the process has ended.
     pub(crate) fn cpu_ms(&self) -> u64 {
         cpu_ms(self.child.id())
     }
 
-    /// SIGSTOP, or SIGCONT.
+    /// Sends a signal, such as SIGSTOP or SIGCONT.
     pub(crate) fn signal(&self, signal: Signal) -> Result<(), String> {
         kill_process(Pid::from_child(&self.child), signal)
             .map_err(|error| format!("{}: {error}", self.name))
     }
 
-    /// Ends it in good order, or by force after [`GOODBYE`].
+    /// Ends the process in good order, or by force after [`EXIT_TIMEOUT`].
     pub(crate) fn quit(mut self) {
-        // Whoever is gone already, or does not go, is killed by `drop`.
-        if self.tell(&Command::Quit).is_ok() {
-            let _ =
-                wait_until("its end", GOODBYE, || Ok(!matches!(self.child.try_wait(), Ok(None))));
+        // A process that has ended, or does not end in time, is killed by `drop`.
+        if self.send(&Command::Quit).is_ok() {
+            let _ = wait_until("its end", EXIT_TIMEOUT, || {
+                Ok(!matches!(self.child.try_wait(), Ok(None)))
+            });
         }
     }
 }
@@ -243,7 +244,10 @@ impl Drop for Contender {
     }
 }
 
-/// Asks until the condition holds.
+/// Polls until the condition holds.
+///
+/// # Errors
+/// The condition's error, or that it does not hold within `timeout`.
 pub(crate) fn wait_until(
     what: &str,
     timeout: Duration,
@@ -259,12 +263,12 @@ pub(crate) fn wait_until(
     Ok(())
 }
 
-/// What `/proc` says of the memory of a process under this name, in KiB.
+/// A memory value of a process from `/proc/PID/status`, such as `VmRSS:`, in KiB.
 pub(crate) fn memory_kb(pid: u32, name: &str) -> Option<u64> {
     memory(&std::fs::read_to_string(format!("/proc/{pid}/status")).ok()?, name)
 }
 
-/// The processor time that a process has used, in milliseconds; 0 if it is gone.
+/// CPU time that a process has used, in milliseconds; 0 if it has ended.
 pub(crate) fn cpu_ms(pid: u32) -> u64 {
     let stat = std::fs::read_to_string(format!("/proc/{pid}/stat"));
     stat.ok().and_then(|stat| ticks(&stat)).map_or(0, |ticks| ticks * 1_000 / TICKS_PER_SECOND)
@@ -275,9 +279,10 @@ fn memory(status: &str, name: &str) -> Option<u64> {
     line.trim().strip_suffix("kB")?.trim().parse().ok()
 }
 
-/// Of user and system, of a process's `stat` (proc_pid_stat(5), fields 14 and 15).
+/// User and system time of a process, in ticks, from its `stat` line (proc_pid_stat(5), fields 14
+/// and 15).
 fn ticks(stat: &str) -> Option<u64> {
-    // The second field, the name, may hold blanks: it ends with the last parenthesis.
+    // The second field, the name, may contain blanks and ends at the last parenthesis.
     let mut fields = stat.rsplit_once(')')?.1.split_whitespace().skip(11);
     Some(fields.next()?.parse::<u64>().ok()? + fields.next()?.parse::<u64>().ok()?)
 }
@@ -296,14 +301,14 @@ mod tests {
     }
 
     #[test]
-    fn the_time_used_is_read_from_the_stat_of_a_process() {
+    fn cpu_time_is_read_from_the_stat_of_a_process() {
         let stat = "7 (a ) b) S 1 7 7 0 -1 4194560 1 2 3 4 120 30 5 6 20 0 1 0 99";
         assert_eq!(ticks(stat), Some(150));
         assert_eq!(ticks("7 (x) S 1"), None);
     }
 
     #[test]
-    fn a_condition_that_never_holds_is_said() {
+    fn the_error_of_a_timeout_names_the_condition() {
         let error = wait_until("rain", Duration::ZERO, || Ok(false)).unwrap_err();
         assert!(error.contains("in vain for rain"), "{error}");
         wait_until("sun", Duration::ZERO, || Ok(true)).unwrap();

@@ -1,4 +1,4 @@
-//! A folder for the files of one run; taken away when dropped.
+//! A temporary folder for the files of one run; removed when dropped.
 
 use std::fs::DirBuilder;
 use std::os::unix::fs::DirBuilderExt;
@@ -19,7 +19,7 @@ impl Folder {
         let count = COUNT.fetch_add(1, Ordering::Relaxed);
         let name = format!("mm-xtask-{}-{count}", std::process::id());
         let path = std::env::temp_dir().join(name);
-        // Only for its owner: keys are in it.
+        // Only its owner may read it: it contains keys.
         let made = DirBuilder::new().mode(0o700).create(&path);
         made.map_err(|error| format!("{}: {error}", path.display()))?;
         sweeper.folder_made(&path);

@@ -1,20 +1,20 @@
-//! The fuzzers, one after the other: `cargo fuzz` and a nightly compiler do the work.
+//! Runs the fuzzers one after the other, with `cargo fuzz` and a nightly compiler.
 
 use std::process::Command;
 
 use crate::run::root;
 
-/// Most megabytes that one may have, and that one allocation may ask for.
+/// Memory limits of a fuzzer, in MB: in total, and for one allocation.
 const RSS_MB: u32 = 1_024;
 const MALLOC_MB: u32 = 64;
 
-/// Fuzzes each target whose name contains `filter` for so many seconds. What is found anew
-/// stays in `target/fuzz`; inputs that crash go to `fuzz/artifacts`.
+/// Fuzzes each target whose name contains `filter` for `seconds`. New inputs stay in `target/fuzz`;
+/// inputs that crash go to `fuzz/artifacts`.
 pub(crate) fn run_all(filter: Option<&str>, seconds: u64) -> Result<(), String> {
     let mut wanted = targets()?;
     wanted.retain(|name| filter.is_none_or(|part| name.contains(part)));
     if wanted.is_empty() {
-        return Err(format!("there is no target like `{}`", filter.unwrap_or("")));
+        return Err(format!("no fuzz target has `{}` in its name", filter.unwrap_or("")));
     }
     let mut failed = Vec::new();
     println!("| target | executions | a second | coverage | |\n|---|---|---|---|---|");
@@ -31,16 +31,16 @@ pub(crate) fn run_all(filter: Option<&str>, seconds: u64) -> Result<(), String> 
             .arg(format!("-malloc_limit_mb={MALLOC_MB}"))
             .args(["-timeout=10", "-print_final_stats=1"])
             .current_dir(root())
-            // Not the toolchain that is pinned for everything else.
+            // The fuzzers need nightly, not the toolchain that is pinned for the workspace.
             .env_remove("RUSTUP_TOOLCHAIN")
             .env_remove("CARGO")
             .output()
             .map_err(|error| format!("cargo: {error}"))?;
-        let said = String::from_utf8_lossy(&output.stderr);
-        if said.contains("no such command: `fuzz`") {
-            return Err("cargo-fuzz is not there: `cargo install cargo-fuzz`".into());
+        let stderr = String::from_utf8_lossy(&output.stderr);
+        if stderr.contains("no such command: `fuzz`") {
+            return Err("cargo-fuzz is not installed: `cargo install cargo-fuzz`".into());
         }
-        let stat = |name: &str| said.lines().rev().find_map(|line| line.split_once(name));
+        let stat = |name: &str| stderr.lines().rev().find_map(|line| line.split_once(name));
         let number = |name| stat(name).map_or("?", |(_, rest)| rest.trim());
         let coverage = stat(" cov: ").and_then(|(_, rest)| rest.split(' ').next()).unwrap_or("?");
         let (runs, rate) =
@@ -48,7 +48,7 @@ pub(crate) fn run_all(filter: Option<&str>, seconds: u64) -> Result<(), String> 
         let verdict = if output.status.success() { "nothing found" } else { "**failed**" };
         println!("| `{name}` | {runs} | {rate} | {coverage} | {verdict} |");
         if !output.status.success() {
-            let tail: Vec<_> = said.lines().rev().take(40).collect();
+            let tail: Vec<_> = stderr.lines().rev().take(40).collect();
             tail.iter().rev().for_each(|line| eprintln!("{line}"));
             failed.push(name);
         }
@@ -56,7 +56,7 @@ pub(crate) fn run_all(filter: Option<&str>, seconds: u64) -> Result<(), String> 
     if failed.is_empty() { Ok(()) } else { Err(format!("failed: {}", failed.join(", "))) }
 }
 
-/// The programs there are, in order.
+/// The names of all fuzz targets, sorted.
 fn targets() -> Result<Vec<String>, String> {
     let dir = root().join("fuzz/fuzz_targets");
     let failed = |error| format!("{}: {error}", dir.display());

@@ -1,4 +1,5 @@
-//! Layers point one way. This is the list of arrows; anything else is an error.
+//! Layers point one way: the list of allowed dependencies between the crates. Any other is an
+//! error.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -6,7 +7,7 @@ use serde_json::Value;
 
 use crate::run::cargo;
 
-/// Each crate, and which of our crates it may depend on (normal dependencies).
+/// Each crate, and the workspace crates that it may depend on (normal dependencies).
 const ARROWS: [(&str, &[&str]); 13] = [
     ("mailmesh-secrets", &[]),
     ("mailmesh-events", &[]),
@@ -47,7 +48,7 @@ const ARROWS: [(&str, &[&str]); 13] = [
     ),
 ];
 
-/// What no core may depend on: a core has no I/O, no clock and no runtime.
+/// Crates that no core may depend on: a core has no I/O, no clock and no runtime.
 const FORBIDDEN_IN_CORES: [&str; 3] = ["tokio", "zenoh", "async-std"];
 const CORES: [&str; 5] =
     ["mailmesh-events", "mailmesh-codec", "mailmesh-delivery", "mailmesh-state", "mailmesh-lists"];
@@ -121,7 +122,7 @@ mod tests {
     }
 
     #[test]
-    fn every_direct_dependency_has_its_line_in_the_docs() {
+    fn the_docs_have_a_line_for_each_direct_dependency() {
         let read = |path: &str| std::fs::read_to_string(crate::run::root().join(path)).unwrap();
         let manifest = read("Cargo.toml");
         let (_, shared) = manifest.split_once("[workspace.dependencies]\n").unwrap();
@@ -141,7 +142,7 @@ mod tests {
     }
 
     #[test]
-    fn an_arrow_that_points_back_is_found() {
+    fn a_forbidden_dependency_is_found() {
         let of = |name: &str, dependency: &str| {
             BTreeMap::from([(name.to_owned(), BTreeSet::from([dependency.to_owned()]))])
         };

@@ -1,13 +1,13 @@
-//! What a process logs to its standard error: lines are counted, not kept, for a flood of them
-//! would fill the disk.
+//! The log of a process on its standard error. Lines are counted, not stored, because a flood of
+//! lines would fill the disk.
 
 use std::io::Read;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-/// Bytes kept since the last mark, to show.
-const KEPT: usize = 4096;
+/// Bytes kept since the last mark, for display.
+const MAX_EXCERPT_BYTES: usize = 4096;
 
-/// Read by a thread of its own, until the process ends.
+/// The counted log; a thread reads it until the process ends.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Log(Arc<Mutex<Counted>>);
 
@@ -32,30 +32,30 @@ impl Log {
         log
     }
 
-    fn counted(&self) -> MutexGuard<'_, Counted> {
+    fn counts(&self) -> MutexGuard<'_, Counted> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn add(&self, bytes: &[u8]) {
-        let mut counted = self.counted();
-        counted.lines += bytes.iter().filter(|byte| **byte == b'\n').count() as u64;
-        let room = KEPT - counted.first.len();
-        counted.first.extend(&bytes[..room.min(bytes.len())]);
+        let mut counts = self.counts();
+        counts.lines += bytes.iter().filter(|byte| **byte == b'\n').count() as u64;
+        let room = MAX_EXCERPT_BYTES - counts.first.len();
+        counts.first.extend(&bytes[..room.min(bytes.len())]);
     }
 
-    /// Counts from here.
+    /// Sets the counts to zero.
     pub(crate) fn mark(&self) {
-        *self.counted() = Counted::default();
+        *self.counts() = Counted::default();
     }
 
-    /// Lines since the last mark.
+    /// The number of lines since the last mark.
     pub(crate) fn lines(&self) -> u64 {
-        self.counted().lines
+        self.counts().lines
     }
 
-    /// The first of them.
+    /// The first lines since the last mark, at most [`MAX_EXCERPT_BYTES`].
     pub(crate) fn first(&self) -> String {
-        String::from_utf8_lossy(&self.counted().first).into_owned()
+        String::from_utf8_lossy(&self.counts().first).into_owned()
     }
 }
 
@@ -64,7 +64,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn lines_are_counted_since_the_mark_and_the_first_of_them_kept() {
+    fn lines_since_the_mark_are_counted_and_the_first_ones_kept() {
         let log = Log::default();
         log.add(b"before\n");
         log.mark();
@@ -73,6 +73,6 @@ mod tests {
         assert_eq!((log.lines(), log.first().as_str()), (2, "one\ntwo\n"));
         log.add(&b"a flood\n".repeat(10_000));
         log.add(b"more\n");
-        assert_eq!((log.lines(), log.first().len()), (10_003, KEPT));
+        assert_eq!((log.lines(), log.first().len()), (10_003, MAX_EXCERPT_BYTES));
     }
 }

@@ -1,18 +1,18 @@
-//! Tables in documents, between lines that say whose they are.
+//! Tables in documents, between two lines that name the table.
 
 use std::path::Path;
 
-/// A line of a table.
+/// A row of a table.
 pub(crate) fn line(cells: &[String]) -> String {
     format!("| {} |\n", cells.join(" | "))
 }
 
-/// The line between a head and the lines of a table.
+/// The rule between the head and the rows of a table.
 pub(crate) fn rule(columns: usize) -> String {
     format!("|{}\n", "---|".repeat(columns))
 }
 
-/// A count with its thousands set apart.
+/// A count with commas between thousands.
 pub(crate) fn grouped(count: u64) -> String {
     let digits = count.to_string();
     let groups = digits.as_bytes().rchunks(3).rev();
@@ -20,8 +20,8 @@ pub(crate) fn grouped(count: u64) -> String {
     groups.collect::<Vec<_>>().join(",")
 }
 
-/// A text with something else between `<!-- name: begin -->` and `<!-- name: end -->`, made of
-/// what is there; `None` if it has no such place.
+/// Replaces the text between `<!-- name: begin -->` and `<!-- name: end -->` by a function of the
+/// old one; `None` if the text has no such lines.
 fn within(text: &str, name: &str, new: impl FnOnce(&str) -> String) -> Option<String> {
     let (begin, end) = (format!("<!-- {name}: begin -->\n"), format!("<!-- {name}: end -->"));
     let (before, rest) = text.split_once(&begin)?;
@@ -29,7 +29,10 @@ fn within(text: &str, name: &str, new: impl FnOnce(&str) -> String) -> Option<St
     Some(format!("{before}{begin}{}{end}{after}", new(old)))
 }
 
-/// Writes into the place that a document has for this.
+/// Replaces the table of this name in a document.
+///
+/// # Errors
+/// If the file cannot be read or written, or has no such table.
 pub(crate) fn write(
     path: &Path,
     name: &str,
@@ -44,8 +47,7 @@ pub(crate) fn write(
     std::fs::write(path, text).map_err(failed)
 }
 
-/// The lines of a table with some of them new: those with the same first two cells are replaced,
-/// in their place, the others follow.
+/// Updates a table: a new row replaces the old row with the same first two cells, or is appended.
 pub(crate) fn updated(old: &str, new: &[String]) -> String {
     let key = |line: &str| {
         let mut cells = line.split(" | ").map(str::to_owned);
@@ -66,7 +68,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_table_takes_the_place_of_the_one_before_and_leaves_the_rest() {
+    fn a_new_table_replaces_the_old_one_and_nothing_else() {
         let text = "a\n<!-- t: begin -->\nold\n<!-- t: end -->\nb\n";
         let new = within(text, "t", |old| format!("{old}new\n"));
         assert_eq!(new.as_deref(), Some("a\n<!-- t: begin -->\nold\nnew\n<!-- t: end -->\nb\n"));
@@ -75,13 +77,13 @@ mod tests {
     }
 
     #[test]
-    fn thousands_are_set_apart() {
+    fn counts_have_commas_between_thousands() {
         let counts = [0, 999, 1_000, 12_345_678];
         assert_eq!(counts.map(grouped), ["0", "999", "1,000", "12,345,678"]);
     }
 
     #[test]
-    fn lines_of_the_same_first_two_cells_are_replaced_where_they_are() {
+    fn a_row_replaces_the_one_with_the_same_first_two_cells() {
         let cells = |cells: [&str; 3]| line(&cells.map(str::to_owned));
         let (head, one, two) =
             (cells(["what", "who", "n"]), cells(["a", "x", "1"]), "| a | y | 2 |\n");

@@ -1,4 +1,4 @@
-//! The explorer of every run at a small scope.
+//! Runs the model explorer, which tries every run of a small scope.
 
 use crate::mutants::planted_cargo;
 use crate::run::{cargo, run};

@@ -1,8 +1,11 @@
-//! Whether network namespaces can be made here.
+//! Checks that network namespaces can be created here.
 
 use std::process::Command;
 
-/// Makes one and takes it away again; the reason if that is not permitted.
+/// Creates a namespace and deletes it.
+///
+/// # Errors
+/// If that is not permitted: the reason.
 pub(crate) fn available() -> Result<(), String> {
     let name = format!("mm-probe-{}", std::process::id());
     let ip = |args: [&str; 3]| {

@@ -1,4 +1,4 @@
-//! Running cargo; writing results.
+//! Runs cargo, and writes results.
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -6,18 +6,18 @@ use std::process::{Command, Stdio};
 use serde::Serialize;
 use serde_json::Value;
 
-/// The workspace.
+/// The root of the workspace.
 pub(crate) fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap_or_else(|| Path::new(".")).to_owned()
 }
 
-/// Cargo, in the workspace.
+/// A cargo command that runs in the root of the workspace.
 pub(crate) fn cargo(args: &[&str]) -> Command {
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let mut command = Command::new(cargo);
     command.args(args).current_dir(root());
-    // Those of xtask itself. Build scripts watch them (ring's does): with them, what
-    // xtask builds and what a person builds would rebuild Zenoh in turn.
+    // These variables describe xtask itself. Build scripts such as ring's watch them. If they were
+    // inherited, builds by xtask and by a person would rebuild Zenoh in turn.
     for (name, _) in std::env::vars_os() {
         let text = name.to_string_lossy();
         if text.starts_with("CARGO_PKG_") || text.starts_with("CARGO_MANIFEST_") {
@@ -27,7 +27,7 @@ pub(crate) fn cargo(args: &[&str]) -> Command {
     command
 }
 
-/// Runs a command to its end.
+/// Shows a command and runs it to its end.
 pub(crate) fn run(mut command: Command) -> Result<(), String> {
     let shown = show(&command);
     eprintln!("$ {shown}");
@@ -38,7 +38,7 @@ pub(crate) fn run(mut command: Command) -> Result<(), String> {
     }
 }
 
-/// Builds all programs that a package has with these features, in release. Where they are.
+/// Builds all programs of a package with these features in release, and returns their paths.
 pub(crate) fn build_release(package: &str, features: &[&str]) -> Result<Vec<PathBuf>, String> {
     let mut command = cargo(&["build", "--release", "--package", package]);
     for feature in features {
@@ -47,7 +47,7 @@ pub(crate) fn build_release(package: &str, features: &[&str]) -> Result<Vec<Path
     executables(command)
 }
 
-/// Runs a command of cargo that builds programs. Where they are.
+/// Runs a cargo command that builds programs, and returns their paths.
 pub(crate) fn executables(mut command: Command) -> Result<Vec<PathBuf>, String> {
     command.args(["--message-format", "json-render-diagnostics"]);
     let shown = show(&command);
@@ -65,7 +65,7 @@ pub(crate) fn executables(mut command: Command) -> Result<Vec<PathBuf>, String> 
     Ok(executables.collect())
 }
 
-/// Writes rows of results.
+/// Writes results to a JSON file.
 pub(crate) fn write_json(path: &Path, rows: &impl Serialize) -> Result<(), String> {
     let text = serde_json::to_string_pretty(rows).map_err(|error| error.to_string())?;
     std::fs::write(path, text + "\n").map_err(|error| format!("{}: {error}", path.display()))

@@ -1,10 +1,10 @@
-//! The simulator, with arguments of its own.
+//! Runs the simulator with the given arguments.
 
 use std::ffi::OsString;
 
 use crate::run::{cargo, run};
 
-/// All arguments go to the program that runs seeds, `--help` among them.
+/// Passes all arguments to the program that runs seeds, `--help` too.
 pub(crate) fn run_seeds(args: &[OsString]) -> Result<(), String> {
     let mut command =
         cargo(&["run", "--release", "--quiet", "-p", "mailmesh-sim", "--example", "seeds", "--"]);

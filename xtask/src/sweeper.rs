@@ -1,5 +1,5 @@
-//! Cleans up after this program also when it is killed: a process of its own, told
-//! what there is, that outlives it for the moment it takes to take that away.
+//! Cleans up even if this program is killed. The sweeper is a separate process that knows all
+//! resources and outlives the program until they are removed.
 
 use std::collections::BTreeSet;
 use std::io::{BufRead, Write};
@@ -10,11 +10,11 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use rustix::process::{Pid, Signal, kill_process};
 
-/// The hidden task that is the sweeper.
+/// The hidden task that runs the sweeper.
 pub(crate) const TASK: &str = "sweep";
 
-/// A hold on the sweeper; it sweeps when the last is dropped, or when this process
-/// ends, however it does.
+/// A handle to the sweeper. The sweeper cleans up when the last handle is dropped, or when this
+/// process ends in any way.
 #[derive(Debug, Clone)]
 pub(crate) struct Sweeper(Arc<Mutex<Inner>>);
 
@@ -28,51 +28,51 @@ impl Sweeper {
     pub(crate) fn start() -> Result<Self, String> {
         let program = std::env::current_exe().map_err(|e| format!("the sweeper: {e}"))?;
         let mut command = Command::new(program);
-        // A group of its own: Ctrl-C reaches the others, not it.
+        // Its own process group, so that Ctrl-C does not reach it.
         command.arg(TASK).process_group(0).stdin(Stdio::piped());
         let mut child = command.spawn().map_err(|e| format!("the sweeper did not start: {e}"))?;
         let stdin = child.stdin.take();
         Ok(Self(Arc::new(Mutex::new(Inner { child, stdin }))))
     }
 
-    fn say(&self, line: &str) {
+    fn send(&self, line: &str) {
         let mut inner = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(stdin) = &mut inner.stdin {
-            // Without a sweeper everything works but an early end.
+            // Without the sweeper only the clean-up after an early end is missing.
             let _ = stdin.write_all(line.as_bytes());
         }
     }
 
     pub(crate) fn process_started(&self, pid: u32) {
-        self.say(&format!("+process {pid}\n"));
+        self.send(&format!("+process {pid}\n"));
     }
 
     pub(crate) fn process_ended(&self, pid: u32) {
-        self.say(&format!("-process {pid}\n"));
+        self.send(&format!("-process {pid}\n"));
     }
 
     pub(crate) fn namespace_made(&self, name: &str) {
-        self.say(&format!("+namespace {name}\n"));
+        self.send(&format!("+namespace {name}\n"));
     }
 
     pub(crate) fn namespace_gone(&self, name: &str) {
-        self.say(&format!("-namespace {name}\n"));
+        self.send(&format!("-namespace {name}\n"));
     }
 
     pub(crate) fn folder_made(&self, path: &Path) {
-        self.say(&format!("+folder {}\n", path.display()));
+        self.send(&format!("+folder {}\n", path.display()));
     }
 
     pub(crate) fn folder_gone(&self, path: &Path) {
-        self.say(&format!("-folder {}\n", path.display()));
+        self.send(&format!("-folder {}\n", path.display()));
     }
 
     pub(crate) fn mounted(&self, path: &Path) {
-        self.say(&format!("+mount {}\n", path.display()));
+        self.send(&format!("+mount {}\n", path.display()));
     }
 
     pub(crate) fn unmounted(&self, path: &Path) {
-        self.say(&format!("-mount {}\n", path.display()));
+        self.send(&format!("-mount {}\n", path.display()));
     }
 }
 
@@ -83,38 +83,38 @@ impl Drop for Inner {
     }
 }
 
-/// The sweeper itself: listens until whoever started it is gone, then takes away
-/// what is left.
+/// The sweeper process: reads resources until its parent ends, then removes the remaining ones.
 pub(crate) fn sweep() -> Result<(), String> {
-    let mut left = Left::default();
+    let mut leftovers = Leftovers::default();
     for line in std::io::stdin().lock().lines() {
-        left.hear(&line.map_err(|error| format!("the sweeper: {error}"))?);
+        leftovers.apply(&line.map_err(|error| format!("the sweeper: {error}"))?);
     }
-    for pid in left.processes.iter().filter_map(|pid| Pid::from_raw(i32::try_from(*pid).ok()?)) {
+    for pid in leftovers.processes.iter().filter_map(|pid| Pid::from_raw(i32::try_from(*pid).ok()?))
+    {
         let _may_have_ended = kill_process(pid, Signal::KILL);
     }
-    for name in &left.namespaces {
+    for name in &leftovers.namespaces {
         let _may_be_gone = Command::new("ip").args(["netns", "delete", name]).output();
     }
-    for path in &left.mounts {
+    for path in &leftovers.mounts {
         let _may_be_gone = Command::new("umount").arg("--lazy").arg(path).output();
     }
-    for path in &left.folders {
+    for path in &leftovers.folders {
         let _may_be_gone = std::fs::remove_dir_all(path);
     }
     Ok(())
 }
 
 #[derive(Debug, Default)]
-struct Left {
+struct Leftovers {
     processes: BTreeSet<u32>,
     namespaces: BTreeSet<String>,
     mounts: BTreeSet<PathBuf>,
     folders: BTreeSet<PathBuf>,
 }
 
-impl Left {
-    fn hear(&mut self, line: &str) {
+impl Leftovers {
+    fn apply(&mut self, line: &str) {
         match line.split_once(' ') {
             Some(("+process", pid)) => self.processes.extend(pid.parse::<u32>()),
             Some(("-process", pid)) => {
@@ -148,8 +148,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_sweeper_remembers_what_was_made_and_not_taken_away() {
-        let mut left = Left::default();
+    fn the_sweeper_keeps_resources_that_were_created_and_not_removed() {
+        let mut leftovers = Leftovers::default();
         for line in [
             "+process 12",
             "+process 13",
@@ -166,11 +166,11 @@ mod tests {
             "nonsense",
             "+process many",
         ] {
-            left.hear(line);
+            leftovers.apply(line);
         }
-        assert_eq!(left.processes, BTreeSet::from([13]));
-        assert_eq!(left.namespaces, BTreeSet::from(["mm-b".to_owned()]));
-        assert_eq!(left.folders, BTreeSet::from(["/tmp/a b".into()]));
-        assert_eq!(left.mounts, BTreeSet::from(["/tmp/a b/disk".into()]));
+        assert_eq!(leftovers.processes, BTreeSet::from([13]));
+        assert_eq!(leftovers.namespaces, BTreeSet::from(["mm-b".to_owned()]));
+        assert_eq!(leftovers.folders, BTreeSet::from(["/tmp/a b".into()]));
+        assert_eq!(leftovers.mounts, BTreeSet::from(["/tmp/a b/disk".into()]));
     }
 }

@@ -1,4 +1,4 @@
-//! Runs the tests and adds up what each test binary counted.
+//! Runs the tests and sums up the counts of all test binaries.
 
 use std::io::{BufRead, BufReader};
 use std::process::Stdio;
@@ -6,17 +6,15 @@ use std::process::Stdio;
 use crate::namespaces;
 use crate::run::{cargo, show};
 
-/// The name that every test of real processes has in its path.
+/// The module name that every test with real processes has in its path.
 const PROCESSES: &str = "processes::";
 
 pub(crate) fn run(quick: bool) -> Result<(), String> {
     if !quick && let Err(why) = namespaces::available() {
         eprintln!("\n==== SKIPPED: tests in network namespaces: {why} ====");
-        eprintln!(
-            "==== they run as root with iproute2; the loopback tests run all the same ====\n"
-        );
+        eprintln!("==== they need root and iproute2; the loopback tests still run ====\n");
     }
-    // `--no-fail-fast`: the count is of all tests, also when one fails.
+    // `--no-fail-fast`: all tests count, even if one fails.
     let mut args = vec!["test", "--workspace", "--no-fail-fast", "--", "--color", "never"];
     if quick {
         args.extend(["--skip", PROCESSES]);
@@ -82,7 +80,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn results_of_test_binaries_add_up_and_other_lines_do_not() {
+    fn only_result_lines_of_test_binaries_add_up() {
         let mut counts = Counts::default();
         for line in [
             "running 3 tests",

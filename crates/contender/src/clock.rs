@@ -2,8 +2,8 @@
 
 use rustix::time::{ClockId, clock_gettime};
 
-/// Nanoseconds of the machine's monotonic clock; comparable between processes,
-/// also between network namespaces.
+/// Nanoseconds of the machine's monotonic clock. The values of different processes and network
+/// namespaces are comparable.
 #[must_use]
 pub fn now_ns() -> u64 {
     let now = clock_gettime(ClockId::Monotonic);

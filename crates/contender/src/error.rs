@@ -1,39 +1,39 @@
 use thiserror::Error;
 
-/// Why a contender cannot go on.
+/// The reason why a contender ends.
 #[derive(Debug, Error)]
 #[non_exhaustive]
 pub(crate) enum ContenderError {
-    /// Of mailmesh.
+    /// An error of mailmesh.
     #[error("mailmesh: {0}")]
     Mailmesh(#[from] mailmesh::Error),
-    /// Of the configuration, as mailmesh sees it.
+    /// A configuration that mailmesh refuses.
     #[error("the configuration: {0}")]
     Config(#[from] mailmesh::ConfigError),
-    /// Of the event.
+    /// An event that mailmesh refuses.
     #[error("the event: {0}")]
     Event(#[from] mailmesh::EventError),
-    /// Of Zenoh.
+    /// An error of Zenoh.
     #[error("Zenoh: {0}")]
     Zenoh(String),
     /// An error of the NATS client.
     #[cfg(feature = "rivals")]
-    #[error("NATS at {address}: {reason}; is its server there?")]
+    #[error("NATS at {address}: {reason}; does the server run?")]
     Nats { address: String, reason: String },
     /// An error of the Redis client.
     #[cfg(feature = "rivals")]
-    #[error("Redis: {0}; is its server there?")]
+    #[error("Redis: {0}; does the server run?")]
     Redis(#[from] redis::RedisError),
     /// An error of the connection between the two processes of raw TCP.
     #[error("raw TCP at {address}: {source}")]
     Tcp { address: String, source: std::io::Error },
-    /// A line on standard input that is no command.
-    #[error("not a command: `{line}`: {source}; they are those of `mailmesh_contender::Command`")]
+    /// A line on standard input that is not a command.
+    #[error("not a command: `{line}`: {source}; see `mailmesh_contender::Command`")]
     Command { line: String, source: serde_json::Error },
-    /// A report that cannot be written.
+    /// A report that cannot be serialised.
     #[error("the answer: {0}")]
     Answer(serde_json::Error),
-    /// Standard input or output, or the runtime.
+    /// An error of standard input or output, or of the runtime.
     #[error("{0}")]
     Io(#[from] std::io::Error),
 }

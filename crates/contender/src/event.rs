@@ -1,20 +1,20 @@
-//! The event that every system carries: 64 bytes.
+//! The 64-byte event that every system carries.
 
-/// Bytes of an event, in every system.
+/// Size of an event, in bytes.
 pub const EVENT_BYTES: usize = 64;
 
-/// What an event is for.
+/// The purpose of an event.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Purpose {
-    /// To be counted.
+    /// The receiver counts it.
     Count,
-    /// To be sent back.
+    /// The receiver sends it back as an [`Echo`](Self::Echo).
     Ping,
-    /// Sent back.
+    /// The reply to a [`Ping`](Self::Ping).
     Echo,
-    /// Its sender is there, and answers the same of others; for systems that do not say who is.
+    /// Its sender has joined; members answer with the same. For systems without membership.
     Hello,
-    /// Its sender leaves; for the same systems.
+    /// Its sender leaves. For systems without membership.
     Bye,
 }
 
@@ -25,29 +25,29 @@ impl Purpose {
 /// A numbered event.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Numbered {
-    /// What it is for.
+    /// What the receiver does with it.
     pub purpose: Purpose,
-    /// Whose: one life of one process.
-    pub life: u64,
-    /// Its place among what that life published, from 1.
+    /// The sender: one incarnation of one process.
+    pub incarnation: u64,
+    /// Position among the events of that incarnation, from 1.
     pub number: u64,
-    /// When it was published, in nanoseconds of [`now_ns`](crate::now_ns).
+    /// Time of publication, in nanoseconds of [`now_ns`](crate::now_ns).
     pub sent: u64,
 }
 
 impl Numbered {
-    /// Its bytes; what is left over is filled.
+    /// The event as bytes, padded to the full size.
     #[must_use]
     pub fn encode(&self) -> [u8; EVENT_BYTES] {
         let mut bytes = [0x5a; EVENT_BYTES];
-        for (place, value) in [self.life, self.number, self.sent].into_iter().enumerate() {
+        for (place, value) in [self.incarnation, self.number, self.sent].into_iter().enumerate() {
             bytes[place * 8..][..8].copy_from_slice(&value.to_le_bytes());
         }
         bytes[24] = self.purpose as u8;
         bytes
     }
 
-    /// The event of these bytes; `None` if they are none.
+    /// Decodes an event; `None` if the length or the purpose is invalid.
     #[must_use]
     pub fn decode(bytes: &[u8]) -> Option<Self> {
         let bytes: &[u8; EVENT_BYTES] = bytes.try_into().ok()?;
@@ -56,7 +56,7 @@ impl Numbered {
             field.map_or(0, u64::from_le_bytes)
         };
         let purpose = *Purpose::ALL.get(usize::from(bytes[24]))?;
-        Some(Self { purpose, life: field(0), number: field(1), sent: field(2) })
+        Some(Self { purpose, incarnation: field(0), number: field(1), sent: field(2) })
     }
 }
 
@@ -65,12 +65,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_event_comes_back_from_its_bytes_and_others_are_refused() {
+    fn an_event_survives_a_round_trip_and_other_bytes_are_refused() {
         for purpose in Purpose::ALL {
-            let event = Numbered { purpose, life: u64::MAX - 1, number: 7, sent: 1 << 60 };
+            let event = Numbered { purpose, incarnation: u64::MAX - 1, number: 7, sent: 1 << 60 };
             assert_eq!(Numbered::decode(&event.encode()), Some(event));
         }
-        let mut bytes = Numbered { purpose: Purpose::Count, life: 1, number: 2, sent: 3 }.encode();
+        let mut bytes =
+            Numbered { purpose: Purpose::Count, incarnation: 1, number: 2, sent: 3 }.encode();
         assert_eq!(Numbered::decode(&bytes[1..]), None);
         bytes[24] = 5;
         assert_eq!(Numbered::decode(&bytes), None);

@@ -1,12 +1,12 @@
-//! Times in a fixed number of buckets.
+//! A histogram of times with a fixed number of buckets.
 
 use serde::{Deserialize, Serialize};
 
-/// Buckets of one power of two: a quantile is at most a sixteenth too high.
+/// Buckets for each power of two: a quantile is too high by a sixteenth at most.
 const STEPS: usize = 16;
 const BUCKETS: usize = 61 * STEPS;
 
-/// How long things took, in 976 buckets whatever comes.
+/// Counts of times in 976 buckets, which cover all of `u64`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Histogram {
     buckets: Box<[u64]>,
@@ -20,21 +20,21 @@ impl Default for Histogram {
     }
 }
 
-/// What is said of a histogram; times in nanoseconds.
+/// Quantiles of times, in nanoseconds.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Latency {
-    /// How many times were measured.
+    /// Number of measured times.
     pub count: u64,
-    /// Half of them were at most this.
+    /// The median.
     pub p50: u64,
-    /// All but a hundredth were at most this.
+    /// The 99th percentile.
     pub p99: u64,
-    /// The longest.
+    /// The maximum.
     pub max: u64,
 }
 
 impl Latency {
-    /// Of these times, exactly.
+    /// The exact quantiles of these times.
     #[must_use]
     pub fn of(mut times: Vec<u64>) -> Self {
         times.sort_unstable();
@@ -55,7 +55,7 @@ impl Histogram {
         self.highest = self.highest.max(nanos);
     }
 
-    /// The smallest bound that a share (0 to 1) of the times does not exceed.
+    /// The smallest bucket bound that at least `share` (0 to 1) of the times do not exceed.
     #[must_use]
     pub fn quantile(&self, share: f64) -> u64 {
         let wanted = (self.count as f64 * share).ceil() as u64;
@@ -69,7 +69,7 @@ impl Histogram {
         self.highest
     }
 
-    /// Its quantiles.
+    /// The count, quantiles and maximum of all recorded times.
     #[must_use]
     pub fn latency(&self) -> Latency {
         Latency {

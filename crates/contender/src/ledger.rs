@@ -1,4 +1,4 @@
-//! What this process counted. Readers write, the command loop reads.
+//! The counts of this process. Readers of the systems write them, and the command loop reads them.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Mutex;
@@ -10,22 +10,22 @@ use mailmesh_contender::{
 };
 use tokio::sync::Notify;
 
-/// Lives counted; events of more are not.
-const MAX_LIVES: usize = 4096;
+/// Maximum number of senders; events of further incarnations are not counted.
+const MAX_INCARNATIONS: usize = 4096;
 
-/// Round trips kept, each exactly.
+/// Maximum number of round trips kept.
 const MAX_PINGS: usize = 64 * 1024;
 
 /// The counts of one process.
 #[derive(Debug, Default)]
 pub(crate) struct Ledger {
-    /// This life, once it is known.
-    pub(crate) life: AtomicU64,
+    /// This incarnation; 0 until it is known.
+    pub(crate) incarnation: AtomicU64,
     /// Events published.
     pub(crate) published: AtomicU64,
-    /// Publishers and pingers at work.
+    /// Publishers and pingers that are running.
     pub(crate) busy: AtomicUsize,
-    /// An echo came.
+    /// Notified for each echo that arrives.
     pub(crate) echoed: Notify,
     read_rate: AtomicU64,
     counts: Mutex<Counts>,
@@ -46,17 +46,17 @@ impl Ledger {
         self.counts.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
     }
 
-    /// An event came to be counted.
-    pub(crate) fn event(&self, event: &Numbered) {
-        self.events(std::iter::once(*event));
+    /// Counts an event.
+    pub(crate) fn count_event(&self, event: &Numbered) {
+        self.count_events(std::iter::once(*event));
     }
 
-    /// Events came in one read, to be counted.
-    pub(crate) fn events(&self, events: impl Iterator<Item = Numbered>) {
+    /// Counts events that arrived in one read.
+    pub(crate) fn count_events(&self, events: impl Iterator<Item = Numbered>) {
         let now = now_ns();
         let counts = &mut *self.counts();
         for event in events {
-            if let Some((tally, phases)) = sender(&mut counts.senders, event.life)
+            if let Some((tally, phases)) = sender(&mut counts.senders, event.incarnation)
                 && tally.deliver(event.number)
             {
                 phases.record(&counts.marks, event.sent, now);
@@ -64,9 +64,9 @@ impl Ledger {
         }
     }
 
-    /// One's own event came back.
-    pub(crate) fn echo(&self, event: &Numbered) {
-        if event.life == self.life.load(Ordering::Relaxed) {
+    /// Records the round trip of an own event that returned.
+    pub(crate) fn record_echo(&self, event: &Numbered) {
+        if event.incarnation == self.incarnation.load(Ordering::Relaxed) {
             let round_trip = now_ns().saturating_sub(event.sent);
             let pings = &mut self.counts().pings;
             if pings.len() < MAX_PINGS {
@@ -76,37 +76,41 @@ impl Ledger {
         }
     }
 
-    /// The receiver was told that it missed so many.
-    pub(crate) fn missed(&self, life: u64, missed: u64) {
-        if let Some((tally, _)) = sender(&mut self.counts().senders, life) {
-            tally.tell(missed, now_ns());
+    /// Counts events that the system reported missing.
+    pub(crate) fn report_missing(&self, incarnation: u64, report_missing: u64) {
+        if let Some((tally, _)) = sender(&mut self.counts().senders, incarnation) {
+            tally.report_missing(report_missing, now_ns());
         }
     }
 
-    /// Another process came or went. Whether that is news.
-    pub(crate) fn member(&self, life: u64, up: bool) -> bool {
+    /// Records that another process joined or left. Returns false if that was known.
+    pub(crate) fn set_member(&self, incarnation: u64, up: bool) -> bool {
         let counts = &mut *self.counts();
-        let changed = if up { counts.members.insert(life) } else { counts.members.remove(&life) };
+        let changed = if up {
+            counts.members.insert(incarnation)
+        } else {
+            counts.members.remove(&incarnation)
+        };
         if !changed {
             return false;
         }
         if counts.notices.len() < MAX_NOTICES {
-            counts.notices.push(Notice { life, up, at: now_ns() });
+            counts.notices.push(Notice { incarnation, up, at: now_ns() });
         } else {
             counts.notices_dropped += 1;
         }
         true
     }
 
-    /// The only way to the others is gone.
-    pub(crate) fn all_left(&self) {
+    /// Records that all members left, because the only connection to them is lost.
+    pub(crate) fn remove_all_members(&self) {
         let members = self.counts().members.clone();
-        for life in members {
-            self.member(life, false);
+        for incarnation in members {
+            self.set_member(incarnation, false);
         }
     }
 
-    /// A phase ended.
+    /// Starts a new phase at this moment, in nanoseconds.
     pub(crate) fn mark(&self, at: u64) {
         self.counts().marks.push(at);
     }
@@ -115,14 +119,14 @@ impl Ledger {
         self.read_rate.store(rate, Ordering::Relaxed);
     }
 
-    /// Waits as a slow consumer does between two events.
-    pub(crate) async fn between_reads(&self) {
+    /// Waits between two events, as a slow consumer does.
+    pub(crate) async fn wait_between_reads(&self) {
         if let Some(pause) = self.pause() {
             tokio::time::sleep(pause).await;
         }
     }
 
-    /// The same in a callback, which makes its caller wait.
+    /// The same in a callback, where it blocks the caller.
     pub(crate) fn block_between_reads(&self) {
         if let Some(pause) = self.pause() {
             std::thread::sleep(pause);
@@ -136,14 +140,14 @@ impl Ledger {
 
     pub(crate) fn report(&self, request: u64) -> Report {
         let counts = &*self.counts();
-        let senders = counts.senders.iter().map(|(life, (tally, phases))| SenderReport {
-            life: *life,
+        let senders = counts.senders.iter().map(|(incarnation, (tally, phases))| SenderReport {
+            incarnation: *incarnation,
             tally: tally.summary(),
             phases: phases.report(),
         });
         Report {
             request,
-            life: self.life.load(Ordering::Relaxed),
+            incarnation: self.incarnation.load(Ordering::Relaxed),
             members: counts.members.len(),
             published: self.published.load(Ordering::Acquire),
             busy: self.busy.load(Ordering::Acquire) > 0,
@@ -158,9 +162,12 @@ impl Ledger {
     }
 }
 
-fn sender(senders: &mut BTreeMap<u64, (Tally, Phases)>, life: u64) -> Option<&mut (Tally, Phases)> {
-    if senders.len() >= MAX_LIVES && !senders.contains_key(&life) {
+fn sender(
+    senders: &mut BTreeMap<u64, (Tally, Phases)>,
+    incarnation: u64,
+) -> Option<&mut (Tally, Phases)> {
+    if senders.len() >= MAX_INCARNATIONS && !senders.contains_key(&incarnation) {
         return None;
     }
-    Some(senders.entry(life).or_default())
+    Some(senders.entry(incarnation).or_default())
 }

@@ -1,7 +1,7 @@
-//! What a contender publishes, counts and says: everything but the systems.
+//! The events, counts and messages of a contender, without the systems.
 //!
-//! A *contender* is one process of a comparison. This library has no Zenoh under
-//! it, so that who starts the processes (`xtask`) builds in seconds.
+//! A *contender* is one process of a comparison. This library does not depend on Zenoh, so `xtask`,
+//! which starts the processes, builds in seconds.
 
 mod clock;
 mod event;

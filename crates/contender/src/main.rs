@@ -1,5 +1,5 @@
-//! One process of a comparison: plays a system, does what it is told in JSON
-//! lines on its standard input, and answers what it counted.
+//! One process of a comparison. It runs a system, executes commands from JSON lines on its standard
+//! input, and answers with reports.
 
 mod error;
 mod ledger;
@@ -22,29 +22,28 @@ use crate::ledger::Ledger;
 use crate::publishing::Publishing;
 use crate::system::{Outlet, System};
 
-/// How long a publisher that was stopped may take to end.
-const STOPPING: Duration = Duration::from_millis(500);
-/// How long leaving in good order may take.
-const GOODBYE: Duration = Duration::from_secs(5);
+/// Time in which a stopped publisher must end.
+const STOP_TIMEOUT: Duration = Duration::from_millis(500);
+/// Time in which the system must leave in good order.
+const LEAVE_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// One process of a comparison; started by `cargo xtask compare` and `faults`.
+/// One process of a comparison; started by `cargo xtask compare`, `hostile` and `faults`.
 #[derive(Debug, Parser)]
 struct Args {
-    /// What it plays.
+    /// The system to run.
     #[arg(long)]
     system: System,
-    /// Its name among the others.
+    /// The name of this process.
     #[arg(long)]
     name: String,
-    /// The Zenoh configuration, JSON5; of other systems the address and port of the server, or
-    /// of raw TCP those where the first of two processes listens.
+    /// The Zenoh configuration, JSON5. For other systems the address and port of the server; for
+    /// raw TCP those on which the first process listens.
     #[arg(long)]
     config: String,
-    /// Of Zenoh and zenoh-ext: read through the default handler, a FIFO channel, rather than in
-    /// a callback.
+    /// Zenoh and zenoh-ext: read through the default handler, a FIFO channel, not in a callback.
     #[arg(long)]
     fifo: bool,
-    /// Of mailmesh: start with two keys, and retire the second at once.
+    /// mailmesh: start with two keys, and retire the second at once.
     #[arg(long)]
     retire_second: bool,
 }
@@ -61,8 +60,8 @@ fn main() -> ExitCode {
     }
 }
 
-/// Logs to the standard error, where RUST_LOG asks for it, as the documentation of each system
-/// shows: the answers of this process are on its standard output.
+/// Logs to the standard error if RUST_LOG is set, as the documentation of each system shows. The
+/// standard output has only the reports.
 fn log(system: System) {
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("off"));
     let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr).with_ansi(false);
@@ -104,9 +103,10 @@ fn run(args: &Args) -> Result<(), ContenderError> {
             Command::Quit => {
                 publishing.stop();
                 let goodbye = async {
-                    // A publisher sleeps on the runtime, which is about to go.
-                    let _held_up = tokio::time::timeout(STOPPING, publishing.ended()).await;
-                    tokio::time::timeout(GOODBYE, outlet.close()).await
+                    // A publisher sleeps on the runtime, which ends soon.
+                    let _may_be_blocked =
+                        tokio::time::timeout(STOP_TIMEOUT, publishing.ended()).await;
+                    tokio::time::timeout(LEAVE_TIMEOUT, outlet.close()).await
                 };
                 if runtime.block_on(goodbye).is_err() {
                     eprintln!("leaving in good order took too long");
@@ -115,7 +115,7 @@ fn run(args: &Args) -> Result<(), ContenderError> {
             }
         }
     }
-    // Whoever started this may be gone: nothing is waited for.
+    // The parent may have ended, so nothing is waited for.
     runtime.shutdown_background();
     Ok(())
 }

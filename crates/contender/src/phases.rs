@@ -1,13 +1,13 @@
-//! Splits the time of a run at marks: before, during and after a fault.
+//! Splits a run at marks into phases: before, during and after a fault.
 
 use serde::{Deserialize, Serialize};
 
 use crate::{Histogram, Latency};
 
-/// Phases kept; a mark beyond is not taken.
+/// Maximum number of phases; later marks are ignored.
 const MAX_PHASES: usize = 16;
 
-/// What came of one sender, phase by phase.
+/// The events received from one sender, by phase.
 #[derive(Debug, Default, Clone)]
 pub struct Phases {
     phases: Vec<Phase>,
@@ -24,39 +24,39 @@ struct Phase {
     longest_pause: u64,
 }
 
-/// What came in a phase; times in nanoseconds.
+/// Counts of one phase; times in nanoseconds.
 #[derive(Debug, Default, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PhaseReport {
-    /// From publishing to arrival, of events *published* in the phase.
+    /// Delay from publication to arrival, of events *published* in the phase.
     pub latency: Latency,
-    /// When the first event published in the phase came; 0 if none did.
+    /// Arrival of the first event published in the phase; 0 if none arrived.
     pub first_at: u64,
-    /// When the last event published in the phase came; 0 if none did.
+    /// Arrival of the last event published in the phase; 0 if none arrived.
     pub last_at: u64,
-    /// Events that *came* in the phase.
+    /// Events that *arrived* in the phase.
     pub received: u64,
-    /// When the first of these came; 0 if none did.
+    /// Arrival of the first of these; 0 if none arrived.
     pub since: u64,
-    /// The longest time between two arrivals, ended in the phase.
+    /// The longest time between two arrivals, counted in the phase in which it ended.
     pub longest_pause: u64,
 }
 
 impl Phases {
-    /// An event published at `sent` came at `now`; `marks` are the moments at
-    /// which a phase ended and the next began, in order.
+    /// Records an event that was published at `sent` and arrived at `now`. `marks` are the moments
+    /// at which a phase ended and the next began, in order.
     pub fn record(&mut self, marks: &[u64], sent: u64, now: u64) {
         let of = |moment: u64| marks.partition_point(|mark| *mark <= moment).min(MAX_PHASES - 1);
-        let (published, came) = (of(sent), of(now));
-        if self.phases.len() <= published.max(came) {
-            self.phases.resize_with(published.max(came) + 1, Phase::default);
+        let (published_in, arrived_in) = (of(sent), of(now));
+        if self.phases.len() <= published_in.max(arrived_in) {
+            self.phases.resize_with(published_in.max(arrived_in) + 1, Phase::default);
         }
-        let phase = &mut self.phases[published];
+        let phase = &mut self.phases[published_in];
         phase.latency.record(now.saturating_sub(sent));
         if phase.first_at == 0 {
             phase.first_at = now;
         }
         phase.last_at = now;
-        let phase = &mut self.phases[came];
+        let phase = &mut self.phases[arrived_in];
         phase.received += 1;
         if phase.since == 0 {
             phase.since = now;
@@ -67,7 +67,7 @@ impl Phases {
         self.arrived = now;
     }
 
-    /// What is said of each phase.
+    /// The counts of each phase, in order.
     #[must_use]
     pub fn report(&self) -> Vec<PhaseReport> {
         let report = |phase: &Phase| PhaseReport {
@@ -87,7 +87,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn latency_belongs_to_the_phase_of_publishing_and_throughput_to_that_of_arrival() {
+    fn latency_counts_in_the_phase_of_sending_and_rate_in_that_of_arrival() {
         let mut phases = Phases::default();
         let marks = [100, 200];
         phases.record(&marks, 50, 60);
@@ -101,7 +101,7 @@ mod tests {
     }
 
     #[test]
-    fn marks_beyond_the_bound_make_no_phase() {
+    fn marks_beyond_the_maximum_start_no_phase() {
         let marks: Vec<u64> = (1..100).collect();
         let mut phases = Phases::default();
         phases.record(&marks, 90, 95);

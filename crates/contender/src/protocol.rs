@@ -1,99 +1,97 @@
-//! What a contender is told and what it answers: JSON, one value a line.
+//! Commands to a contender and its reports: JSON, one value a line.
 
 use serde::{Deserialize, Serialize};
 
 use crate::{Latency, PhaseReport, Tally};
 
-/// Notices kept; later ones are counted only.
+/// Maximum number of notices kept; later ones are only counted.
 pub const MAX_NOTICES: usize = 4096;
 
-/// What a contender is told on its standard input. When that ends, so does it.
+/// A command on the standard input of a contender. The process ends when its input ends.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Command {
-    /// Publish, until so many have been published or it is told to stop.
+    /// Publish until `count` events have been published, or until [`Stop`](Self::Stop).
     Publish {
-        /// How many; 0 for no end.
+        /// Number of events; 0 for no end.
         count: u64,
-        /// Events a second; 0 for as fast as it can.
+        /// Events a second; 0 for as fast as possible.
         rate: u64,
     },
-    /// Publish no more.
+    /// Stop publishing.
     Stop,
-    /// A phase ended and the next begins, at this moment in nanoseconds.
+    /// End the current phase and begin the next at this moment.
     Mark {
-        /// The moment.
+        /// The moment, in nanoseconds of [`now_ns`](crate::now_ns).
         at: u64,
     },
-    /// Read so many events a second; 0 for as they come.
+    /// Read at most `rate` events a second.
     Read {
-        /// How many.
+        /// Events a second; 0 for no limit.
         rate: u64,
     },
-    /// Publish an event, wait until it is sent back, pause a millisecond; so many
-    /// times.
+    /// Publish an event, wait until it is sent back, pause a millisecond; `count` times.
     Ping {
-        /// How many times.
+        /// Number of round trips.
         count: u64,
     },
     /// Answer with a [`Report`].
     Report {
-        /// Repeated in the answer.
+        /// Number of the request, repeated in the report.
         request: u64,
     },
-    /// Leave in good order.
+    /// Leave in good order and exit.
     Quit,
 }
 
-/// What a contender answers, one line each time it is asked.
+/// The report of a contender, one line for each request.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Report {
-    /// Of the question.
+    /// Number of the request.
     pub request: u64,
-    /// This life of the process.
-    pub life: u64,
-    /// Other processes that it sees.
+    /// This incarnation of the process.
+    pub incarnation: u64,
+    /// Other processes that this process sees.
     pub members: usize,
-    /// Events published.
+    /// Events published so far.
     pub published: u64,
-    /// Whether it still publishes or pings.
+    /// Whether the process still publishes or pings.
     pub busy: bool,
-    /// Round trips.
+    /// Times of all round trips.
     pub pings: Latency,
-    /// What came of each other life.
+    /// Events received from each other incarnation.
     pub senders: Vec<SenderReport>,
-    /// Who came and went.
+    /// Processes that joined or left, in order.
     pub notices: Vec<Notice>,
-    /// Notices that did not fit.
+    /// Notices beyond [`MAX_NOTICES`].
     pub notices_dropped: u64,
-    /// Frames, messages and changes refused, of whatever reason; 0 of a system that refuses
-    /// nothing.
+    /// Frames, messages and changes refused for any reason; 0 for systems that refuse nothing.
     pub refused: u64,
-    /// Frames sent again to who missed them; 0 of a system that sends nothing again.
+    /// Frames retransmitted; 0 for systems without retransmission.
     pub retransmitted_frames: u64,
-    /// Entries of the mirror; 0 of a system that has none.
+    /// Entries of the mirror; 0 for systems without one.
     pub entries: u64,
 }
 
-/// What came of a life.
+/// Events received from one incarnation.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SenderReport {
-    /// Whose.
-    pub life: u64,
-    /// The counts.
+    /// The sender.
+    pub incarnation: u64,
+    /// Counts over the whole run.
     pub tally: Tally,
-    /// Phase by phase.
+    /// Counts of each phase.
     pub phases: Vec<PhaseReport>,
 }
 
-/// A process came or went, as another saw it.
+/// A process joined or left, as another process saw it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Notice {
-    /// Which life.
-    pub life: u64,
-    /// Came, or went.
+    /// The incarnation that joined or left.
+    pub incarnation: u64,
+    /// Whether it joined.
     pub up: bool,
-    /// When, in nanoseconds.
+    /// The moment, in nanoseconds of [`now_ns`](crate::now_ns).
     pub at: u64,
 }
 
@@ -102,7 +100,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn commands_and_reports_come_back_from_their_lines() {
+    fn commands_and_reports_survive_a_round_trip_through_json() {
         for command in [
             Command::Publish { count: 1_000_000, rate: 0 },
             Command::Stop,
@@ -117,9 +115,10 @@ mod tests {
             assert_eq!(serde_json::from_str::<Command>(&line).unwrap(), command, "{line}");
         }
         let mut tally = Tally::default();
-        tally.tell(3, 7);
-        let sender = SenderReport { life: u64::MAX, tally, phases: vec![PhaseReport::default()] };
-        let notice = Notice { life: 1, up: false, at: 5 };
+        tally.report_missing(3, 7);
+        let sender =
+            SenderReport { incarnation: u64::MAX, tally, phases: vec![PhaseReport::default()] };
+        let notice = Notice { incarnation: 1, up: false, at: 5 };
         let report = Report { senders: vec![sender], notices: vec![notice], ..Report::default() };
         let line = serde_json::to_string(&report).unwrap();
         assert_eq!(serde_json::from_str::<Report>(&line).unwrap(), report, "{line}");

@@ -18,12 +18,12 @@ mod processes {
     }
 
     #[test]
-    fn two_peers_of_zenoh_that_read_a_channel_do_the_same() {
+    fn two_peers_of_zenoh_with_a_fifo_meet_exchange_events_and_part() {
         exchange(&["zenoh", "--fifo"], &scouting());
     }
 
     #[test]
-    fn two_ends_of_a_connection_do_the_same() {
+    fn two_ends_of_a_tcp_connection_meet_exchange_events_and_part() {
         exchange(&["tcp"], &free_address());
     }
 }

@@ -1,5 +1,5 @@
-//! Two processes of rivals that need a server meet, publish and count. Without its server a test
-//! says so and passes.
+//! Two processes of each rival that needs a server meet, publish and count. Without its server a
+//! test prints that it is skipped, and passes.
 
 #![allow(clippy::unwrap_used, missing_docs, reason = "tests fail by panicking")]
 
@@ -12,7 +12,7 @@ mod processes {
 
     use super::support::{exchange, free_address};
 
-    /// Killed and reaped when dropped.
+    /// A server; killed and reaped when dropped.
     struct Server(Child);
 
     impl Drop for Server {
@@ -23,7 +23,7 @@ mod processes {
     }
 
     impl Server {
-        /// `None` if it is not installed.
+        /// Starts a server and waits until it listens; `None` if it is not installed.
         fn start(program: &str, args: &[&str], address: &str) -> Option<Self> {
             let mut command = Command::new(program);
             command.args(args).current_dir(std::env::temp_dir());

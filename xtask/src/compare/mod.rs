@@ -1,6 +1,6 @@
-//! mailmesh and its rivals: two processes of each on the loopback, in rounds that take turns, so
-//! that all see the same machine. A rival is configured as its own documentation shows for the
-//! measure; nothing is judged by how mailmesh compares, only by what it promises.
+//! mailmesh and its rivals: two processes of each on the loopback. The systems take turns in each
+//! round, so that all run under the same conditions. Each rival is configured for the measure as
+//! its own documentation shows. The task judges the promises of mailmesh, never its speed.
 
 mod round;
 mod server;
@@ -10,26 +10,26 @@ use std::path::{Path, PathBuf};
 
 use clap::ValueEnum;
 
-use self::round::{Round, play};
+use self::round::{Round, run_round};
 use self::server::Server;
 use self::table::Table;
 use crate::contender::{System, build};
 use crate::sweeper::Sweeper;
 
-/// Options of a comparison.
+/// Options of the task `compare`.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Options {
-    /// Only this beside mailmesh; can be given several times.
+    /// Compare mailmesh with this system only; can be given several times.
     #[arg(long, value_name = "NAME")]
     only: Vec<Only>,
-    /// How many rounds.
+    /// Number of rounds.
     #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u64).range(1..=1_000))]
     rounds: u64,
-    /// Write what each round gave to this file.
+    /// Write the results of each round to this file.
     #[arg(long)]
     json: Option<PathBuf>,
-    /// Write the table to this file, between its lines `<!-- compare: begin -->` and
-    /// `<!-- compare: end -->`; can be given several times.
+    /// Write the table to this file, between the lines `<!-- compare: begin -->` and `<!-- compare:
+    /// end -->`; can be given several times.
     #[arg(long)]
     markdown: Vec<PathBuf>,
 }
@@ -50,15 +50,15 @@ enum Only {
     Seal,
     /// Links that do not prove the cluster key.
     Proof,
-    /// Links that prove it by Zenoh's challenge.
+    /// Links that prove the key by Zenoh's challenge.
     Challenge,
-    /// Links that prove it at the gate and are not sealed.
+    /// Links that prove the key at the gate and are not sealed.
     Gate,
-    /// Costs of the mirror: lookups, memory, differences, a joiner, a restart. Not with others.
+    /// Costs of the mirror: lookups, memory, differences, a joiner, a restart. Cannot be combined.
     Mirror,
 }
 
-/// The systems beside mailmesh where `--only` names none.
+/// The systems that mailmesh is compared with by default.
 const RIVALS: [System; 6] = [
     System::Tcp,
     System::Zenoh,
@@ -69,7 +69,7 @@ const RIVALS: [System; 6] = [
 ];
 
 impl Only {
-    /// The system beside mailmesh; `None` for the mirror, which has rivals of its own.
+    /// The system of this option; `None` for the mirror, which has its own rivals.
     fn system(self) -> Option<System> {
         Some(match self {
             Self::Tcp => System::Tcp,
@@ -88,10 +88,13 @@ impl Only {
 
 impl Options {
     /// The systems of each round; `None` to measure the mirror.
+    ///
+    /// # Errors
+    /// If the mirror is combined with another option.
     fn systems(&self) -> Result<Option<Vec<System>>, String> {
         let named = self.only.iter().map(|only| only.system()).collect::<Option<Vec<_>>>();
         let Some(mut systems) = named else {
-            let message = "`--only mirror` is measured alone, and has no `--markdown`";
+            let message = "`--only mirror` allows no other `--only` and no `--markdown`";
             let is_alone = self.only.len() == 1 && self.markdown.is_empty();
             return if is_alone { Ok(None) } else { Err(message.to_owned()) };
         };
@@ -107,8 +110,8 @@ pub(crate) fn run(options: &Options) -> Result<(), String> {
     let Some(systems) = options.systems()? else {
         return mirror(options.json.as_deref());
     };
-    let (systems, servers) = server::those_here(systems);
-    // Always with all of them: with other features the same crates would be built again.
+    let (systems, servers) = server::available(systems);
+    // All rivals are built in every case: other features would rebuild the same crates.
     let program = build(&["rivals"])?;
     let sweeper = Sweeper::start()?;
     let mut results = Vec::new();
@@ -118,7 +121,7 @@ pub(crate) fn run(options: &Options) -> Result<(), String> {
             if round % 2 == 0 { Box::new(systems.iter().rev()) } else { Box::new(systems.iter()) };
         for system in turns {
             let server = Server::start(*system, &sweeper)?;
-            let result = play(&program, *system, server.as_ref(), round, &sweeper);
+            let result = run_round(&program, *system, server.as_ref(), round, &sweeper);
             let result = result.map_err(|error| format!("{}: {error}", system.name()))?;
             result.print();
             results.push(result);
@@ -132,10 +135,10 @@ pub(crate) fn run(options: &Options) -> Result<(), String> {
     for path in &options.markdown {
         crate::markdown::write(path, "compare", |_| table.markdown())?;
     }
-    promised(&results)
+    check_promise(&results)
 }
 
-/// The day, as ISO 8601 has it; nothing if the machine does not say.
+/// Today as an ISO 8601 date; empty if `date` fails.
 fn today() -> String {
     let output = std::process::Command::new("date").args(["-u", "+%F"]).output();
     output.map_or_else(
@@ -144,29 +147,29 @@ fn today() -> String {
     )
 }
 
-/// Measures the mirror, beside other tables and a full resend.
+/// Measures the mirror, next to other tables and a full resend.
 fn mirror(json: Option<&Path>) -> Result<(), String> {
     let mut command = crate::run::cargo(&["run", "--release", "--quiet", "-p", "mailmesh-benches"]);
     command.args(["--example", "mirror", "--"]);
     if let Some(path) = json {
-        // Cargo runs it in the workspace.
+        // Cargo runs the example in the workspace root.
         let path = std::path::absolute(path).map_err(|error| error.to_string())?;
         command.arg("--json").arg(path);
     }
     crate::run::run(command)
 }
 
-/// Checks the promise of mailmesh: no event is lost in silence, comes twice or out of order, and
-/// events come by themselves rather than by repair.
-fn promised(results: &[Round]) -> Result<(), String> {
+/// Checks the promise of mailmesh: each event arrives once, in order, or is reported missing. Most
+/// events must also arrive without retransmission.
+fn check_promise(results: &[Round]) -> Result<(), String> {
     for round in results.iter().filter(|round| round.system.is_mailmesh()) {
         if round.silent + round.duplicates + round.out_of_order > 0 {
             return Err(format!("mailmesh broke its promise: {round:?}"));
         }
-        if round.lives_on_repair() {
+        if round.is_repair_dominant() {
             return Err(format!(
-                "{} frames of {} events were sent again: more is sent than the way takes, and \
-                 repair sets the pace",
+                "{} frames of {} events were retransmitted: the sender exceeds the capacity of \
+                 the path, and repair limits the rate",
                 round.retransmitted_frames, round.published
             ));
         }
@@ -191,7 +194,7 @@ mod tests {
     }
 
     #[test]
-    fn rivals_are_all_or_those_named_and_mailmesh_is_always_there() {
+    fn options_select_the_rivals_and_mailmesh_always_runs() {
         let all = systems("compare").unwrap().unwrap();
         assert_eq!(all[..6], RIVALS);
         assert_eq!(all[6..], [System::Mailmesh]);
@@ -204,16 +207,19 @@ mod tests {
     }
 
     #[test]
-    fn only_what_mailmesh_promises_fails_a_comparison() {
+    fn only_a_broken_promise_of_mailmesh_fails_a_comparison() {
         let round = |system| Round { published: 1_024_000, ..Round::new(1, system) };
-        let told = |round: Round| promised(&[round]).err();
-        assert_eq!(told(Round { silent: 9, ..round(System::Nats) }), None);
-        assert_eq!(told(Round { events_per_s: 1.0, told: 9, ..round(System::Mailmesh) }), None);
-        assert!(told(Round { silent: 1, ..round(System::MailmeshOpen) }).is_some());
-        assert!(told(Round { duplicates: 1, ..round(System::Mailmesh) }).is_some());
-        assert!(told(Round { out_of_order: 1, ..round(System::Mailmesh) }).is_some());
-        assert_eq!(told(Round { retransmitted_frames: 100, ..round(System::Mailmesh) }), None);
-        let again = told(Round { retransmitted_frames: 101, ..round(System::Mailmesh) });
-        assert!(again.is_some_and(|told| told.contains("101 frames")));
+        let failure = |round: Round| check_promise(&[round]).err();
+        assert_eq!(failure(Round { silent: 9, ..round(System::Nats) }), None);
+        assert_eq!(
+            failure(Round { events_per_s: 1.0, reported_missing: 9, ..round(System::Mailmesh) }),
+            None
+        );
+        assert!(failure(Round { silent: 1, ..round(System::MailmeshOpen) }).is_some());
+        assert!(failure(Round { duplicates: 1, ..round(System::Mailmesh) }).is_some());
+        assert!(failure(Round { out_of_order: 1, ..round(System::Mailmesh) }).is_some());
+        assert_eq!(failure(Round { retransmitted_frames: 100, ..round(System::Mailmesh) }), None);
+        let again = failure(Round { retransmitted_frames: 101, ..round(System::Mailmesh) });
+        assert!(again.is_some_and(|failure| failure.contains("101 frames")));
     }
 }

@@ -1,5 +1,5 @@
-//! Servers of rivals: started for each round on a port of the loopback, in a folder of their own,
-//! reaped by id.
+//! Servers of rivals. Each round starts one on a free loopback port, in its own folder, and stops
+//! it by its process id.
 
 use std::net::TcpStream;
 use std::process::{Child, Command, Stdio};
@@ -10,8 +10,8 @@ use crate::folder::Folder;
 use crate::loopback;
 use crate::sweeper::Sweeper;
 
-/// How long a server may take until it listens.
-const STARTING: Duration = Duration::from_secs(10);
+/// Time in which a server must listen.
+const START_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// A server, killed and reaped when dropped.
 #[derive(Debug)]
@@ -19,11 +19,11 @@ pub(super) struct Server {
     child: Child,
     address: String,
     sweeper: Sweeper,
-    /// Last: taken away when nobody writes to it any more.
+    /// The last field: removed after the server has ended.
     _folder: Folder,
 }
 
-/// The program that a system needs.
+/// The server program of a system; `None` if it needs no server.
 fn program(system: System) -> Option<&'static str> {
     match system {
         System::Nats => Some("nats-server"),
@@ -32,13 +32,13 @@ fn program(system: System) -> Option<&'static str> {
     }
 }
 
-/// The systems that can run here, and the version of each server. For each of the others the
-/// reason is printed.
-pub(super) fn those_here(systems: Vec<System>) -> (Vec<System>, Vec<String>) {
-    those_that_say(systems, version)
+/// The systems that can run here, and the versions of their servers. Prints the reason for each
+/// skipped system.
+pub(super) fn available(systems: Vec<System>) -> (Vec<System>, Vec<String>) {
+    available_by_version(systems, version)
 }
 
-fn those_that_say(
+fn available_by_version(
     systems: Vec<System>,
     version: impl Fn(&str) -> Result<String, String>,
 ) -> (Vec<System>, Vec<String>) {
@@ -58,19 +58,22 @@ fn those_that_say(
     (systems, versions)
 }
 
-/// The version that a server prints; an error with the line that installs it.
+/// The version line of a server.
+///
+/// # Errors
+/// If it does not run: the command that installs it.
 fn version(program: &str) -> Result<String, String> {
     let output = Command::new(program).arg("--version").output();
     let output = output.map_err(|error| {
         format!("{program} did not start ({error}); install it: apt-get install {program}")
     })?;
-    let said = String::from_utf8_lossy(&output.stdout);
-    let said = said.lines().next().unwrap_or_default();
-    // Redis adds how it was built.
-    Ok(said.split(" sha=").next().unwrap_or_default().to_owned())
+    let output = String::from_utf8_lossy(&output.stdout);
+    let output = output.lines().next().unwrap_or_default();
+    // Redis appends build details.
+    Ok(output.split(" sha=").next().unwrap_or_default().to_owned())
 }
 
-/// The options of a server: it keeps nothing on disk, and listens on the loopback only.
+/// The options of a server: no data on disk, and only the loopback.
 fn args(system: System, port: &str, folder: &str) -> Vec<String> {
     let args: &[&str] = match system {
         System::Redis => &[
@@ -86,7 +89,7 @@ fn args(system: System, port: &str, folder: &str) -> Vec<String> {
             "no",
             "--daemonize",
             "no",
-            // By default a subscriber that is 32 MiB behind is cut off.
+            // The default disconnects a subscriber with 32 MiB pending.
             "--client-output-buffer-limit",
             "pubsub 0 0 0",
         ],
@@ -96,7 +99,7 @@ fn args(system: System, port: &str, folder: &str) -> Vec<String> {
 }
 
 impl Server {
-    /// The server of this system; `None` if it has none.
+    /// Starts the server of a system and waits until it listens; `None` if it has none.
     pub(super) fn start(system: System, sweeper: &Sweeper) -> Result<Option<Self>, String> {
         let Some(program) = program(system) else { return Ok(None) };
         let folder = Folder::new(sweeper)?;
@@ -109,7 +112,7 @@ impl Server {
         let child = command.spawn().map_err(|e| format!("{program} did not start: {e}"))?;
         sweeper.process_started(child.id());
         let mut server = Self { child, address, sweeper: sweeper.clone(), _folder: folder };
-        wait_until(&format!("{program} to listen"), STARTING, || server.listens(program))?;
+        wait_until(&format!("{program} to listen"), START_TIMEOUT, || server.listens(program))?;
         Ok(Some(server))
     }
 
@@ -121,7 +124,7 @@ impl Server {
         }
     }
 
-    /// Where it listens.
+    /// The address and port of the server.
     pub(super) fn address(&self) -> &str {
         &self.address
     }
@@ -144,25 +147,25 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_server_that_is_not_there_is_told_with_the_line_that_installs_it() {
+    fn the_error_for_a_missing_server_has_the_install_command() {
         let why = version("no-such-server").unwrap_err();
         assert!(why.contains("apt-get install no-such-server"), "{why}");
     }
 
     #[test]
-    fn a_system_whose_server_is_not_there_is_left_out_and_the_others_stay() {
+    fn a_system_without_its_server_is_skipped_and_the_others_run() {
         let only_nats = |program: &str| match program {
             "nats-server" => Ok("nats-server: v2".to_owned()),
             other => version(&format!("no-such-{other}")),
         };
         let all = vec![System::Nats, System::Redis, System::Tcp, System::Mailmesh];
-        let (systems, versions) = those_that_say(all, only_nats);
+        let (systems, versions) = available_by_version(all, only_nats);
         assert_eq!(systems, [System::Nats, System::Tcp, System::Mailmesh]);
         assert_eq!(versions, ["nats-server: v2"]);
     }
 
     #[test]
-    fn servers_listen_on_the_loopback_alone_and_keep_nothing() {
+    fn servers_listen_on_the_loopback_only_and_store_nothing() {
         let redis = args(System::Redis, "7", "/f").join(" ");
         let expected = "--bind 127.0.0.1 --port 7 --dir /f --save  --appendonly no --daemonize no \
                         --client-output-buffer-limit pubsub 0 0 0";

@@ -1,4 +1,4 @@
-//! The results of all rounds: a line for each system, as text and as Markdown.
+//! The results of all rounds, one line a system, as text and as Markdown.
 
 use super::round::Round;
 use crate::contender::System;
@@ -16,7 +16,7 @@ const HEAD: [&str; 9] = [
     "p99, us",
 ];
 
-/// The lines of the table, the first of which is its head.
+/// The table; its first line is the head.
 #[derive(Debug)]
 pub(super) struct Table {
     lines: Vec<[String; HEAD.len()]>,
@@ -24,7 +24,7 @@ pub(super) struct Table {
 }
 
 impl Table {
-    /// Medians of the rounds of each system, with the least and the most.
+    /// Medians over the rounds of each system, with minimum and maximum.
     pub(super) fn of(systems: &[System], results: &[Round], day: &str, servers: &[String]) -> Self {
         let lines = systems.iter().map(|system| line(*system, results));
         let rounds = results.iter().map(|round| round.round).max().unwrap_or(0);
@@ -94,7 +94,7 @@ fn line(system: System, results: &[Round]) -> [String; HEAD.len()] {
         describe(system).to_owned(),
         range(of(|round| round.events_per_s / 1e6), 2),
         format!("{:.2}", spread(ratios(results, system, |round| round.events_per_s))[1]),
-        share(total(|round| round.told)),
+        share(total(|round| round.reported_missing)),
         share(total(|round| round.silent)),
         range(of(|round| round.cpu_us), 2),
         if has_server { range(server, 2) } else { "-".to_owned() },
@@ -103,11 +103,11 @@ fn line(system: System, results: &[Round]) -> [String; HEAD.len()] {
     ]
 }
 
-fn range([least, median, most]: [f64; 3], digits: usize) -> String {
-    format!("{median:.digits$} ({least:.digits$} to {most:.digits$})")
+fn range([min, median, max]: [f64; 3], digits: usize) -> String {
+    format!("{median:.digits$} ({min:.digits$} to {max:.digits$})")
 }
 
-/// A system's value over mailmesh's, round by round.
+/// A system's value divided by mailmesh's of the same round.
 fn ratios(results: &[Round], system: System, value: fn(&Round) -> f64) -> Vec<f64> {
     let of = |system| results.iter().filter(move |result| result.system == system);
     let pairs = of(system).filter_map(|theirs| {
@@ -117,7 +117,7 @@ fn ratios(results: &[Round], system: System, value: fn(&Round) -> f64) -> Vec<f6
     pairs.collect()
 }
 
-/// Smallest, median and largest.
+/// Minimum, median and maximum.
 fn spread(mut values: Vec<f64>) -> [f64; 3] {
     values.sort_by(f64::total_cmp);
     let Some(last) = values.len().checked_sub(1) else {
@@ -135,7 +135,7 @@ mod tests {
     }
 
     #[test]
-    fn ratios_are_of_the_same_round_and_spread_is_min_median_max() {
+    fn ratios_compare_one_round_and_spread_is_min_median_max() {
         let results = [
             round(1, System::Zenoh, 20.0),
             round(1, System::Mailmesh, 10.0),
@@ -149,7 +149,7 @@ mod tests {
     }
 
     #[test]
-    fn a_faster_rival_and_its_losses_are_in_its_line() {
+    fn the_line_of_a_faster_rival_shows_its_losses() {
         let nats = Round {
             silent: 5,
             cpu_us: 1.5,

@@ -1,43 +1,40 @@
-//! Who owed what to whom: works out of the reports of all processes what was
-//! missed in silence.
+//! Computes, from the reports of all processes, how many events each receiver lost silently.
 
 use mailmesh_contender::{Report, SenderReport};
 
-/// How a life of a process ended.
+/// The state of one incarnation of a process.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum End {
-    /// It has not.
-    Alive,
-    /// In good order, after its last report.
+pub(super) enum ProcessState {
+    Running,
+    /// It left in good order after its last report.
     Left,
-    /// By force, after its last report.
+    /// It was killed after its last report.
     Killed,
 }
 
-/// A life of a process, and what it said last.
+/// One incarnation of a process, and its last report.
 #[derive(Debug, Clone)]
-pub(super) struct Life {
-    /// Which process.
+pub(super) struct Incarnation {
+    /// Index of the process in its group.
     pub(super) node: usize,
-    /// Whether it was there, and knew all others of these, before anything was
-    /// published.
+    /// Whether it was running, and saw all the others, before the first event was published.
     pub(super) from_start: bool,
-    pub(super) end: End,
+    pub(super) state: ProcessState,
     pub(super) report: Report,
 }
 
-/// What one life received of another.
+/// The events that one incarnation received from another.
 #[derive(Debug, Clone)]
-pub(super) struct Pair {
+pub(super) struct Flow {
     pub(super) receiver: usize,
     pub(super) sender: usize,
-    /// Events it was a member for.
-    pub(super) owed: u64,
+    /// Events that were published while the receiver was a member.
+    pub(super) expected: u64,
     pub(super) silent: u64,
-    pub(super) heard: SenderReport,
+    pub(super) received: SenderReport,
 }
 
-/// The counts of a run, over all pairs.
+/// The counts of a run, summed over all flows.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Counts {
     pub(super) events: u64,
@@ -45,63 +42,71 @@ pub(super) struct Counts {
     pub(super) delivered: u64,
     pub(super) duplicates: u64,
     pub(super) out_of_order: u64,
-    pub(super) told: u64,
+    pub(super) reported_missing: u64,
     pub(super) silent: u64,
 }
 
-/// Every pair of lives of different processes of which something is owed.
-pub(super) fn pairs(lives: &[Life]) -> Vec<Pair> {
-    let mut pairs = Vec::new();
-    for sender in lives {
-        let last = last_published(sender, lives);
-        for receiver in lives.iter().filter(|receiver| receiver.node != sender.node) {
-            let heard = heard(receiver, sender).cloned().unwrap_or_default();
-            let tally = &heard.tally;
+/// Every pair of incarnations of different processes between which events are expected.
+pub(super) fn flows(incarnations: &[Incarnation]) -> Vec<Flow> {
+    let mut flows = Vec::new();
+    for sender in incarnations {
+        let last = published_by(sender, incarnations);
+        for receiver in incarnations.iter().filter(|receiver| receiver.node != sender.node) {
+            let received = received(receiver, sender).cloned().unwrap_or_default();
+            let tally = &received.tally;
             let both_from_start = receiver.from_start && sender.from_start;
             if tally.delivered == 0 && !both_from_start {
-                continue; // they may never have met
+                continue; // They may never have seen each other.
             }
-            let first = if both_from_start { 1 } else { tally.first_owed() };
-            // Who has gone owes no account of what it did not live to see.
-            let last = if receiver.end == End::Alive { last } else { tally.highest };
-            pairs.push(Pair {
+            let first = if both_from_start { 1 } else { tally.first_expected() };
+            // A process that ended is not held to events after the last one that it received.
+            let last = if receiver.state == ProcessState::Running { last } else { tally.highest };
+            flows.push(Flow {
                 receiver: receiver.node,
                 sender: sender.node,
-                owed: (last + 1).saturating_sub(first),
+                expected: (last + 1).saturating_sub(first),
                 silent: tally.silent(first, last),
-                heard,
+                received,
             });
         }
     }
-    pairs
+    flows
 }
 
-/// What a killed sender published is what anybody has heard of it.
-fn last_published(sender: &Life, lives: &[Life]) -> u64 {
-    let heard = lives.iter().filter_map(|receiver| heard(receiver, sender));
-    match sender.end {
-        End::Killed => heard.map(|heard| heard.tally.highest).max().unwrap_or(0),
-        End::Alive | End::Left => sender.report.published,
+/// A killed sender cannot say how many events it published: the highest number that any receiver
+/// got stands for that.
+fn published_by(sender: &Incarnation, incarnations: &[Incarnation]) -> u64 {
+    let received = incarnations.iter().filter_map(|receiver| received(receiver, sender));
+    match sender.state {
+        ProcessState::Killed => received.map(|received| received.tally.highest).max().unwrap_or(0),
+        ProcessState::Running | ProcessState::Left => sender.report.published,
     }
 }
 
-fn heard<'a>(receiver: &'a Life, sender: &Life) -> Option<&'a SenderReport> {
-    receiver.report.senders.iter().find(|heard| heard.life == sender.report.life)
+fn received<'a>(receiver: &'a Incarnation, sender: &Incarnation) -> Option<&'a SenderReport> {
+    receiver
+        .report
+        .senders
+        .iter()
+        .find(|received| received.incarnation == sender.report.incarnation)
 }
 
-pub(super) fn counts(lives: &[Life], pairs: &[Pair]) -> Counts {
+pub(super) fn counts(incarnations: &[Incarnation], flows: &[Flow]) -> Counts {
     let mut counts = Counts {
-        events: lives.iter().map(|life| last_published(life, lives)).sum(),
+        events: incarnations
+            .iter()
+            .map(|incarnation| published_by(incarnation, incarnations))
+            .sum(),
         ..Counts::default()
     };
-    for pair in pairs {
-        let tally = &pair.heard.tally;
-        counts.published += pair.owed;
+    for flow in flows {
+        let tally = &flow.received.tally;
+        counts.published += flow.expected;
         counts.delivered += tally.delivered;
         counts.duplicates += tally.duplicates;
         counts.out_of_order += tally.out_of_order;
-        counts.told += tally.told;
-        counts.silent += pair.silent;
+        counts.reported_missing += tally.reported_missing;
+        counts.silent += flow.silent;
     }
     counts
 }
@@ -112,65 +117,77 @@ mod tests {
 
     use super::*;
 
-    fn life(node: usize, published: u64, end: End, heard: &[(u64, &[u64], u64)]) -> Life {
-        let senders = heard.iter().map(|(life, numbers, told)| {
+    fn incarnation(
+        node: usize,
+        published: u64,
+        state: ProcessState,
+        received: &[(u64, &[u64], u64)],
+    ) -> Incarnation {
+        let senders = received.iter().map(|(incarnation, numbers, reported_missing)| {
             let mut tally = Tally::default();
             for number in *numbers {
                 tally.deliver(*number);
             }
-            tally.tell(*told, 1);
-            SenderReport { life: *life, tally: tally.summary(), phases: Vec::new() }
+            tally.report_missing(*reported_missing, 1);
+            SenderReport { incarnation: *incarnation, tally: tally.summary(), phases: Vec::new() }
         });
         let senders = senders.collect();
-        let report = Report { life: node as u64 + 100, published, senders, ..Report::default() };
-        Life { node, from_start: true, end, report }
+        let report =
+            Report { incarnation: node as u64 + 100, published, senders, ..Report::default() };
+        Incarnation { node, from_start: true, state, report }
     }
 
     #[test]
-    fn what_was_published_and_neither_came_nor_was_told_is_silent() {
-        let lives = [
-            life(0, 5, End::Alive, &[]),
-            life(1, 0, End::Alive, &[(100, &[1, 2, 3], 1)]),
-            life(2, 0, End::Alive, &[(100, &[1, 2, 3, 4, 5], 0)]),
+    fn an_event_neither_delivered_nor_reported_is_a_silent_loss() {
+        let incarnations = [
+            incarnation(0, 5, ProcessState::Running, &[]),
+            incarnation(1, 0, ProcessState::Running, &[(100, &[1, 2, 3], 1)]),
+            incarnation(2, 0, ProcessState::Running, &[(100, &[1, 2, 3, 4, 5], 0)]),
         ];
-        let counts = counts(&lives, &pairs(&lives));
+        let counts = counts(&incarnations, &flows(&incarnations));
         assert_eq!((counts.events, counts.published, counts.delivered), (5, 10, 8));
-        assert_eq!((counts.told, counts.silent), (1, 1));
-        assert_eq!(counts.published, counts.delivered + counts.told + counts.silent);
+        assert_eq!((counts.reported_missing, counts.silent), (1, 1));
+        assert_eq!(counts.published, counts.delivered + counts.reported_missing + counts.silent);
     }
 
     #[test]
-    fn who_heard_nothing_of_a_sender_it_knew_misses_all_of_it() {
-        let lives = [life(0, 5, End::Alive, &[]), life(1, 0, End::Alive, &[])];
-        assert_eq!(counts(&lives, &pairs(&lives)).silent, 5);
-    }
-
-    #[test]
-    fn of_a_killed_sender_everybody_owes_what_anybody_heard() {
-        let lives = [
-            life(0, 9, End::Killed, &[]),
-            life(1, 0, End::Alive, &[(100, &[1, 2, 3], 0)]),
-            life(2, 0, End::Alive, &[(100, &[1], 0)]),
+    fn a_receiver_that_got_nothing_from_a_known_sender_lost_all_events() {
+        let incarnations = [
+            incarnation(0, 5, ProcessState::Running, &[]),
+            incarnation(1, 0, ProcessState::Running, &[]),
         ];
-        let counts = counts(&lives, &pairs(&lives));
+        assert_eq!(counts(&incarnations, &flows(&incarnations)).silent, 5);
+    }
+
+    #[test]
+    fn each_receiver_must_have_what_any_receiver_got_of_a_killed_sender() {
+        let incarnations = [
+            incarnation(0, 9, ProcessState::Killed, &[]),
+            incarnation(1, 0, ProcessState::Running, &[(100, &[1, 2, 3], 0)]),
+            incarnation(2, 0, ProcessState::Running, &[(100, &[1], 0)]),
+        ];
+        let counts = counts(&incarnations, &flows(&incarnations));
         assert_eq!((counts.events, counts.published, counts.silent), (3, 6, 2));
     }
 
     #[test]
-    fn a_receiver_that_was_killed_owes_what_lies_before_its_last() {
-        let lives = [life(0, 9, End::Alive, &[]), life(1, 0, End::Killed, &[(100, &[1, 2, 4], 0)])];
-        let counts = counts(&lives, &pairs(&lives));
+    fn a_killed_receiver_must_have_all_events_before_its_last_one() {
+        let incarnations = [
+            incarnation(0, 9, ProcessState::Running, &[]),
+            incarnation(1, 0, ProcessState::Killed, &[(100, &[1, 2, 4], 0)]),
+        ];
+        let counts = counts(&incarnations, &flows(&incarnations));
         assert_eq!((counts.published, counts.silent), (4, 1));
     }
 
     #[test]
-    fn a_life_begun_later_owes_from_its_first_event() {
-        let mut late = life(1, 0, End::Alive, &[(100, &[7, 8], 0)]);
+    fn a_later_incarnation_must_have_all_events_from_its_first_one() {
+        let mut late = incarnation(1, 0, ProcessState::Running, &[(100, &[7, 8], 0)]);
         late.from_start = false;
-        let mut stranger = life(2, 0, End::Alive, &[]);
+        let mut stranger = incarnation(2, 0, ProcessState::Running, &[]);
         stranger.from_start = false;
-        let lives = [life(0, 9, End::Alive, &[]), late, stranger];
-        let counts = counts(&lives, &pairs(&lives));
+        let incarnations = [incarnation(0, 9, ProcessState::Running, &[]), late, stranger];
+        let counts = counts(&incarnations, &flows(&incarnations));
         assert_eq!((counts.published, counts.delivered, counts.silent), (3, 2, 1));
     }
 }

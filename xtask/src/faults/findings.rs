@@ -1,34 +1,39 @@
-//! What a scenario of traffic asks of the counts, once everything has settled.
+//! The times of a fault and the pairs it disturbed, from which a traffic scenario computes its
+//! figures once all events have settled.
 
-use super::account::{Life, Pair};
-use super::field::{noticed, whole};
+use super::account::{Flow, Incarnation};
+use super::process_group::{detection_time, recovery_time};
 use super::row::Figure;
 
-/// The figures of a scenario that are no columns.
-type Figures = fn(&Findings, &[Life], &[Pair]) -> Vec<Figure>;
+/// Computes the figures of a scenario that have no column of their own.
+type Figures = fn(&Findings, &[Incarnation], &[Flow]) -> Vec<Figure>;
 
-/// What a scenario wants to know, once everything has settled.
+/// The result of the actions of a traffic scenario; times are nanoseconds of the monotonic clock.
 #[derive(Debug, Default)]
 pub(super) struct Findings {
-    pub(super) fault: u64,
-    pub(super) heal: Option<u64>,
-    /// (observer, who has gone).
-    pub(super) gone: Vec<(usize, usize)>,
-    /// (receiver, sender) between which something was broken.
-    pub(super) broken: Vec<(usize, usize)>,
+    pub(super) fault_at: u64,
+    pub(super) heal_at: Option<u64>,
+    /// Pairs of (observer, departed process): the observer must detect the departure.
+    pub(super) departures: Vec<(usize, usize)>,
+    /// Pairs of (receiver, sender) whose traffic the fault interrupted.
+    pub(super) disturbed: Vec<(usize, usize)>,
     pub(super) figures: Option<Figures>,
 }
 
 impl Findings {
-    pub(super) fn notice_s(&self, lives: &[Life]) -> Option<f64> {
-        if self.gone.is_empty() { None } else { noticed(lives, &self.gone, self.fault) }
+    pub(super) fn detection_s(&self, incarnations: &[Incarnation]) -> Option<f64> {
+        if self.departures.is_empty() {
+            None
+        } else {
+            detection_time(incarnations, &self.departures, self.fault_at)
+        }
     }
 
-    pub(super) fn whole_s(&self, pairs: &[Pair]) -> Option<f64> {
-        self.heal.and_then(|heal| whole(pairs, &self.broken, heal))
+    pub(super) fn recovery_s(&self, flows: &[Flow]) -> Option<f64> {
+        self.heal_at.and_then(|heal_at| recovery_time(flows, &self.disturbed, heal_at))
     }
 
-    pub(super) fn figures(&self, lives: &[Life], pairs: &[Pair]) -> Vec<Figure> {
-        self.figures.map(|figures| figures(self, lives, pairs)).unwrap_or_default()
+    pub(super) fn figures(&self, incarnations: &[Incarnation], flows: &[Flow]) -> Vec<Figure> {
+        self.figures.map(|figures| figures(self, incarnations, flows)).unwrap_or_default()
     }
 }

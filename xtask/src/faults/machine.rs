@@ -1,60 +1,63 @@
-//! What this machine allows a scenario to do.
+//! The features of this machine that scenarios need.
 
-use super::field::Place;
 use super::network::filters_available;
+use super::process_group::Isolation;
 use super::program::{faketime, tmpfs};
 use crate::namespaces;
 
-/// What must be there for a scenario.
+/// The isolation that a scenario needs; each level includes the ones before.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Needs {
+pub(super) enum Requirement {
     Processes,
     Namespaces,
-    /// And `nft` in them.
+    /// Namespaces with `nft` in them.
     Filters,
 }
 
-/// What must be there besides.
+/// A tool that a scenario needs in addition.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Tool {
-    /// A process with a wall clock of its own.
+    /// libfaketime, which gives a process its own wall clock.
     Faketime,
-    /// A small file system of its own.
+    /// The right to mount a small file system.
     Mounts,
 }
 
-/// What there is.
+/// The features that this machine has.
 #[derive(Debug)]
 pub(super) struct Machine {
-    pub(super) place: Place,
-    allows: Needs,
-    /// Why not everything.
-    why: String,
+    pub(super) isolation: Isolation,
+    supports: Requirement,
+    /// Why it lacks the requirements above `supports`; empty if it has all.
+    reason: String,
 }
 
 impl Machine {
-    pub(super) fn look() -> Self {
-        let (place, allows) = (Place::Loopback, Needs::Processes);
-        if let Err(why) = namespaces::available() {
-            let why = format!("no network namespaces ({why}): run as root, with iproute2");
-            return Self { place, allows, why };
+    pub(super) fn probe() -> Self {
+        let (isolation, supports) = (Isolation::Loopback, Requirement::Processes);
+        if let Err(reason) = namespaces::available() {
+            let reason = format!("no network namespaces ({reason}): run as root, with iproute2");
+            return Self { isolation, supports, reason };
         }
-        let place = Place::Namespaces;
+        let isolation = Isolation::Namespaces;
         match filters_available() {
-            Ok(()) => Self { place, allows: Needs::Filters, why: String::new() },
-            Err(why) => {
-                let why = format!("no packet filters ({why}): install nftables");
-                Self { place, allows: Needs::Namespaces, why }
+            Ok(()) => Self { isolation, supports: Requirement::Filters, reason: String::new() },
+            Err(reason) => {
+                let reason = format!("no packet filters ({reason}): install nftables");
+                Self { isolation, supports: Requirement::Namespaces, reason }
             }
         }
     }
 
-    /// Why a scenario that needs this cannot run here.
-    pub(super) fn lacks(&self, needs: Needs, also: Option<Tool>) -> Result<(), String> {
-        if needs > self.allows {
-            return Err(self.why.clone());
+    /// Checks that a scenario with these needs can run here.
+    ///
+    /// # Errors
+    /// If it cannot: the reason, with the remedy.
+    pub(super) fn check(&self, needs: Requirement, tool: Option<Tool>) -> Result<(), String> {
+        if needs > self.supports {
+            return Err(self.reason.clone());
         }
-        match also {
+        match tool {
             None => Ok(()),
             Some(Tool::Faketime) => faketime::library().map(drop),
             Some(Tool::Mounts) => tmpfs::available(),
@@ -67,12 +70,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_a_machine_lacks_is_said() {
-        let machine =
-            Machine { place: Place::Loopback, allows: Needs::Processes, why: "no root".into() };
-        assert_eq!(machine.lacks(Needs::Processes, None), Ok(()));
-        for needs in [Needs::Namespaces, Needs::Filters] {
-            assert_eq!(machine.lacks(needs, Some(Tool::Mounts)), Err("no root".into()));
+    fn a_machine_names_the_requirement_that_it_lacks() {
+        let machine = Machine {
+            isolation: Isolation::Loopback,
+            supports: Requirement::Processes,
+            reason: "no root".into(),
+        };
+        assert_eq!(machine.check(Requirement::Processes, None), Ok(()));
+        for needs in [Requirement::Namespaces, Requirement::Filters] {
+            assert_eq!(machine.check(needs, Some(Tool::Mounts)), Err("no root".into()));
         }
     }
 }

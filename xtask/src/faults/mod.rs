@@ -1,16 +1,16 @@
-//! Scenarios of failure between real processes. In those of traffic mailmesh, bare Zenoh and
-//! zenoh-ext meet the same fault, one after the other; in those of the program, nodes of
-//! `mailmesh` do. See `docs/faults.md`.
+//! Scenarios of failure between real processes. In traffic scenarios mailmesh, bare Zenoh and
+//! zenoh-ext meet the same fault one after the other. In program scenarios nodes of `mailmesh` do.
+//! See `docs/faults.md`.
 
 mod account;
-mod field;
+mod actions;
 mod findings;
 mod machine;
 mod network;
-mod pace;
-mod play;
+mod process_group;
 mod program;
 mod row;
+mod run_length;
 mod scenarios;
 
 use std::path::{Path, PathBuf};
@@ -21,40 +21,40 @@ use serde::Serialize;
 use crate::contender::{System, build};
 use crate::run::{build_release, write_json};
 use crate::sweeper::Sweeper;
-use account::{counts, pairs};
-use field::{Field, Ground};
+use account::{counts, flows};
 use machine::Machine;
-use pace::Pace;
-use program::{Site, Verdict};
+use process_group::{Environment, ProcessGroup};
+use program::{Testbed, Verdict};
 use row::Row;
-use scenarios::{Play, Scenario, Trial, Variant};
+use run_length::RunLength;
+use scenarios::{Scenario, ScenarioKind, Trial, Variant};
 
-/// The exit code when something could not be run here, and nothing else was wrong.
+/// The exit code when a scenario could not run here and everything else held.
 const NOT_ALL_RAN: u8 = 3;
 
-/// What to run.
+/// Options of the task `faults`.
 #[derive(Debug, clap::Args)]
 #[command(after_help = scenarios::list())]
 pub(crate) struct Options {
-    /// Only this one.
+    /// Run only the scenario of this name.
     name: Option<String>,
-    /// List them.
+    /// List the scenarios.
     #[arg(long)]
     list: bool,
     /// Write the rows to this file.
     #[arg(long)]
     json: Option<PathBuf>,
-    /// Write the rows of traffic into the table of this file, between its lines
-    /// `<!-- faults: begin -->` and `<!-- faults: end -->`: those that were run are replaced.
+    /// Update the table of traffic scenarios in this file, between the lines `<!-- faults: begin
+    /// -->` and `<!-- faults: end -->`. Only the rows of this run are replaced.
     #[arg(long)]
     markdown: Option<PathBuf>,
-    /// A first look: what takes long takes a fifth.
+    /// Shorten the long phases to a fifth, for a first look.
     #[arg(long)]
     quick: bool,
-    /// Only this system: mailmesh, zenoh, zenoh-ext. Without it all three.
+    /// Run only this system: mailmesh, zenoh or zenoh-ext. The default is all three.
     #[arg(long, value_parser = System::from_name)]
     system: Option<System>,
-    /// This `mailmesh` in scenarios of the program, instead of one built in release.
+    /// Use this `mailmesh` in program scenarios, instead of a release build.
     #[arg(long, value_name = "PATH")]
     bin: Option<PathBuf>,
 }
@@ -65,7 +65,7 @@ impl Options {
     }
 }
 
-/// What a run gave.
+/// The result of one run.
 #[derive(Debug, Serialize)]
 #[serde(untagged)]
 enum Outcome {
@@ -74,7 +74,7 @@ enum Outcome {
 }
 
 impl Outcome {
-    /// Its line of the table in the docs, which is of traffic.
+    /// The line in the table of `docs/faults.md`, which has traffic scenarios only.
     fn line(&self) -> Option<String> {
         match self {
             Self::Traffic(row) => Some(row.markdown()),
@@ -95,14 +95,14 @@ pub(crate) fn run(options: &Options) -> Result<ExitCode, String> {
     let scenarios = wanted(options)?;
     if options.list {
         for scenario in scenarios {
-            println!("{:<13}{}", scenario.name, scenario.what);
+            println!("{:<13}{}", scenario.name, scenario.description);
         }
         return Ok(ExitCode::SUCCESS);
     }
-    let machine = Machine::look();
+    let machine = Machine::probe();
     let (mut run, mut skipped) = (Vec::new(), 0);
     for scenario in scenarios {
-        match machine.lacks(scenario.needs, scenario.also) {
+        match machine.check(scenario.needs, scenario.tool) {
             Ok(()) => run.push(scenario),
             Err(why) => {
                 eprintln!("\n==== NOT RUN: {} ====\n==== {why} ====\n", scenario.name);
@@ -115,15 +115,19 @@ pub(crate) fn run(options: &Options) -> Result<ExitCode, String> {
     }
     let mut runs = Runs { options, outcomes: Vec::new(), errors: Vec::new() };
     let sweeper = Sweeper::start()?;
-    let is_traffic = |scenario: &&Scenario| matches!(scenario.play, Play::Traffic(_));
+    let is_traffic = |scenario: &&Scenario| matches!(scenario.kind, ScenarioKind::Traffic(_));
     let (traffic, program): (Vec<&Scenario>, Vec<_>) = run.into_iter().partition(is_traffic);
     if !traffic.is_empty() {
         let program = build(&["zenoh-ext"])?;
-        let ground = Ground { program: &program, place: machine.place, sweeper: sweeper.clone() };
-        runs.all_traffic(&traffic, &ground)?;
+        let environment = Environment {
+            program: &program,
+            isolation: machine.isolation,
+            sweeper: sweeper.clone(),
+        };
+        runs.run_traffic(&traffic, &environment)?;
     }
     if !program.is_empty() {
-        runs.all_of_program(&program, &mailmesh(options)?, &sweeper)?;
+        runs.run_program(&program, &mailmesh(options)?, &sweeper)?;
     }
     if let Some(path) = &options.markdown {
         let lines = runs.outcomes.iter().filter_map(Outcome::line).collect::<Vec<_>>();
@@ -136,42 +140,42 @@ pub(crate) fn run(options: &Options) -> Result<ExitCode, String> {
     let (rows, errors) = (runs.outcomes.len(), runs.errors.len());
     println!("{rows} rows, {} broken, {errors} did not run", broken.len());
     if errors > 0 || !broken.is_empty() {
-        return Err("not everything held, or not everything ran; see above".to_owned());
+        return Err("a promise was broken or a run failed; see above".to_owned());
     }
     Ok(if skipped == 0 { ExitCode::SUCCESS } else { ExitCode::from(NOT_ALL_RAN) })
 }
 
-/// The scenarios that the options name, of the systems that they name.
+/// The scenarios that match the name and the system of the options.
 fn wanted(options: &Options) -> Result<Vec<&'static Scenario>, String> {
     let named = |scenario: &&Scenario| options.name.as_ref().is_none_or(|n| n == scenario.name);
     let named = scenarios::all().filter(named).collect::<Vec<_>>();
     if named.is_empty() {
         return Err(format!(
-            "there is no scenario `{}`; `cargo xtask faults --list` lists them",
+            "there is no scenario `{}`; `cargo xtask faults --list` lists all",
             options.name.as_deref().unwrap_or_default()
         ));
     }
     let of_system = |scenario: &&Scenario| {
-        matches!(scenario.play, Play::Traffic(_)) || options.wants(System::Mailmesh)
+        matches!(scenario.kind, ScenarioKind::Traffic(_)) || options.wants(System::Mailmesh)
     };
     let scenarios = named.into_iter().filter(of_system).collect::<Vec<_>>();
     if scenarios.is_empty() {
-        return Err("this scenario is of mailmesh alone: leave out `--system`".to_owned());
+        return Err("only mailmesh runs this scenario: leave out `--system`".to_owned());
     }
     Ok(scenarios)
 }
 
-/// The program `mailmesh`: the one named, or one built now.
+/// Path of the program `mailmesh`: the given one, or a new release build.
 fn mailmesh(options: &Options) -> Result<PathBuf, String> {
     if let Some(path) = &options.bin {
-        // Processes start in other folders than this one.
+        // The path must be absolute: processes start in other folders.
         return path.canonicalize().map_err(|error| format!("{}: {error}", path.display()));
     }
     let programs = build_release("mailmesh-cli", &[])?;
     programs.into_iter().next_back().ok_or_else(|| "there is no program mailmesh".to_owned())
 }
 
-/// What was run so far.
+/// The results so far.
 #[derive(Debug)]
 struct Runs<'a> {
     options: &'a Options,
@@ -180,50 +184,54 @@ struct Runs<'a> {
 }
 
 impl Runs<'_> {
-    fn pace(&self) -> Pace {
-        if self.options.quick { Pace::Quick } else { Pace::Full }
+    fn length(&self) -> RunLength {
+        if self.options.quick { RunLength::Quick } else { RunLength::Full }
     }
 
-    fn all_traffic(&mut self, scenarios: &[&Scenario], ground: &Ground<'_>) -> Result<(), String> {
+    fn run_traffic(
+        &mut self,
+        scenarios: &[&Scenario],
+        environment: &Environment<'_>,
+    ) -> Result<(), String> {
         Row::print_head();
         for scenario in scenarios {
-            let Play::Traffic(variants) = scenario.play else { continue };
+            let ScenarioKind::Traffic(variants) = scenario.kind else { continue };
             for variant in variants {
                 for system in System::ALL.into_iter().filter(|s| self.options.wants(*s)) {
                     let run = (scenario.name, variant.name, system);
-                    let row = traffic(run, variant, ground, self.pace());
+                    let row = traffic(run, variant, environment, self.length());
                     let outcome = row.map(|row| {
                         row.print();
                         Outcome::Traffic(row)
                     });
-                    self.note(run, outcome)?;
+                    self.record(run, outcome)?;
                 }
             }
         }
         Ok(())
     }
 
-    fn all_of_program(
+    fn run_program(
         &mut self,
         scenarios: &[&Scenario],
         program: &Path,
         sweeper: &Sweeper,
     ) -> Result<(), String> {
         for scenario in scenarios {
-            let Play::Program(trials) = scenario.play else { continue };
+            let ScenarioKind::Program(trials) = scenario.kind else { continue };
             for trial in trials {
                 let run = (scenario.name, trial.name, System::Mailmesh);
                 let mut verdict = Verdict::new(scenario.name, trial.name);
-                let played = try_out(trial, program, sweeper, &mut verdict, self.pace());
-                // Also of a run that did not come to its end: what was checked was seen.
+                let result = run_trial(trial, program, sweeper, &mut verdict, self.length());
+                // A run that failed early is printed too: its checks up to there are valid.
                 verdict.print();
-                self.note(run, played.map(|()| Outcome::Program(verdict)))?;
+                self.record(run, result.map(|()| Outcome::Program(verdict)))?;
             }
         }
         Ok(())
     }
 
-    fn note(
+    fn record(
         &mut self,
         (scenario, variant, system): (&str, &str, System),
         outcome: Result<Outcome, String>,
@@ -236,7 +244,7 @@ impl Runs<'_> {
                 self.errors.push(error);
             }
         }
-        // Each time: what there is survives an early end.
+        // The file is written after each run, so that an early end loses nothing.
         match &self.options.json {
             Some(path) => write_json(path, &self.outcomes),
             None => Ok(()),
@@ -247,41 +255,42 @@ impl Runs<'_> {
 fn traffic(
     (scenario, name, system): (&'static str, &'static str, System),
     variant: &Variant,
-    ground: &Ground<'_>,
-    pace: Pace,
+    environment: &Environment<'_>,
+    length: RunLength,
 ) -> Result<Row, String> {
-    // Peers of Zenoh, as it is, sometimes do not find each other: a control is started once more.
-    let started = Field::start(ground, system, variant.nodes, variant.options);
-    let again = |error| match system.is_mailmesh() {
+    // Zenoh peers with default settings sometimes do not find each other: a rival is started once
+    // more.
+    let started = ProcessGroup::start(environment, system, variant.nodes, variant.options);
+    let start_again = |error| match system.is_mailmesh() {
         true => Err(error),
-        false => Field::start(ground, system, variant.nodes, variant.options),
+        false => ProcessGroup::start(environment, system, variant.nodes, variant.options),
     };
-    let mut field = started.or_else(again)?;
-    let findings = (variant.play)(&mut field, variant.value, pace)?;
-    field.settle()?;
-    let lives = field.lives()?;
-    let pairs = pairs(&lives);
-    let mut row = Row::new((scenario, name), system, counts(&lives, &pairs), field.peaks());
-    row.notice_s = findings.notice_s(&lives);
-    row.whole_s = findings.whole_s(&pairs);
-    row.figures = findings.figures(&lives, &pairs);
-    field.quit();
+    let mut group = started.or_else(start_again)?;
+    let findings = (variant.run)(&mut group, variant.value, length)?;
+    group.settle()?;
+    let incarnations = group.incarnations()?;
+    let flows = flows(&incarnations);
+    let mut row = Row::new((scenario, name), system, counts(&incarnations, &flows), group.peaks());
+    row.detection_s = findings.detection_s(&incarnations);
+    row.recovery_s = findings.recovery_s(&flows);
+    row.figures = findings.figures(&incarnations, &flows);
+    group.quit();
     Ok(row)
 }
 
-fn try_out(
+fn run_trial(
     trial: &Trial,
     program: &Path,
     sweeper: &Sweeper,
     verdict: &mut Verdict,
-    pace: Pace,
+    length: RunLength,
 ) -> Result<(), String> {
-    let site = Site::new(program, trial.hosts, sweeper)?;
-    let played = (trial.play)(&site, verdict, trial.value, pace);
-    if played.is_err() || verdict.is_broken() {
-        site.show_logs();
+    let testbed = Testbed::new(program, trial.hosts, sweeper)?;
+    let result = (trial.run)(&testbed, verdict, trial.value, length);
+    if result.is_err() || verdict.is_broken() {
+        testbed.show_logs();
     }
-    played
+    result
 }
 
 #[cfg(test)]
@@ -301,13 +310,13 @@ mod tests {
     }
 
     #[test]
-    fn one_scenario_is_run_or_those_of_a_system() {
+    fn options_select_one_scenario_or_those_of_a_system() {
         let count = |line| wanted(&options(line)).map(|scenarios| scenarios.len());
         assert_eq!(count("faults"), Ok(21));
         assert_eq!(count("faults lives"), Ok(1));
         assert_eq!(count("faults --system zenoh"), Ok(12));
         assert_eq!(count("faults lives --system mailmesh"), Ok(1));
-        assert!(count("faults lives --system zenoh").unwrap_err().contains("mailmesh alone"));
+        assert!(count("faults lives --system zenoh").unwrap_err().contains("only mailmesh"));
         assert!(count("faults rain").unwrap_err().contains("no scenario `rain`"));
     }
 }

@@ -1,17 +1,20 @@
-//! Hosts of their own, joined by a bridge: one network namespace each, and the
-//! faults that a network can have. No packet leaves them.
+//! Hosts joined by a bridge, one network namespace each, and the faults that such a network can
+//! have. No packet leaves the namespaces.
 
 use std::process::Command;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use crate::sweeper::Sweeper;
 
-/// Whether packet filters can be used.
+/// Checks that packet filters can be used.
+///
+/// # Errors
+/// If `nft` does not run here.
 pub(super) fn filters_available() -> Result<(), String> {
     run("nft", &["--version"])
 }
 
-/// A bridge and the hosts on it; all taken away when dropped.
+/// A bridge and the hosts on it; dropping it deletes all namespaces.
 #[derive(Debug)]
 pub(super) struct Network {
     bridge: Namespace,
@@ -24,7 +27,7 @@ impl Network {
         let count = COUNT.fetch_add(1, Ordering::Relaxed);
         let prefix = format!("mm-faults-{}-{count}", std::process::id());
         let bridge = Namespace::new(format!("{prefix}-bridge"), sweeper)?;
-        // Scouting is multicast: without snooping it goes to every port.
+        // Scouting is multicast: without snooping the bridge forwards it to every port.
         bridge.ip("link add br0 type bridge mcast_snooping 0")?;
         bridge.ip("link set br0 up")?;
         let mut network = Self { bridge, hosts: Vec::new() };
@@ -45,13 +48,13 @@ impl Network {
         Ok(network)
     }
 
-    /// What goes before a program to run it on a host.
+    /// The command prefix that runs a program on a host.
     pub(super) fn on(&self, host: usize) -> Vec<String> {
         let words = ["ip", "netns", "exec", &self.hosts[host].name];
         words.map(str::to_owned).to_vec()
     }
 
-    /// Takes a host's cable out at the far end: its own link stays up.
+    /// Disconnects a host at the bridge: the link of the host stays up.
     pub(super) fn cut(&self, host: usize) -> Result<(), String> {
         self.bridge.ip(&format!("link set {} nomaster", port(host)))
     }
@@ -60,12 +63,12 @@ impl Network {
         self.bridge.ip(&format!("link set {} master br0", port(host)))
     }
 
-    /// Takes a host's link down, or up: it sees that itself.
+    /// Sets a host's link `up` or `down`: the host sees the change of its own link.
     pub(super) fn link(&self, host: usize, state: &str) -> Result<(), String> {
         self.bridge.ip(&format!("link set {} {state}", port(host)))
     }
 
-    /// Takes a host's address away.
+    /// Removes a host's address.
     pub(super) fn take_address(&self, host: usize) -> Result<(), String> {
         self.hosts[host].ip(&format!("address delete {} dev v0", address(host)))
     }
@@ -73,21 +76,22 @@ impl Network {
     /// Gives a host an address that no host had before.
     pub(super) fn give_address(&self, host: usize) -> Result<(), String> {
         self.hosts[host].ip(&format!("address add {} dev v0", address(host + 100)))?;
-        // The routes went with the address.
+        // The kernel removed the routes together with the address.
         self.hosts[host].ip("route replace 224.0.0.0/4 dev v0")
     }
 
-    /// Drops what comes to `host` from `from`.
+    /// Drops the packets that `host` receives from `from`.
     pub(super) fn drop_from(&self, host: usize, from: usize) -> Result<(), String> {
         self.filter(host, &format!("ether saddr {} drop", mac(from)))
     }
 
-    /// Drops so many packets of a hundred that come to `host`, at random.
+    /// Drops `percent` of the packets that `host` receives, at random.
     pub(super) fn drop_percent(&self, host: usize, percent: u32) -> Result<(), String> {
         self.filter(host, &format!("numgen random mod 100 < {percent} drop"))
     }
 
-    /// Lets in what answers this host, and what comes to the port 7447: what an operator opens.
+    /// Admits replies to this host's packets, and TCP and UDP port 7447: the rules that operators
+    /// set.
     pub(super) fn firewall(&self, host: usize) -> Result<(), String> {
         self.hosts[host].nft(
             "add table inet faults; \
@@ -108,7 +112,7 @@ impl Network {
         ))
     }
 
-    /// Lets everything pass again.
+    /// Removes all filters of a host.
     pub(super) fn pass(&self, host: usize) -> Result<(), String> {
         self.hosts[host].nft("delete table inet faults")
     }
@@ -159,7 +163,10 @@ impl Drop for Namespace {
     }
 }
 
-/// Runs a program of the system to its end; an error with what it says if it fails.
+/// Runs a system program to its end.
+///
+/// # Errors
+/// If it fails: its standard error.
 pub(super) fn run(program: &str, args: &[&str]) -> Result<(), String> {
     let output = Command::new(program).args(args).output();
     let output = output.map_err(|error| format!("`{program}` does not run: {error}"))?;

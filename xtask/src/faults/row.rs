@@ -1,4 +1,4 @@
-//! What a run of a scenario gave: a line of the table, a row of the JSON file.
+//! The result of one run of a traffic scenario: a line of the table, a row of the JSON file.
 
 use std::collections::BTreeMap;
 
@@ -8,39 +8,41 @@ use super::account::Counts;
 use crate::contender::System;
 use crate::markdown;
 
-/// A figure of one scenario that is no column.
+/// A figure that only one scenario has, so the table has no column for it.
 #[derive(Debug, Clone, Serialize)]
 pub(super) struct Figure {
-    pub(super) what: String,
-    /// `None`: it never came to that.
+    /// What the value measures, with its condition.
+    #[serde(rename = "what")]
+    pub(super) label: String,
+    /// `None` if the run never reached the measured event.
     pub(super) value: Option<f64>,
     pub(super) unit: &'static str,
 }
 
 impl Figure {
     pub(super) fn new(
-        what: impl Into<String>,
+        label: impl Into<String>,
         value: impl Into<Option<f64>>,
         unit: &'static str,
     ) -> Self {
-        Self { what: what.into(), value: value.into(), unit }
+        Self { label: label.into(), value: value.into(), unit }
     }
 
-    /// All in one line.
-    fn together(figures: &[Self]) -> String {
+    /// All figures in one line.
+    fn join_all(figures: &[Self]) -> String {
         let figures = figures.iter().map(|figure| match figure.value {
             Some(value) if value >= 1_000.0 => {
-                format!("{} {} {}", figure.what, markdown::grouped(value as u64), figure.unit)
+                format!("{} {} {}", figure.label, markdown::grouped(value as u64), figure.unit)
             }
-            Some(value) => format!("{} {value:.1} {}", figure.what, figure.unit),
-            None => format!("{} -", figure.what),
+            Some(value) => format!("{} {value:.1} {}", figure.label, figure.unit),
+            None => format!("{} -", figure.label),
         });
         figures.collect::<Vec<_>>().join("; ").trim_end().to_owned()
     }
 
-    /// In one line, below the row that they belong to.
+    /// Prints all figures in one line, below their row.
     pub(super) fn print_all(figures: &[Self]) {
-        let figures = Self::together(figures);
+        let figures = Self::join_all(figures);
         if !figures.is_empty() {
             println!("{:<20}{figures}", "");
         }
@@ -51,19 +53,22 @@ impl Figure {
 pub(super) struct Row {
     pub(super) scenario: &'static str,
     pub(super) system: System,
-    /// Events owed: each as often as there were members to receive it.
+    /// Deliveries expected: each event counts once for each member that must receive it.
     pub(super) published: u64,
     pub(super) delivered: u64,
     pub(super) duplicates: u64,
     pub(super) out_of_order: u64,
-    pub(super) told: u64,
+    #[serde(rename = "told")]
+    pub(super) reported_missing: u64,
     pub(super) silent: u64,
-    pub(super) notice_s: Option<f64>,
-    pub(super) whole_s: Option<f64>,
-    /// Of the process that had most.
+    #[serde(rename = "notice_s")]
+    pub(super) detection_s: Option<f64>,
+    #[serde(rename = "whole_s")]
+    pub(super) recovery_s: Option<f64>,
+    /// The highest peak memory of one process.
     pub(super) peak_rss_kb: u64,
     pub(super) variant: &'static str,
-    /// Different events published.
+    /// Events published, each counted once.
     pub(super) events: u64,
     pub(super) peak_rss_kb_each: BTreeMap<String, u64>,
     pub(super) figures: Vec<Figure>,
@@ -83,10 +88,10 @@ impl Row {
             delivered: counts.delivered,
             duplicates: counts.duplicates,
             out_of_order: counts.out_of_order,
-            told: counts.told,
+            reported_missing: counts.reported_missing,
             silent: counts.silent,
-            notice_s: None,
-            whole_s: None,
+            detection_s: None,
+            recovery_s: None,
             peak_rss_kb: peak_rss_kb_each.values().copied().max().unwrap_or(0),
             variant,
             events: counts.events,
@@ -116,12 +121,12 @@ impl Row {
         );
     }
 
-    /// Its name in tables.
+    /// The scenario and variant, as tables show them.
     fn title(&self) -> String {
         format!("{} {}", self.scenario, self.variant).trim_end().to_owned()
     }
 
-    /// Its line in the table of `docs/faults.md`.
+    /// The line in the table of `docs/faults.md`.
     pub(super) fn markdown(&self) -> String {
         let silent = match self.silent {
             0 => "0".to_owned(),
@@ -133,12 +138,12 @@ impl Row {
             self.title(),
             self.system.name().to_owned(),
             markdown::grouped(self.published),
-            markdown::grouped(self.told),
+            markdown::grouped(self.reported_missing),
             silent,
-            seconds(self.notice_s),
-            seconds(self.whole_s),
+            seconds(self.detection_s),
+            seconds(self.recovery_s),
             (self.peak_rss_kb / 1024).to_string(),
-            twice.unwrap_or_default() + &Figure::together(&self.figures),
+            twice.unwrap_or_default() + &Figure::join_all(&self.figures),
         ])
     }
 
@@ -153,10 +158,10 @@ impl Row {
             self.delivered,
             self.duplicates,
             self.out_of_order,
-            self.told,
+            self.reported_missing,
             self.silent,
-            seconds(self.notice_s),
-            seconds(self.whole_s),
+            seconds(self.detection_s),
+            seconds(self.recovery_s),
             peaks.join(" ")
         );
         Figure::print_all(&self.figures);
@@ -177,7 +182,7 @@ mod tests {
     }
 
     #[test]
-    fn rows_have_the_fields_that_readers_expect_first_and_in_order() {
+    fn a_json_row_begins_with_the_documented_fields_in_order() {
         let text = serde_json::to_string(&row(System::ZenohExt, Counts::default())).unwrap();
         let expected = "{\"scenario\":\"cut\",\"system\":\"zenoh-ext\",\"published\":0,\
              \"delivered\":0,\"duplicates\":0,\"out_of_order\":0,\"told\":0,\"silent\":0,\
@@ -186,10 +191,10 @@ mod tests {
     }
 
     #[test]
-    fn a_row_is_a_line_of_the_table_in_the_docs() {
-        let counts = Counts { published: 9, silent: 2, told: 1, ..Counts::default() };
+    fn a_row_has_the_format_of_the_table_in_the_docs() {
+        let counts = Counts { published: 9, silent: 2, reported_missing: 1, ..Counts::default() };
         let figures = vec![Figure::new("p99", 1.25, "ms"), Figure::new("restarts", 3.0, "")];
-        let row = Row { whole_s: Some(1.0), figures, ..row(System::Zenoh, counts) };
+        let row = Row { recovery_s: Some(1.0), figures, ..row(System::Zenoh, counts) };
         let line =
             "| cut 5 s | zenoh | 9 | 1 | **2** | - | 1.00 | 0 | p99 1.2 ms; restarts 3.0 |\n";
         assert_eq!(row.markdown(), line);
@@ -198,15 +203,15 @@ mod tests {
     }
 
     #[test]
-    fn only_mailmesh_can_break_its_promise() {
+    fn only_a_row_of_mailmesh_can_be_broken() {
         let silent = Counts { silent: 1, ..Counts::default() };
         let twice = Counts { duplicates: 1, ..Counts::default() };
         let order = Counts { out_of_order: 1, ..Counts::default() };
-        let told = Counts { told: 9, ..Counts::default() };
+        let reported_missing = Counts { reported_missing: 9, ..Counts::default() };
         for counts in [silent, twice, order] {
             assert!(row(System::Mailmesh, counts).is_broken());
             assert!(!row(System::Zenoh, counts).is_broken());
         }
-        assert!(!row(System::Mailmesh, told).is_broken());
+        assert!(!row(System::Mailmesh, reported_missing).is_broken());
     }
 }

@@ -1,5 +1,5 @@
-//! Hostile peers against three honest nodes, as real processes on one Zenoh network. Attacks at
-//! links are also made on three processes of bare Zenoh.
+//! Hostile peers against three honest nodes, as real processes on one Zenoh network. Link attacks
+//! also run against three processes of bare Zenoh.
 
 mod attacks;
 mod process;
@@ -12,47 +12,49 @@ use std::time::{Duration, Instant};
 
 use mailmesh_contender::Command;
 
-use self::attacks::{ATTACKS, RETIRED_KEY, UNDISTURBED, guests, is_at_links, is_for_bare};
-use self::process::{Hostile, Target};
+use self::attacks::{
+    ATTACKS, RETIRED_KEY, UNDISTURBED, applies_to_zenoh, extra_members, is_link_attack,
+};
+use self::process::{Attacker, Target};
 use self::row::Row;
-use self::window::{Owed, Window, owed, peak, reports, strangers};
+use self::window::{Delivery, Window, deliveries, peak, reports, unexpected_members};
 use crate::contender::{Contender, Start, System, build_all, wait_until};
 use crate::loopback;
 use crate::run::write_json;
 use crate::sweeper::Sweeper;
 
-const HONEST: [&str; 3] = ["a", "b", "c"];
-/// Events a second of each honest node.
+const HONEST_NAMES: [&str; 3] = ["a", "b", "c"];
+/// Events that each honest node publishes a second.
 const RATE: u64 = 2_000;
-/// How long the honest are left alone first.
-const ALONE: Duration = Duration::from_secs(5);
-/// The attacker listens before it begins.
-const LISTENS: Duration = Duration::from_secs(4);
-const MEETING: Duration = Duration::from_secs(40);
-/// How long what was published may take to come, once the attacker is gone.
-const ARRIVAL: Duration = Duration::from_secs(60);
-/// The same of bare Zenoh, which sends nothing again.
-const BARE_ARRIVAL: Duration = Duration::from_secs(3);
-/// How long what a retired key sealed may be taken, and links that it proved stay.
-const RETIRES: Duration = Duration::from_secs(15);
-/// What mailmesh logs, as `mailmesh node` does (`crates/cli/src/node.rs`).
+/// Length of the baseline measurement before the attack.
+const BASELINE_TIME: Duration = Duration::from_secs(5);
+/// Time in which the attacker listens before it begins.
+const ATTACKER_WARM_UP: Duration = Duration::from_secs(4);
+const DISCOVERY_TIMEOUT: Duration = Duration::from_secs(40);
+/// Time after the attack in which all published events must arrive.
+const ARRIVAL_TIMEOUT: Duration = Duration::from_secs(60);
+/// The same for bare Zenoh, which does not retransmit.
+const BARE_ARRIVAL_TIMEOUT: Duration = Duration::from_secs(3);
+/// Time for which nodes still accept frames of a retired key, and keep its links.
+const KEY_RETIREMENT_TIME: Duration = Duration::from_secs(15);
+/// Log filter of mailmesh: the default of `mailmesh node` (`crates/cli/src/node.rs`).
 const LOG: &str = "warn,mailmesh=info,zenoh=error,zenoh::api::session=off,\
                    zenoh_transport::unicast::establishment=off";
-/// What bare Zenoh logs, as its documentation shows (`init_log_from_env_or`).
+/// Log filter of bare Zenoh: the default of its documentation (`init_log_from_env_or`).
 const BARE_LOG: &str = "error";
 
-/// What to run.
+/// Options of the task `hostile`.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Options {
-    /// Only this one.
+    /// Run only the attack of this name.
     name: Option<String>,
-    /// List them.
+    /// List the attacks.
     #[arg(long)]
     list: bool,
     /// Write the rows to this file.
     #[arg(long)]
     json: Option<PathBuf>,
-    /// How long each attack is measured, in seconds.
+    /// Measure each attack for this time, in seconds.
     #[arg(long, default_value_t = 8, value_parser = clap::value_parser!(u64).range(1..=600))]
     seconds: u64,
 }
@@ -61,10 +63,10 @@ pub(crate) fn run(options: &Options) -> Result<ExitCode, String> {
     let is_wanted = |name: &str| options.name.as_ref().is_none_or(|wanted| wanted == name);
     let wanted: Vec<_> = ATTACKS.into_iter().filter(|(name, _)| is_wanted(name)).collect();
     if wanted.is_empty() {
-        return Err("there is no such attack; `cargo xtask hostile --list` lists them".into());
+        return Err("there is no such attack; `cargo xtask hostile --list` lists all".into());
     }
     if options.list {
-        wanted.iter().for_each(|(name, what)| println!("{name:<18}{what}"));
+        wanted.iter().for_each(|(name, description)| println!("{name:<18}{description}"));
         return Ok(ExitCode::SUCCESS);
     }
     let programs = build_all(&["attacker"])?;
@@ -72,7 +74,7 @@ pub(crate) fn run(options: &Options) -> Result<ExitCode, String> {
         let found = programs.iter().find(|path| path.file_stem().is_some_and(|stem| stem == name));
         found.cloned().ok_or_else(|| format!("there is no program {name}"))
     };
-    let ground = Ground {
+    let runner = Runner {
         honest: program("mailmesh-contender")?,
         attacker: program("mailmesh-attacker")?,
         sweeper: Sweeper::start()?,
@@ -81,7 +83,7 @@ pub(crate) fn run(options: &Options) -> Result<ExitCode, String> {
     Row::print_head();
     let mut rows: Vec<Row> = Vec::new();
     for (system, attack) in trials(wanted.iter().map(|(name, _)| *name)) {
-        let mut row = ground.play(system, attack);
+        let mut row = runner.run_trial(system, attack);
         let undisturbed = rows.iter().find(|r| r.system == system && r.attack == UNDISTURBED);
         row.peak_rss_kb_undisturbed = undisturbed.map(|undisturbed| undisturbed.peak_rss_kb);
         row.print();
@@ -96,15 +98,15 @@ pub(crate) fn run(options: &Options) -> Result<ExitCode, String> {
     Ok(if broken == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-/// What is run of each attack: those at links after a run without any, which they are compared
-/// to, and on bare Zenoh too.
+/// The runs of these attacks. Link attacks follow a baseline run without an attack, and are
+/// repeated on bare Zenoh.
 fn trials<'a>(
     wanted: impl Iterator<Item = &'static str> + Clone + 'a,
 ) -> Vec<(System, &'static str)> {
-    let frames = wanted.clone().filter(|attack| !is_at_links(attack));
+    let frames = wanted.clone().filter(|attack| !is_link_attack(attack));
     let mut trials: Vec<_> = frames.map(|attack| (System::MailmeshUnproven, attack)).collect();
     for (system, is_for) in
-        [(System::Mailmesh, is_at_links as fn(&str) -> bool), (System::Zenoh, is_for_bare)]
+        [(System::Mailmesh, is_link_attack as fn(&str) -> bool), (System::Zenoh, applies_to_zenoh)]
     {
         let mut attacks = wanted.clone().filter(|attack| is_for(attack)).peekable();
         if attacks.peek().is_some() {
@@ -115,16 +117,16 @@ fn trials<'a>(
     trials
 }
 
-/// What a trial needs.
-struct Ground {
+/// Runs one trial after the other.
+struct Runner {
     honest: PathBuf,
     attacker: PathBuf,
     sweeper: Sweeper,
     seconds: u64,
 }
 
-impl Ground {
-    fn play(&self, system: System, attack: &'static str) -> Row {
+impl Runner {
+    fn run_trial(&self, system: System, attack: &'static str) -> Row {
         let mut row = Row::new(system, attack, self.seconds);
         if let Err(error) = self.measure(&mut row) {
             row.failed = Some(error);
@@ -138,23 +140,28 @@ impl Ground {
         let scouting = loopback::free_port()?;
         let mut nodes = Vec::new();
         let mut ports = Vec::new();
-        for name in HONEST {
+        for name in HONEST_NAMES {
             let port = loopback::free_port()?;
             nodes.push(self.node(row, name, &loopback::config_of(port, scouting))?);
             ports.push(port);
         }
-        wait_until("all to see each other", MEETING, || {
+        wait_until("all to see each other", DISCOVERY_TIMEOUT, || {
             let all = reports(&mut nodes)?;
-            Ok(all.iter().all(|report| report.members == HONEST.len() - 1))
+            Ok(all.iter().all(|report| report.members == HONEST_NAMES.len() - 1))
         })?;
         if attack == RETIRED_KEY {
-            std::thread::sleep(RETIRES);
+            std::thread::sleep(KEY_RETIREMENT_TIME);
         }
-        let mut lives: Vec<u64> = reports(&mut nodes)?.iter().map(|report| report.life).collect();
+        let mut incarnations: Vec<u64> =
+            reports(&mut nodes)?.iter().map(|report| report.incarnation).collect();
         for node in &mut nodes {
-            node.tell(&Command::Publish { count: 0, rate: RATE })?;
+            node.send(&Command::Publish { count: 0, rate: RATE })?;
         }
-        let alone = Window::open(&mut nodes, &lives)?.after(ALONE, &mut nodes, &lives)?;
+        let baseline = Window::open(&mut nodes, &incarnations)?.after(
+            BASELINE_TIME,
+            &mut nodes,
+            &incarnations,
+        )?;
         row.peak_rss_kb_before = peak(&nodes);
         nodes.iter().for_each(|node| node.log().mark());
 
@@ -163,30 +170,34 @@ impl Ground {
         let target = Target { config: &config, ports, discovery, is_bare };
         let hostile = match attack {
             UNDISTURBED => None,
-            _ => Some(Hostile::start(&self.attacker, attack, &target, &self.sweeper)?),
+            _ => Some(Attacker::start(&self.attacker, attack, &target, &self.sweeper)?),
         };
-        std::thread::sleep(LISTENS);
-        if is_at_links(attack) {
-            let (joined_ms, life) = self.join(row, &config)?;
+        std::thread::sleep(ATTACKER_WARM_UP);
+        if is_link_attack(attack) {
+            let (joined_ms, incarnation) = self.join(row, &config)?;
             row.joined_ms = Some(joined_ms);
-            lives.push(life);
+            incarnations.push(incarnation);
         }
-        let attacked = Window::open(&mut nodes, &lives)?.after(attack_for, &mut nodes, &lives)?;
-        let stopped = hostile.map_or(Ok(0), Hostile::stop);
+        let under_attack = Window::open(&mut nodes, &incarnations)?.after(
+            attack_for,
+            &mut nodes,
+            &incarnations,
+        )?;
+        let stopped = hostile.map_or(Ok(0), Attacker::stop);
         row.log_lines = nodes.iter().map(|node| node.log().lines()).max().unwrap_or(0);
         for node in &mut nodes {
-            node.tell(&Command::Stop)?;
+            node.send(&Command::Stop)?;
         }
-        for owed in settle(&mut nodes, is_bare)? {
-            row.honest_lost += owed.published.saturating_sub(owed.delivered);
-            row.honest_wrong += owed.wrong;
+        for deliveries in settle(&mut nodes, is_bare)? {
+            row.honest_lost += deliveries.published.saturating_sub(deliveries.delivered);
+            row.honest_wrong += deliveries.wrong;
         }
         row.peak_rss_kb = peak(&nodes);
-        row.refused = attacked.refused;
-        row.honest_ratio = attacked.rate / alone.rate;
-        row.cpu_ms = attacked.cpu_ms;
-        let scale = attack_for.as_secs_f64() / ALONE.as_secs_f64();
-        row.cpu_ms_undisturbed = (alone.cpu_ms as f64 * scale) as u64;
+        row.refused = under_attack.refused;
+        row.honest_ratio = under_attack.rate / baseline.rate;
+        row.cpu_ms = under_attack.cpu_ms;
+        let scale = attack_for.as_secs_f64() / BASELINE_TIME.as_secs_f64();
+        row.cpu_ms_undisturbed = (baseline.cpu_ms as f64 * scale) as u64;
         let last = reports(&mut nodes)?;
         if !row.holds() {
             nodes.iter().for_each(|node| eprint!("{}", node.log().first()));
@@ -194,11 +205,11 @@ impl Ground {
         nodes.into_iter().for_each(Contender::quit);
         row.sent = stopped?;
         if row.system == System::Mailmesh {
-            if strangers(&last, &lives)? > guests(attack) {
-                return Err("a stranger was a member".into());
+            if unexpected_members(&last, &incarnations)? > extra_members(attack) {
+                return Err("an attacker became a member".into());
             }
             if last.iter().any(|report| report.entries > 0) {
-                return Err("a stranger's block was taken".into());
+                return Err("an attacker's block was accepted".into());
             }
         }
         Ok(())
@@ -207,31 +218,37 @@ impl Ground {
     fn node(&self, row: &Row, name: &str, config: &str) -> Result<Contender, String> {
         let options: &[&str] = if row.attack == RETIRED_KEY { &["--retire-second"] } else { &[] };
         let log = Some(if row.system == System::Zenoh { BARE_LOG } else { LOG });
-        let (program, before, system) = (&self.honest, &[][..], row.system);
-        let start = Start { program, before, system, name, config, options, log };
+        let (program, prefix, system) = (&self.honest, &[][..], row.system);
+        let start = Start { program, prefix, system, name, config, options, log };
         Contender::start(&start, &self.sweeper)
     }
 
-    /// How long a new node takes to see all others, in milliseconds, and which it is.
+    /// Starts a new node. Returns the milliseconds until it sees all the others, and its
+    /// incarnation.
     fn join(&self, row: &Row, config: &str) -> Result<(u64, u64), String> {
         let begin = Instant::now();
         let mut node = self.node(row, "d", config)?;
-        wait_until("a new node to join", MEETING, || Ok(node.ask()?.members == HONEST.len()))?;
-        let joined = (begin.elapsed().as_millis() as u64, node.last().life);
+        wait_until("a new node to join", DISCOVERY_TIMEOUT, || {
+            Ok(node.query_report()?.members == HONEST_NAMES.len())
+        })?;
+        let join_result = (begin.elapsed().as_millis() as u64, node.last().incarnation);
         node.quit();
-        Ok(joined)
+        Ok(join_result)
     }
 }
 
-/// Waits for what was published: all of it comes, or is told missing, or it is lost.
-fn settle(nodes: &mut [Contender], is_bare: bool) -> Result<Vec<Owed>, String> {
+/// Waits until every event is delivered or reported missing. At the timeout the remaining events
+/// are lost: a result, not an error, where events are missing.
+fn settle(nodes: &mut [Contender], is_bare: bool) -> Result<Vec<Delivery>, String> {
     let mut last = Vec::new();
-    let patience = if is_bare { BARE_ARRIVAL } else { ARRIVAL };
-    let settled = wait_until("what was published", patience, || {
-        last = owed(&reports(nodes)?);
-        Ok(last.iter().all(|owed| owed.published == owed.delivered + owed.told))
+    let timeout = if is_bare { BARE_ARRIVAL_TIMEOUT } else { ARRIVAL_TIMEOUT };
+    let settled = wait_until("all published events", timeout, || {
+        last = deliveries(&reports(nodes)?);
+        Ok(last.iter().all(|deliveries| {
+            deliveries.published == deliveries.delivered + deliveries.reported_missing
+        }))
     });
-    if last.iter().all(|owed| owed.published <= owed.delivered) {
+    if last.iter().all(|deliveries| deliveries.published <= deliveries.delivered) {
         settled?;
     }
     Ok(last)
@@ -242,7 +259,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn attacks_at_links_come_after_a_run_without_one_of_each_system() {
+    fn link_attacks_follow_a_baseline_run_of_their_system() {
         let all = trials(["no-key", "link-no-key", "link-all"].into_iter());
         let wanted = [
             (System::MailmeshUnproven, "no-key"),

@@ -1,33 +1,33 @@
-//! The hostile process.
+//! The attacker process.
 
 use std::io::Read;
 use std::path::Path;
 use std::process::{Child, Command as Program, Stdio};
 use std::time::Duration;
 
-use super::attacks::is_at_links;
+use super::attacks::is_link_attack;
 use crate::contender::wait_until;
 use crate::sweeper::Sweeper;
 
-const GOODBYE: Duration = Duration::from_secs(10);
+const EXIT_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Killed and reaped when dropped.
-pub(super) struct Hostile {
+/// An attacker; killed and reaped when dropped.
+pub(super) struct Attacker {
     child: Child,
     attack: &'static str,
     sweeper: Sweeper,
 }
 
-/// Where it finds the nodes.
+/// The nodes under attack.
 pub(super) struct Target<'a> {
     pub(super) config: &'a str,
     pub(super) ports: &'a [u16],
-    /// The port where nodes ask who is there.
+    /// The port of mailmesh's discovery.
     pub(super) discovery: u16,
     pub(super) is_bare: bool,
 }
 
-impl Hostile {
+impl Attacker {
     pub(super) fn start(
         program: &Path,
         attack: &'static str,
@@ -48,31 +48,34 @@ impl Hostile {
         Ok(Self { child, attack, sweeper: sweeper.clone() })
     }
 
-    /// How many frames, links, datagrams or nodes it tried; an error if it says that it came in.
+    /// Stops the attacker and returns the number of frames, links, datagrams or nodes it tried.
+    ///
+    /// # Errors
+    /// If the attacker reports that it got in.
     pub(super) fn stop(mut self) -> Result<u64, String> {
         drop(self.child.stdin.take());
-        let ended = wait_until("the attacker's end", GOODBYE, || {
+        let ended = wait_until("the attacker's end", EXIT_TIMEOUT, || {
             Ok(!matches!(self.child.try_wait(), Ok(None)))
         });
-        if ended.is_err() && !is_at_links(self.attack) {
-            // It does not matter what a sender of frames has to say.
+        if ended.is_err() && !is_link_attack(self.attack) {
+            // Frame attacks are judged by the nodes, not by the attacker's answer.
             return Ok(0);
         }
         ended?;
-        let mut said = String::new();
+        let mut output = String::new();
         if let Some(mut stdout) = self.child.stdout.take() {
-            stdout.read_to_string(&mut said).map_err(|error| format!("the attacker: {error}"))?;
+            stdout.read_to_string(&mut output).map_err(|error| format!("the attacker: {error}"))?;
         }
-        let said: serde_json::Value = serde_json::from_str(said.trim())
-            .map_err(|error| format!("the attacker said {said:?}: {error}"))?;
-        match said["error"].as_str() {
+        let output: serde_json::Value = serde_json::from_str(output.trim())
+            .map_err(|error| format!("the attacker printed {output:?}: {error}"))?;
+        match output["error"].as_str() {
             Some(error) => Err(format!("the attacker: {error}")),
-            None => Ok(said["sent"].as_u64().unwrap_or(0)),
+            None => Ok(output["sent"].as_u64().unwrap_or(0)),
         }
     }
 }
 
-impl Drop for Hostile {
+impl Drop for Attacker {
     fn drop(&mut self) {
         let _may_have_ended = self.child.kill();
         let _ = self.child.wait();

@@ -1,52 +1,52 @@
-//! What an attack came to, and whether that is harm.
+//! The result of an attack, and whether the attack did harm.
 
 use serde::Serialize;
 
-use super::attacks::is_at_links;
+use super::attacks::is_link_attack;
 use crate::contender::System;
 
-/// How long a new node may take to see all others, while they are attacked at their links.
-const JOINS_MS: u64 = 3_000;
-/// Of the undisturbed rate.
-const ENOUGH: f64 = 0.9;
-/// Lines that an attack at links may have one node log, in each minute of it.
-const LINES_A_MINUTE: u64 = 20;
-/// Memory that such an attack may cost one node.
-const MEMORY_KB: u64 = 50 * 1024;
+/// Time in which a new node must see all others during a link attack.
+const MAX_JOIN_MS: u64 = 3_000;
+/// Minimum delivery rate during an attack, relative to the baseline.
+const MIN_RATE_RATIO: f64 = 0.9;
+/// Log lines a minute that a link attack may cause on one node.
+const MAX_LOG_LINES_PER_MINUTE: u64 = 20;
+/// Memory that a link attack may cost one node.
+const MAX_ADDED_MEMORY_KB: u64 = 50 * 1024;
 
-/// What an attack came to.
+/// The result of one attack.
 #[derive(Debug, Clone, Serialize)]
 pub(super) struct Row {
     pub(super) system: System,
     pub(super) attack: &'static str,
-    /// How long it was measured.
+    /// Length of the measurement.
     pub(super) seconds: u64,
-    /// Frames that the attacker put, links that it opened, datagrams that it sent, or nodes that
-    /// it started.
+    /// Frames that the attacker published, links that it opened, datagrams that it sent, or nodes
+    /// that it started.
     pub(super) sent: u64,
-    /// Frames, messages and changes that the honest refused meanwhile.
+    /// Frames, messages and changes that the honest nodes refused meanwhile.
     pub(super) refused: u64,
-    /// Events that came a second, of what came undisturbed.
+    /// Delivery rate during the attack, relative to the baseline.
     pub(super) honest_ratio: f64,
-    /// Events of the honest that others were told they missed, or that vanished.
+    /// Events of honest nodes that were reported missing or lost silently.
     pub(super) honest_lost: u64,
-    /// Events that came twice, or out of order.
+    /// Events delivered twice or out of order.
     pub(super) honest_wrong: u64,
-    /// Processor time of the three, while it lasted.
+    /// CPU time of the three nodes during the attack.
     pub(super) cpu_ms: u64,
-    /// The same in as long a time undisturbed.
+    /// CPU time of the baseline, scaled to the same length.
     pub(super) cpu_ms_undisturbed: u64,
-    /// The most that one of them ever had.
+    /// Peak memory of one node.
     pub(super) peak_rss_kb: u64,
-    /// The same before the attack.
+    /// Peak memory of one node before the attack.
     pub(super) peak_rss_kb_before: u64,
-    /// The same of nodes that nobody attacked, at the end of as long a time.
+    /// Peak memory of one node in the run without an attack.
     pub(super) peak_rss_kb_undisturbed: Option<u64>,
-    /// How long a new node took to see all others meanwhile, of attacks at links.
+    /// Time in which a new node saw all others meanwhile; `None` for frame attacks.
     pub(super) joined_ms: Option<u64>,
-    /// The most lines that one of them logged while it lasted.
+    /// Log lines of the node that logged most during the attack.
     pub(super) log_lines: u64,
-    /// Why it was not measured to the end, or how the attacker came in.
+    /// Why the measurement ended early, or how the attacker got in.
     pub(super) failed: Option<String>,
 }
 
@@ -72,29 +72,32 @@ impl Row {
         }
     }
 
-    /// Whether a row is held to anything: a rival's is only shown.
+    /// Whether the row can fail the task: a rival's row is only shown.
     pub(super) fn is_judged(&self) -> bool {
         self.system != System::Zenoh
     }
 
-    /// What harm was done.
+    /// The kinds of harm that the attack did.
     pub(super) fn harm(&self) -> Vec<String> {
         let mut harm: Vec<String> = self.failed.iter().cloned().collect();
-        if self.failed.is_none() && self.honest_ratio < ENOUGH {
+        if self.failed.is_none() && self.honest_ratio < MIN_RATE_RATIO {
             harm.push("slower".into());
         }
         if self.honest_lost > 0 || self.honest_wrong > 0 {
             harm.push("events lost, twice or out of order".into());
         }
-        if self.joined_ms.is_some_and(|ms| ms > JOINS_MS) {
+        if self.joined_ms.is_some_and(|ms| ms > MAX_JOIN_MS) {
             harm.push("a new node joins late".into());
         }
-        if is_at_links(self.attack) {
-            if self.log_lines > LINES_A_MINUTE * self.seconds.div_ceil(60) {
-                harm.push("it logs too much".into());
+        if is_link_attack(self.attack) {
+            if self.log_lines > MAX_LOG_LINES_PER_MINUTE * self.seconds.div_ceil(60) {
+                harm.push("a node logs too much".into());
             }
-            if self.peak_rss_kb_undisturbed.is_some_and(|kb| self.peak_rss_kb > kb + MEMORY_KB) {
-                harm.push("it takes memory".into());
+            if self
+                .peak_rss_kb_undisturbed
+                .is_some_and(|kb| self.peak_rss_kb > kb + MAX_ADDED_MEMORY_KB)
+            {
+                harm.push("a node takes too much memory".into());
             }
         }
         harm
@@ -162,13 +165,13 @@ mod tests {
     }
 
     #[test]
-    fn a_row_is_broken_by_each_kind_of_harm() {
+    fn each_kind_of_harm_breaks_a_row() {
         let good = row(System::Mailmesh, "link-all");
         assert_eq!(good.harm(), Vec::<String>::new());
         let good = Row {
-            joined_ms: Some(JOINS_MS),
-            log_lines: LINES_A_MINUTE,
-            peak_rss_kb: 1_000 + MEMORY_KB,
+            joined_ms: Some(MAX_JOIN_MS),
+            log_lines: MAX_LOG_LINES_PER_MINUTE,
+            peak_rss_kb: 1_000 + MAX_ADDED_MEMORY_KB,
             ..good
         };
         assert!(good.holds());
@@ -176,10 +179,10 @@ mod tests {
             Row { honest_ratio: 0.89, ..good.clone() },
             Row { honest_lost: 1, ..good.clone() },
             Row { honest_wrong: 1, ..good.clone() },
-            Row { joined_ms: Some(JOINS_MS + 1), ..good.clone() },
-            Row { log_lines: LINES_A_MINUTE + 1, ..good.clone() },
-            Row { peak_rss_kb: 1_001 + MEMORY_KB, ..good.clone() },
-            Row { failed: Some("it came in".into()), ..good.clone() },
+            Row { joined_ms: Some(MAX_JOIN_MS + 1), ..good.clone() },
+            Row { log_lines: MAX_LOG_LINES_PER_MINUTE + 1, ..good.clone() },
+            Row { peak_rss_kb: 1_001 + MAX_ADDED_MEMORY_KB, ..good.clone() },
+            Row { failed: Some("it got in".into()), ..good.clone() },
         ] {
             assert_eq!(broken.harm().len(), 1, "{broken:?}");
             assert!(!broken.holds() && Row { system: System::Zenoh, ..broken }.holds());
@@ -187,7 +190,7 @@ mod tests {
     }
 
     #[test]
-    fn frames_are_not_held_to_lines_and_a_longer_attack_may_log_more() {
+    fn log_limits_apply_to_link_attacks_and_grow_with_their_length() {
         let frames = row(System::MailmeshUnproven, "no-key");
         assert!(Row { log_lines: 1_000, ..frames }.holds());
         let long = Row { seconds: 61, log_lines: 40, ..row(System::Mailmesh, "link-all") };

@@ -1,4 +1,4 @@
-//! What honest nodes counted, in a stretch of time.
+//! Counts of the honest nodes over a time window.
 
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
@@ -8,32 +8,34 @@ use mailmesh_contender::Report;
 use crate::contender::Contender;
 
 pub(super) fn reports(nodes: &mut [Contender]) -> Result<Vec<Report>, String> {
-    nodes.iter_mut().map(|node| node.ask().cloned()).collect()
+    nodes.iter_mut().map(|node| node.query_report().cloned()).collect()
 }
 
-/// The most memory that one of them ever had, in KiB.
+/// Peak memory of the node that used most, in KiB.
 pub(super) fn peak(nodes: &[Contender]) -> u64 {
     nodes.iter().map(Contender::peak_rss_kb).max().unwrap_or(0)
 }
 
-/// What one honest node has of another.
-pub(super) struct Owed {
+/// The events of one honest node at another one.
+pub(super) struct Delivery {
     pub(super) published: u64,
     pub(super) delivered: u64,
-    pub(super) told: u64,
+    pub(super) reported_missing: u64,
     pub(super) wrong: u64,
 }
 
-pub(super) fn owed(reports: &[Report]) -> Vec<Owed> {
+pub(super) fn deliveries(reports: &[Report]) -> Vec<Delivery> {
     let mut all = Vec::new();
     for sender in reports {
-        for receiver in reports.iter().filter(|receiver| receiver.life != sender.life) {
-            let heard = receiver.senders.iter().find(|heard| heard.life == sender.life);
-            let tally = heard.map(|heard| heard.tally.clone()).unwrap_or_default();
-            all.push(Owed {
+        for receiver in reports.iter().filter(|receiver| receiver.incarnation != sender.incarnation)
+        {
+            let received =
+                receiver.senders.iter().find(|received| received.incarnation == sender.incarnation);
+            let tally = received.map(|received| received.tally.clone()).unwrap_or_default();
+            all.push(Delivery {
                 published: sender.published,
                 delivered: tally.delivered,
-                told: tally.told,
+                reported_missing: tally.reported_missing,
                 wrong: tally.duplicates + tally.out_of_order,
             });
         }
@@ -41,20 +43,24 @@ pub(super) fn owed(reports: &[Report]) -> Vec<Owed> {
     all
 }
 
-/// How many lives besides these were ever members. An error if a node did not keep all that came.
-pub(super) fn strangers(reports: &[Report], known: &[u64]) -> Result<usize, String> {
+/// The number of incarnations other than `known` that were ever members.
+///
+/// # Errors
+/// If a node had to drop notices, because an unknown member could hide there.
+pub(super) fn unexpected_members(reports: &[Report], known: &[u64]) -> Result<usize, String> {
     let dropped: u64 = reports.iter().map(|report| report.notices_dropped).sum();
     if dropped > 0 {
         return Err(format!(
             "{dropped} notices of members were dropped, so a stranger among them would not show"
         ));
     }
-    let seen = reports.iter().flat_map(|report| &report.notices).map(|notice| notice.life);
-    let strangers: BTreeSet<u64> = seen.filter(|life| !known.contains(life)).collect();
-    Ok(strangers.len())
+    let seen = reports.iter().flat_map(|report| &report.notices).map(|notice| notice.incarnation);
+    let unexpected_members: BTreeSet<u64> =
+        seen.filter(|incarnation| !known.contains(incarnation)).collect();
+    Ok(unexpected_members.len())
 }
 
-/// A stretch of time.
+/// The counts at the start of a time window.
 pub(super) struct Window {
     begin: Instant,
     delivered: u64,
@@ -62,17 +68,17 @@ pub(super) struct Window {
     cpu_ms: u64,
 }
 
-/// What happened in one.
-pub(super) struct Seen {
+/// The changes of the counts over a window.
+pub(super) struct WindowCounts {
     pub(super) rate: f64,
     pub(super) refused: u64,
     pub(super) cpu_ms: u64,
 }
 
 impl Window {
-    pub(super) fn open(nodes: &mut [Contender], lives: &[u64]) -> Result<Self, String> {
+    pub(super) fn open(nodes: &mut [Contender], incarnations: &[u64]) -> Result<Self, String> {
         let reports = reports(nodes)?;
-        let (delivered, refused) = sums(&reports, lives);
+        let (delivered, refused) = sums(&reports, incarnations);
         let cpu_ms = nodes.iter().map(Contender::cpu_ms).sum();
         Ok(Self { begin: Instant::now(), delivered, refused, cpu_ms })
     }
@@ -81,12 +87,12 @@ impl Window {
         self,
         time: Duration,
         nodes: &mut [Contender],
-        lives: &[u64],
-    ) -> Result<Seen, String> {
+        incarnations: &[u64],
+    ) -> Result<WindowCounts, String> {
         std::thread::sleep(time);
-        let now = Self::open(nodes, lives)?;
+        let now = Self::open(nodes, incarnations)?;
         let seconds = now.begin.duration_since(self.begin).as_secs_f64();
-        Ok(Seen {
+        Ok(WindowCounts {
             rate: now.delivered.saturating_sub(self.delivered) as f64 / seconds,
             refused: now.refused.saturating_sub(self.refused),
             cpu_ms: now.cpu_ms.saturating_sub(self.cpu_ms),
@@ -94,11 +100,11 @@ impl Window {
     }
 }
 
-/// Events of the honest that came, and what was refused.
-fn sums(reports: &[Report], lives: &[u64]) -> (u64, u64) {
-    let heard = reports.iter().flat_map(|report| &report.senders);
-    let honest = heard.filter(|heard| lives.contains(&heard.life));
-    let delivered = honest.map(|heard| heard.tally.delivered).sum();
+/// Events of honest nodes delivered, and refusals.
+fn sums(reports: &[Report], incarnations: &[u64]) -> (u64, u64) {
+    let received = reports.iter().flat_map(|report| &report.senders);
+    let honest = received.filter(|received| incarnations.contains(&received.incarnation));
+    let delivered = honest.map(|received| received.tally.delivered).sum();
     (delivered, reports.iter().map(|report| report.refused).sum())
 }
 
@@ -109,17 +115,17 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_life_that_is_not_of_the_honest_is_a_stranger_once() {
-        let notice = |life, up| Notice { life, up, at: 1 };
+    fn an_unknown_incarnation_counts_once() {
+        let notice = |incarnation, up| Notice { incarnation, up, at: 1 };
         let notices = vec![notice(1, true), notice(2, true), notice(7, true), notice(7, false)];
         let report = Report { notices, ..Report::default() };
-        assert_eq!(strangers(&[report.clone(), report], &[1, 2]), Ok(1));
+        assert_eq!(unexpected_members(&[report.clone(), report], &[1, 2]), Ok(1));
     }
 
     #[test]
-    fn strangers_cannot_be_counted_where_notices_were_dropped() {
+    fn dropped_notices_make_the_count_of_unknown_members_an_error() {
         let report = Report { notices_dropped: 1, ..Report::default() };
-        let error = strangers(&[Report::default(), report], &[1]).unwrap_err();
+        let error = unexpected_members(&[Report::default(), report], &[1]).unwrap_err();
         assert!(error.contains("1 notices"), "{error}");
     }
 }

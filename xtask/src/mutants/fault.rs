@@ -1,23 +1,23 @@
-//! The faults that the simulator's program lists.
+//! The planted faults that the simulator's program lists.
 
-/// A fault that the program can plant.
+/// A fault that the simulator's program can plant.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Fault {
     pub(crate) name: String,
     pub(crate) group: Group,
     /// The behaviour of the core with the fault.
-    pub(crate) what: String,
+    pub(crate) behaviour: String,
 }
 
-/// The seeds that show a fault.
+/// The kind of seeds that reveals a fault.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Group {
     Delivery,
-    /// With members that lie.
+    /// Seeds with members that lie.
     AmongLiars,
-    /// With nodes that keep mirrors.
+    /// Seeds with nodes that keep mirrors.
     State,
-    /// With both.
+    /// Seeds with both.
     StateAmongLiars,
 }
 
@@ -25,7 +25,7 @@ impl Group {
     pub(crate) const ALL: [Self; 4] =
         [Self::Delivery, Self::AmongLiars, Self::State, Self::StateAmongLiars];
 
-    /// As the program lists it.
+    /// The name in the program's list.
     pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Delivery => "delivery",
@@ -35,7 +35,7 @@ impl Group {
         }
     }
 
-    /// The arguments by which the program runs such seeds.
+    /// The arguments that select such seeds.
     pub(crate) fn args(self) -> &'static [&'static str] {
         match self {
             Self::Delivery => &[],
@@ -46,19 +46,19 @@ impl Group {
     }
 }
 
-/// Reads the program's list: a line for each fault, with tabs between name, group and behaviour.
+/// Parses the program's list: one fault a line, with tabs between name, group and behaviour.
 pub(crate) fn parse(listed: &str) -> Result<Vec<Fault>, String> {
-    listed.lines().map(|line| parse_line(line).ok_or_else(|| misread(line))).collect()
+    listed.lines().map(|line| parse_line(line).ok_or_else(|| parse_error(line))).collect()
 }
 
 fn parse_line(line: &str) -> Option<Fault> {
     let (name, rest) = line.split_once('\t')?;
-    let (group, what) = rest.split_once('\t')?;
+    let (group, behaviour) = rest.split_once('\t')?;
     let group = Group::ALL.into_iter().find(|known| known.name() == group)?;
-    Some(Fault { name: name.to_owned(), group, what: what.to_owned() })
+    Some(Fault { name: name.to_owned(), group, behaviour: behaviour.to_owned() })
 }
 
-fn misread(line: &str) -> String {
+fn parse_error(line: &str) -> String {
     format!("the simulator's program lists `{line}`, which is not a name, a group and a behaviour")
 }
 
@@ -67,12 +67,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_list_is_read_and_a_line_that_is_none_is_named() {
+    fn a_list_is_parsed_and_an_invalid_line_is_named() {
         let faults = parse("a\tdelivery\tDoes this.\nb-c\tstate-among-liars\tDoes that.\n");
-        let fault = |name: &str, group, what: &str| Fault {
+        let fault = |name: &str, group, behaviour: &str| Fault {
             name: name.to_owned(),
             group,
-            what: what.to_owned(),
+            behaviour: behaviour.to_owned(),
         };
         let expected = [
             fault("a", Group::Delivery, "Does this."),

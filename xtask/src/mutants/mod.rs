@@ -13,32 +13,32 @@ use fault::{Fault, Group};
 pub(crate) use program::planted_cargo;
 use program::{Failure, Program, Seeds};
 
-/// The seeds of the first round; each round that follows has twice as many.
-const FIRST_ROUND: u64 = 10;
-/// Longest text of the oracle in the table.
-const MOST_SAID: usize = 100;
+/// Seeds in the first round; each further round doubles the number.
+const FIRST_ROUND_SEEDS: u64 = 10;
+/// Maximum length of an oracle message in the table, in characters.
+const MAX_MESSAGE_CHARS: usize = 100;
 
-/// The faults and the seeds to run.
+/// Options of the task `mutants`.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Options {
-    /// Only those whose name contains this.
+    /// Plant only faults whose name contains this.
     name: Option<String>,
-    /// Most seeds for each.
+    /// Maximum number of seeds for each fault.
     #[arg(long, default_value_t = 1000, value_parser = clap::value_parser!(u64).range(1..))]
     seeds: u64,
-    /// The first seed: the same for each, so that a second run gives the same table.
+    /// The first seed for each fault; the same value gives the same table.
     #[arg(long, default_value_t = 1)]
     seed: u64,
-    /// Nodes of each cluster, or a range of which each seed has one.
+    /// Nodes of each cluster, or a range from which each seed draws one.
     #[arg(long, default_value = "2-8")]
     nodes: String,
-    /// Write the table into this file, between its lines `<!-- mutants: begin -->` and
-    /// `<!-- mutants: end -->`: all of it, or with NAME the rows of those faults.
+    /// Write the table into this file, between the lines `<!-- mutants: begin -->` and `<!--
+    /// mutants: end -->`. With NAME only the rows of those faults are replaced.
     #[arg(long)]
     markdown: Option<PathBuf>,
 }
 
-/// Plants each fault, and runs seeds until one fails.
+/// Plants each fault in turn, and runs seeds until one fails.
 pub(crate) fn run(options: &Options) -> Result<(), String> {
     let program = Program::build()?;
     let filter = options.name.as_deref();
@@ -47,7 +47,7 @@ pub(crate) fn run(options: &Options) -> Result<(), String> {
     if wanted.is_empty() {
         return Err(format!("no planted fault has `{}` in its name", filter.unwrap_or("")));
     }
-    // A fault is only caught if the core without it passes.
+    // A failure shows the fault only if the core passes without it.
     for group in Group::ALL {
         if wanted.iter().any(|fault| fault.group == group) {
             check_sound(&program, group, options)?;
@@ -71,27 +71,27 @@ pub(crate) fn run(options: &Options) -> Result<(), String> {
             None => head + &rows.concat(),
         })?;
     }
-    if survived == 0 { Ok(()) } else { Err("the simulator does not see every fault".into()) }
+    if survived == 0 { Ok(()) } else { Err("the simulator missed a fault".into()) }
 }
 
 fn check_sound(program: &Program, group: Group, options: &Options) -> Result<(), String> {
     let Options { seeds, seed, nodes, .. } = options;
     let name = group.name();
-    if let Some(Failure { after, said }) = rounds(program, group, None, options)? {
-        return Err(format!("{name} without a fault fails after {after} seeds: {said}"));
+    if let Some(Failure { after, message }) = rounds(program, group, None, options)? {
+        return Err(format!("{name} without a fault fails after {after} seeds: {message}"));
     }
     println!("{name} without a fault: {seeds} seeds passed, from seed {seed}, {nodes} nodes");
     Ok(())
 }
 
-/// Runs seeds, in rounds that grow, until one fails.
+/// Runs seeds in growing rounds until one fails.
 fn rounds(
     program: &Program,
     group: Group,
     fault: Option<&Fault>,
     options: &Options,
 ) -> Result<Option<Failure>, String> {
-    let (mut done, mut round) = (0, FIRST_ROUND);
+    let (mut done, mut round) = (0, FIRST_ROUND_SEEDS);
     while done < options.seeds {
         let count = round.min(options.seeds - done);
         let seeds = Seeds { first: options.seed + done, count, nodes: &options.nodes };
@@ -110,24 +110,29 @@ fn head() -> String {
     markdown::line(&cells) + &markdown::rule(cells.len())
 }
 
-/// The line of a fault. Its name and group come first: by them it takes the place of the line of
-/// an earlier run.
+/// The row of a fault. Its first two cells identify the row of an earlier run, which it replaces.
 fn row(fault: &Fault, failure: Option<&Failure>, seeds: u64) -> String {
     let run_with = match fault.group.args() {
         [] => "nothing else".to_owned(),
         args => format!("`{}`", args.join(" ")),
     };
-    let (after, said) = match failure {
-        Some(failure) => (grouped(failure.after), shown(&failure.said)),
+    let (after, message) = match failure {
+        Some(failure) => (grouped(failure.after), shown(&failure.message)),
         None => (format!("**never**, {} run", grouped(seeds)), String::new()),
     };
-    markdown::line(&[format!("`{}`", fault.name), run_with, fault.what.clone(), after, said])
+    markdown::line(&[
+        format!("`{}`", fault.name),
+        run_with,
+        fault.behaviour.clone(),
+        after,
+        message,
+    ])
 }
 
-/// A text of the oracle as it fits a cell.
-fn shown(said: &str) -> String {
-    let text = said.replace('|', "\\|");
-    match text.char_indices().nth(MOST_SAID) {
+/// An oracle message, escaped and shortened for a cell.
+fn shown(message: &str) -> String {
+    let text = message.replace('|', "\\|");
+    match text.char_indices().nth(MAX_MESSAGE_CHARS) {
         Some((end, _)) => format!("{}...", &text[..end]),
         None => text,
     }
@@ -138,9 +143,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_row_says_after_how_many_seeds_a_fault_was_caught_or_that_it_was_not() {
-        let fault = |group| Fault { name: "held-lost".into(), group, what: "It drops.".into() };
-        let failure = Failure { after: 1_234, said: "aa | bb".into() };
+    fn a_row_has_the_seeds_until_a_fault_was_caught_or_never() {
+        let fault =
+            |group| Fault { name: "held-lost".into(), group, behaviour: "It drops.".into() };
+        let failure = Failure { after: 1_234, message: "aa | bb".into() };
         assert_eq!(
             row(&fault(Group::Delivery), Some(&failure), 2_000),
             "| `held-lost` | nothing else | It drops. | 1,234 | aa \\| bb |\n"
@@ -149,7 +155,7 @@ mod tests {
             row(&fault(Group::StateAmongLiars), None, 2_000),
             "| `held-lost` | `--mirrors --liars` | It drops. | **never**, 2,000 run |  |\n"
         );
-        let failure = Failure { after: 1, said: "ä".repeat(MOST_SAID + 1) };
+        let failure = Failure { after: 1, message: "ä".repeat(MAX_MESSAGE_CHARS + 1) };
         assert!(row(&fault(Group::State), Some(&failure), 1).contains("ä... |"));
     }
 }

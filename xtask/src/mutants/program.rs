@@ -8,15 +8,15 @@ use std::time::{Duration, Instant};
 use super::fault::{self, Fault, Group};
 use crate::run::{cargo, executables, root};
 
-/// How long a run may take at least. Together with the time for each seed this is far more than a
-/// loaded machine needs: only a run that never ends takes longer, which counts as caught.
-const PATIENCE: Duration = Duration::from_secs(300);
-/// How long each seed may take in addition.
-const PER_SEED: Duration = Duration::from_secs(10);
-/// The exit code by which the program refuses its arguments.
-const REFUSED: i32 = 2;
+/// Base time limit of a run. With the time for each seed it is far more than a loaded machine
+/// needs. Only a run that never ends exceeds it, and counts as caught.
+const MIN_RUN_TIMEOUT: Duration = Duration::from_secs(300);
+/// Additional time limit for each seed.
+const TIMEOUT_PER_SEED: Duration = Duration::from_secs(10);
+/// The exit code for invalid arguments.
+const USAGE_ERROR: i32 = 2;
 
-/// A build of the program.
+/// A build of the simulator's program with planted faults.
 #[derive(Debug)]
 pub(crate) struct Program {
     path: PathBuf,
@@ -27,20 +27,20 @@ pub(crate) struct Program {
 pub(crate) struct Seeds<'a> {
     pub(crate) first: u64,
     pub(crate) count: u64,
-    /// Nodes of each cluster, or a range of which each seed has one.
+    /// Nodes of each cluster, or a range from which each seed draws one.
     pub(crate) nodes: &'a str,
 }
 
 /// The first failure of a run.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Failure {
-    /// How many seeds it took.
+    /// Seeds run until the failure, itself included.
     pub(crate) after: u64,
-    pub(crate) said: String,
+    pub(crate) message: String,
 }
 
-/// Cargo, for a build in which faults can be planted. It builds in a folder of its own, so that
-/// its flags cause no other build to start anew.
+/// A cargo command for builds with planted faults. It has its own target folder, so that its flags
+/// do not invalidate other builds.
 pub(crate) fn planted_cargo(args: &[&str]) -> Command {
     let mut command = cargo(args);
     let flags = std::env::var("RUSTFLAGS").unwrap_or_default();
@@ -56,7 +56,7 @@ impl Program {
         Ok(Self { path: path.ok_or("cargo built no program `seeds`")? })
     }
 
-    /// The faults that it can plant.
+    /// Lists the faults that the program can plant.
     pub(crate) fn faults(&self) -> Result<Vec<Fault>, String> {
         let output = Command::new(&self.path).arg("--list-planted").output();
         let output = output.map_err(|error| format!("{}: {error}", self.path.display()))?;
@@ -66,7 +66,7 @@ impl Program {
         fault::parse(&String::from_utf8_lossy(&output.stdout))
     }
 
-    /// Runs seeds, with a fault or none.
+    /// Runs seeds with a planted fault, or with none.
     pub(crate) fn run(
         &self,
         group: Group,
@@ -82,14 +82,18 @@ impl Program {
         command.stdout(Stdio::piped()).stderr(Stdio::null());
         let mut child = command.spawn().map_err(|e| format!("{}: {e}", self.path.display()))?;
         let begin = Instant::now();
-        let longest = PATIENCE + PER_SEED * u32::try_from(seeds.count).unwrap_or(u32::MAX);
-        // What it prints fits the pipe, so it need not be read before it ends.
+        let timeout =
+            MIN_RUN_TIMEOUT + TIMEOUT_PER_SEED * u32::try_from(seeds.count).unwrap_or(u32::MAX);
+        // The output fits into the pipe, so reading it after the end is safe.
         let status = loop {
             match child.try_wait().map_err(|error| error.to_string())? {
                 Some(status) => break status,
-                None if begin.elapsed() > longest => {
+                None if begin.elapsed() > timeout => {
                     child.kill().and_then(|()| child.wait()).map_err(|error| error.to_string())?;
-                    return Ok(Some(Failure { after: seeds.count, said: "(does not end)".into() }));
+                    return Ok(Some(Failure {
+                        after: seeds.count,
+                        message: "(does not end)".into(),
+                    }));
                 }
                 None => std::thread::sleep(Duration::from_millis(20)),
             }
@@ -100,22 +104,22 @@ impl Program {
         }
         match status.code() {
             Some(0) => Ok(None),
-            Some(REFUSED) => Err(format!("{} refuses its arguments", self.path.display())),
+            Some(USAGE_ERROR) => Err(format!("{} refuses its arguments", self.path.display())),
             _ => {
-                let panics = Failure { after: seeds.count, said: "(panics)".into() };
+                let panics = Failure { after: seeds.count, message: "(panics)".into() };
                 Ok(Some(first_failure(&printed, seeds.first).unwrap_or(panics)))
             }
         }
     }
 }
 
-/// The first seed that failed, and what was said of it.
+/// The first seed that failed, and the message of the oracle.
 fn first_failure(printed: &str, first: u64) -> Option<Failure> {
     let failures = printed.lines().filter_map(|line| {
-        let (seed, said) = line.strip_prefix("FAILED seed ")?.split_once(", ")?;
-        let (_, said) = said.split_once(": ")?;
+        let (seed, message) = line.strip_prefix("FAILED seed ")?.split_once(", ")?;
+        let (_, message) = message.split_once(": ")?;
         let after = seed.parse::<u64>().ok()?.checked_sub(first)? + 1;
-        Some(Failure { after, said: said.to_owned() })
+        Some(Failure { after, message: message.to_owned() })
     });
     failures.min_by_key(|failure| failure.after)
 }
@@ -125,12 +129,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_first_seed_that_failed_counts() {
+    fn the_lowest_failed_seed_is_the_first_failure() {
         let printed = "seeds 7 to 16\n\
             FAILED seed 12, after 3.2s: aa got 3..4 of bb urgent, but 5 is next\n\
             FAILED seed 9, after 1.5ms: aa and bb: both live on\n\
             8 passed, 2 failed";
-        let failure = Failure { after: 3, said: "aa and bb: both live on".to_owned() };
+        let failure = Failure { after: 3, message: "aa and bb: both live on".to_owned() };
         assert_eq!(first_failure(printed, 7), Some(failure));
         assert_eq!(first_failure("10 passed, 0 failed", 7), None);
     }

@@ -1,4 +1,4 @@
-//! What a hostile peer does.
+//! The attacks of a hostile peer, and those that are made of frames.
 
 use std::error::Error;
 use std::sync::Arc;
@@ -13,72 +13,72 @@ use mailmesh::{
 use mailmesh_codec::{FrameKind, Header, Opener, Sealer, encode_event, encode_sync};
 use ring::rand::{SecureRandom, SystemRandom};
 
-use crate::insider::{Binary, Insider, Knowledge};
-use crate::wire::{Life, Wire};
+use crate::insider::{Binary, Insider, PeerReport};
+use crate::wire::{Incarnation, Wire};
 
-/// The key of the nodes attacked (`system/mailmesh.rs`).
+/// The key of the nodes under attack (`system/mailmesh.rs`).
 pub(crate) const KEY: [u8; 32] = [0x6d; 32];
-/// How long it listens before it begins.
-const LISTENS: Duration = Duration::from_secs(3);
+/// Time in which the attacker records frames before it begins.
+const WARM_UP: Duration = Duration::from_secs(3);
 const NAK: u8 = 6;
-/// How long a twin may take to be refused.
-const REFUSES: Duration = Duration::from_secs(5);
+/// Time in which a node with a duplicate name must be refused.
+const REFUSAL_TIMEOUT: Duration = Duration::from_secs(5);
 /// The year 3000, in milliseconds.
 const YEAR_3000: u64 = 32_503_680_000_000;
 
-/// What a hostile peer does.
+/// An attack of a hostile peer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Attack {
     /// Frames that are not sealed.
     NoKey,
-    /// Frames sealed with another key, of lives that are new each time.
+    /// Frames sealed with another key, each of a new incarnation.
     WrongKey,
-    /// Frames of members with another number, kind or sender.
+    /// Recorded frames of members with one header byte changed.
     ForgedHeader,
-    /// Frames of members, again.
+    /// Recorded frames of members, unchanged.
     Replay,
-    /// Frames of members, cut off.
+    /// Recorded frames of members, truncated.
     Truncated,
     /// With the key: lengths of a gibibyte.
     LongLengths,
-    /// With the key: arrays in arrays.
+    /// With the key: deeply nested arrays.
     DeepNesting,
-    /// With the key: a new life with each frame, events and greetings.
+    /// With the key: a new incarnation with each frame, with events and hellos.
     ManyLives,
-    /// With the key: requests for all that a node has ever sent.
+    /// With the key: requests for all frames that a node has ever sent.
     NakFlood,
-    /// With the key: lies about who has what.
+    /// With the key: false mirror digests and peer reports.
     LyingDigests,
-    /// With the key: blocks stamped in the year 3000.
+    /// With the key: blocks with stamps of the year 3000.
     Year3000,
-    /// With the key: a mirror of ten million entries that never ends.
+    /// With the key: a mirror of ten million entries whose transfer never ends.
     EndlessSnapshot,
     /// With the key: a node with the name of another.
     Twin,
-    /// Links that begin a handshake and prove nothing, from 200 addresses.
+    /// Links that begin a handshake without a proof of the key, from 200 addresses.
     LinkNoProof,
-    /// Links that begin with what belongs after a handshake, from 200 addresses.
+    /// Links that begin with messages that belong after a handshake, from 200 addresses.
     LinkUnasked,
-    /// Links with a login that is none.
+    /// Links with invalid credentials.
     LinkWrongLogin,
-    /// Links that say nothing, from 200 addresses.
+    /// Silent links, from 200 addresses.
     LinkHalfOpen,
-    /// Links that send noise, from 200 addresses.
+    /// Links that send random bytes, from 200 addresses.
     LinkGarbage,
-    /// The handshake of a member, recorded, again.
+    /// A recorded handshake of a member, replayed.
     LinkReplayed,
-    /// Nodes with a key that was retired.
+    /// Nodes with a retired key.
     LinkRetiredKey,
     /// Nodes without a key.
     LinkNoKey,
-    /// Datagrams of discovery and of Zenoh's scouting: recorded, changed, invented, noise.
+    /// Datagrams of discovery and of Zenoh's scouting: recorded, changed, invented, random.
     DiscoveryFlood,
-    /// All that is done at links, at once.
+    /// All attacks at links at once.
     LinkAll,
 }
 
 impl Attack {
-    /// Whether it is below frames, at the links themselves.
+    /// Whether the attack targets the links themselves, below frames.
     pub(crate) fn is_at_links(self) -> bool {
         matches!(
             self,
@@ -109,75 +109,82 @@ impl Random {
 pub(crate) fn run(attack: Attack, wire: &Wire, stop: &AtomicBool) -> Result<u64, Box<dyn Error>> {
     let random = Random(SystemRandom::new());
     let begin = Instant::now();
-    while begin.elapsed() < LISTENS && !stop.load(Ordering::Acquire) {
+    while begin.elapsed() < WARM_UP && !stop.load(Ordering::Acquire) {
         std::thread::sleep(Duration::from_millis(50));
     }
     let key = ClusterKey::from_bytes(&KEY);
     let mut insider = Insider::new(&key, random.bytes()?);
     if attack == Attack::LyingDigests {
-        // One with each sign of life: as many as go.
-        insider.beats = Duration::ZERO;
+        // One false report with each heartbeat, as fast as possible.
+        insider.heartbeat_interval = Duration::ZERO;
     }
     let mut tokens = Vec::new();
     while !stop.load(Ordering::Acquire) {
         let sent = wire.sent();
         match attack {
-            Attack::NoKey => strange(wire, &Sealer::unencrypted(), random.bytes()?, sent)?,
+            Attack::NoKey => {
+                put_unknown_sender_frame(wire, &Sealer::unencrypted(), random.bytes()?, sent)?
+            }
             Attack::WrongKey => {
-                let life = random.bytes()?;
+                let incarnation = random.bytes()?;
                 let other = ClusterKey::from_bytes(&[0x13; 32]);
-                strange(wire, &Sealer::keyed(&other, "mail", life), life, sent)?
+                put_unknown_sender_frame(
+                    wire,
+                    &Sealer::keyed(&other, "mail", incarnation),
+                    incarnation,
+                    sent,
+                )?
             }
             Attack::ForgedHeader => {
                 let at = random.bytes::<2>()?;
-                recorded(wire, sent, |frame| {
-                    // Any byte of the header behind magic and version.
+                put_recorded(wire, sent, |frame| {
+                    // Any byte of the header after magic and version.
                     let place = 3 + usize::from(at[0]) % 29;
                     if let Some(byte) = frame.get_mut(place) {
                         *byte ^= at[1] | 1;
                     }
                 })?
             }
-            Attack::Replay => recorded(wire, sent, |_| {})?,
+            Attack::Replay => put_recorded(wire, sent, |_| {})?,
             Attack::Truncated => {
                 let cut = random.bytes::<2>()?;
-                recorded(wire, sent, |frame| {
+                put_recorded(wire, sent, |frame| {
                     frame.truncate(usize::from(u16::from_be_bytes(cut)) % frame.len().max(1));
                 })?
             }
-            Attack::LongLengths => long_lengths(wire, &mut insider, sent)?,
+            Attack::LongLengths => put_long_lengths(wire, &mut insider, sent)?,
             Attack::DeepNesting => {
-                let others = insider.keep_in(wire, &[], &[])?;
-                let deep = [0x91; 100_000];
-                let data = insider.frame(FrameKind::Data, None, &deep)?;
-                wire.to_all(&data)?;
-                to_each(wire, &mut insider, &others, FrameKind::Control, &deep)?;
+                let others = insider.stay_member(wire, &[], &[])?;
+                let nested = [0x91; 100_000];
+                let data = insider.frame(FrameKind::Data, None, &nested)?;
+                wire.put_to_all(&data)?;
+                put_to_each(wire, &mut insider, &others, FrameKind::Control, &nested)?;
             }
             Attack::ManyLives => {
                 let mut new = Insider::new(&key, random.bytes()?);
                 if tokens.len() < 10_000 {
-                    tokens.push(wire.appear(new.life)?);
+                    tokens.push(wire.declare_presence(new.incarnation)?);
                 }
                 let mut body = Vec::new();
                 encode_event(&mailmesh::QueueSignal::Refresh.into(), &mut body)?;
                 let data = new.frame(FrameKind::Data, None, &body)?;
-                wire.to_all(&data)?;
-                new.keep_in(wire, &[], &[])?;
+                wire.put_to_all(&data)?;
+                new.stay_member(wire, &[], &[])?;
             }
             Attack::NakFlood => {
-                let others = insider.keep_in(wire, &[], &[])?;
+                let others = insider.stay_member(wire, &[], &[])?;
                 for other in &others {
                     let nak = insider.control(Some(*other), &(NAK, (sent % 2, 1_u64, u64::MAX)))?;
-                    wire.to_one(*other, &nak)?;
+                    wire.put_to_one(*other, &nak)?;
                 }
             }
-            Attack::LyingDigests => lying(wire, &mut insider, &random)?,
+            Attack::LyingDigests => lie_about_peers(wire, &mut insider, &random)?,
             Attack::Year3000 => {
-                let others = insider.keep_in(wire, &[], &[])?;
-                year_3000(wire, &mut insider, &others, &random)?
+                let others = insider.stay_member(wire, &[], &[])?;
+                put_future_blocks(wire, &mut insider, &others, &random)?
             }
-            Attack::EndlessSnapshot => endless(wire, &mut insider, sent)?,
-            // Not by frames.
+            Attack::EndlessSnapshot => endless_snapshot(wire, &mut insider, sent)?,
+            // These attacks are not made of frames.
             Attack::Twin
             | Attack::LinkNoProof
             | Attack::LinkUnasked
@@ -194,51 +201,56 @@ pub(crate) fn run(attack: Attack, wire: &Wire, stop: &AtomicBool) -> Result<u64,
     Ok(wire.sent())
 }
 
-/// A frame of who is no member.
-fn strange(wire: &Wire, sealer: &Sealer, life: Life, number: u64) -> Result<(), Box<dyn Error>> {
+/// Publishes a frame of an incarnation that is no member.
+fn put_unknown_sender_frame(
+    wire: &Wire,
+    sealer: &Sealer,
+    incarnation: Incarnation,
+    number: u64,
+) -> Result<(), Box<dyn Error>> {
     let mut body = Vec::new();
     encode_event(&mailmesh::QueueSignal::Paused.into(), &mut body)?;
     let (kind, lane, to, first) = (FrameKind::Data, 1, None, number + 1);
-    let header = Header { kind, lane, incarnation: life, to, first, count: 1 };
+    let header = Header { kind, lane, incarnation, to, first, count: 1 };
     let frame = sealer.seal(&header, &body)?;
-    Ok(wire.to_all(&frame)?)
+    Ok(wire.put_to_all(&frame)?)
 }
 
-/// A frame of a member, changed, where it was.
-fn recorded(
+/// Changes a recorded frame of a member and publishes it on its original key.
+fn put_recorded(
     wire: &Wire,
     number: u64,
     change: impl FnOnce(&mut Vec<u8>),
 ) -> Result<(), Box<dyn Error>> {
-    let taken = {
-        let heard = wire.heard();
-        let at = usize::try_from(number)? % heard.frames.len().max(1);
-        heard.frames.get(at).map(|(key, frame)| (key.clone(), frame.to_vec()))
+    let recording = {
+        let recorded = wire.recorded();
+        let at = usize::try_from(number)? % recorded.frames.len().max(1);
+        recorded.frames.get(at).map(|(key, frame)| (key.clone(), frame.to_vec()))
     };
-    let Some((key, mut frame)) = taken else { return Ok(()) };
+    let Some((key, mut frame)) = recording else { return Ok(()) };
     change(&mut frame);
     Ok(wire.put(&key, &frame)?)
 }
 
-fn to_each(
+fn put_to_each(
     wire: &Wire,
     insider: &mut Insider,
-    others: &[Life],
+    others: &[Incarnation],
     kind: FrameKind,
     body: &[u8],
 ) -> Result<(), Box<dyn Error>> {
     for other in others {
         let frame = insider.frame(kind, Some(*other), body)?;
-        wire.to_one(*other, &frame)?;
+        wire.put_to_one(*other, &frame)?;
     }
     Ok(())
 }
 
-/// Counts and lengths far beyond what there is, in each place that has one.
-fn long_lengths(wire: &Wire, insider: &mut Insider, number: u64) -> Result<(), Box<dyn Error>> {
-    let others = insider.keep_in(wire, &[], &[])?;
+/// Publishes bodies whose counts and lengths exceed their data, at each place that has one.
+fn put_long_lengths(wire: &Wire, insider: &mut Insider, number: u64) -> Result<(), Box<dyn Error>> {
+    let others = insider.stay_member(wire, &[], &[])?;
     let bodies: [&[u8]; 6] = [
-        // [tag 10, text of 1 GiB ...], [...] of 2^32 - 1, bytes, a map, a sync part, a digest.
+        // A text of 1 GiB, an array of 2^32 - 1, bytes, a map, a sync part, a digest.
         &[0x93, 0x0a, 0xdb, 0x40, 0, 0, 0],
         &[0xdd, 0xff, 0xff, 0xff, 0xff, 0x01],
         &[0x92, 0x0b, 0xc6, 0x40, 0, 0, 0],
@@ -251,33 +263,39 @@ fn long_lengths(wire: &Wire, insider: &mut Insider, number: u64) -> Result<(), B
     ];
     let body = bodies[usize::try_from(number)? % bodies.len()];
     let data = insider.frame(FrameKind::Data, None, body)?;
-    wire.to_all(&data)?;
+    wire.put_to_all(&data)?;
     // A bundle whose first frame claims 4 GiB.
-    wire.to_all(b"mmB\x01\xff\xff\xff\xff")?;
-    to_each(wire, insider, &others, FrameKind::Direct, body)?;
-    to_each(wire, insider, &others, FrameKind::Control, body)
+    wire.put_to_all(b"mmB\x01\xff\xff\xff\xff")?;
+    put_to_each(wire, insider, &others, FrameKind::Direct, body)?;
+    put_to_each(wire, insider, &others, FrameKind::Control, body)
 }
 
-/// Digests of mirrors that are none, and knowledge of others that is none.
-fn lying(wire: &Wire, insider: &mut Insider, random: &Random) -> Result<(), Box<dyn Error>> {
+/// Sends a random mirror digest, and false reports of peers.
+fn lie_about_peers(
+    wire: &Wire,
+    insider: &mut Insider,
+    random: &Random,
+) -> Result<(), Box<dyn Error>> {
     let tag = random.bytes::<28>()?;
-    let others: Vec<Life> = wire.heard().lives.iter().copied().collect();
-    let far = u64::from(u32::from_be_bytes(random.bytes()?));
+    let others: Vec<Incarnation> = wire.recorded().incarnations.iter().copied().collect();
+    let position = u64::from(u32::from_be_bytes(random.bytes()?));
     let unknown = random.bytes::<16>()?;
     let all = others.iter().chain([&unknown]);
-    let told: Vec<Knowledge<'_>> = all
-        .map(|life| (Binary(life), u64::MAX - 1, [far, far], true, [far, far]))
+    let reports: Vec<PeerReport<'_>> = all
+        .map(|incarnation| {
+            (Binary(incarnation), u64::MAX - 1, [position, position], true, [position, position])
+        })
         .take(60)
         .collect();
-    insider.keep_in(wire, &tag, &told)?;
+    insider.stay_member(wire, &tag, &reports)?;
     Ok(())
 }
 
-/// Blocks of everything that win for ever, by events and as entries of the mirror.
-fn year_3000(
+/// Publishes blocks whose stamps win forever, as events and as mirror entries.
+fn put_future_blocks(
     wire: &Wire,
     insider: &mut Insider,
-    others: &[Life],
+    others: &[Incarnation],
     random: &Random,
 ) -> Result<(), Box<dyn Error>> {
     let address = std::net::Ipv4Addr::from(random.bytes::<4>()?);
@@ -291,22 +309,21 @@ fn year_3000(
     let mut body = Vec::new();
     encode_event(&Event::from(change.clone()), &mut body)?;
     let data = insider.frame(FrameKind::Data, None, &body)?;
-    wire.to_all(&data)?;
+    wire.put_to_all(&data)?;
     let entries = SyncMessage::Entries { round: 0, changes: vec![change; 100], more: false };
-    to_each(wire, insider, others, FrameKind::Direct, &encode_sync(&entries)?)
+    put_to_each(wire, insider, others, FrameKind::Direct, &encode_sync(&entries)?)
 }
 
-/// Says that it has ten million entries, and answers whoever asks for them with a part, and
-/// one more, and one more.
-fn endless(wire: &Wire, insider: &mut Insider, number: u64) -> Result<(), Box<dyn Error>> {
+/// Announces ten million entries, and answers each request with parts that always announce more.
+fn endless_snapshot(wire: &Wire, insider: &mut Insider, number: u64) -> Result<(), Box<dyn Error>> {
     let mut tag = [7; 28];
     tag[..8].copy_from_slice(&10_000_000_u64.to_be_bytes());
-    tag[24..].copy_from_slice(&mirror_key_name());
-    insider.keep_in(wire, &tag, &[])?;
-    let mut opener = Opener::keyed(&ClusterKey::from_bytes(&KEY), "mail", insider.life);
-    let asked: Vec<(Life, SyncMessage)> = {
-        let mut heard = wire.heard();
-        let frames = std::mem::take(&mut heard.frames);
+    tag[24..].copy_from_slice(&mirror_key_id());
+    insider.stay_member(wire, &tag, &[])?;
+    let mut opener = Opener::keyed(&ClusterKey::from_bytes(&KEY), "mail", insider.incarnation);
+    let requests: Vec<(Incarnation, SyncMessage)> = {
+        let mut recorded = wire.recorded();
+        let frames = std::mem::take(&mut recorded.frames);
         let opened = frames.iter().filter_map(|(_, frame)| opener.open(frame).ok());
         let direct = opened.filter(|(header, _)| header.kind == FrameKind::Direct);
         direct
@@ -315,7 +332,7 @@ fn endless(wire: &Wire, insider: &mut Insider, number: u64) -> Result<(), Box<dy
             })
             .collect()
     };
-    for (who, message) in asked {
+    for (peer, message) in requests {
         let (round, first) = match message {
             SyncMessage::Request { round, first, .. } => (round, first),
             SyncMessage::AskSymbols { round, first, .. } => (round, first),
@@ -326,25 +343,26 @@ fn endless(wire: &Wire, insider: &mut Insider, number: u64) -> Result<(), Box<dy
             let number = number as u16;
             let part = part.wrapping_add(number);
             let part = SyncMessage::Part { round, share, part, changes: Vec::new(), more: true };
-            let frame = insider.frame(FrameKind::Direct, Some(who), &encode_sync(&part)?)?;
-            wire.to_one(who, &frame)?;
+            let frame = insider.frame(FrameKind::Direct, Some(peer), &encode_sync(&part)?)?;
+            wire.put_to_one(peer, &frame)?;
         }
     }
     Ok(())
 }
 
-/// The name of the key of the mirrors' fingerprints, which only who has the cluster key knows.
-fn mirror_key_name() -> [u8; 4] {
+/// The id of the key of the mirrors' fingerprints, which only holders of the cluster key know.
+fn mirror_key_id() -> [u8; 4] {
     let key = ClusterKey::from_bytes(&KEY).mirror_key("mail");
     mailmesh_state::fingerprint_key_id(key).to_be_bytes()
 }
 
-/// Starts a node with the name of another, again and again: it is the younger each time.
+/// Starts nodes with a duplicate name, one after the other. Each is younger than the node that has
+/// the name, so it must stop.
 ///
 /// # Errors
-/// If one does not step back: nobody refused it, or it met nobody.
-pub(crate) fn twin(config: &str, stop: &AtomicBool) -> Result<u64, Box<dyn Error>> {
-    // The nodes attacked prove no links either.
+/// If a node does not stop: nobody refused it, or it met no other node.
+pub(crate) fn run_name_conflict(config: &str, stop: &AtomicBool) -> Result<u64, Box<dyn Error>> {
+    // The nodes under attack use links without a proof too.
     let config = serde_json::json!({
         "@type": "Zenoh", "config": config, "mesh": { "links": "unproven" }
     });
@@ -356,10 +374,10 @@ pub(crate) fn twin(config: &str, stop: &AtomicBool) -> Result<u64, Box<dyn Error
             let builder = Node::builder().name("a").key(ClusterKey::from_bytes(&KEY));
             let node = builder.coordinator(Coordinator::parse(&config)?).start().await?;
             sent += 1;
-            let stepped_back = tokio::time::timeout(REFUSES, node.stopped()).await;
+            let stopped = tokio::time::timeout(REFUSAL_TIMEOUT, node.stopped()).await;
             node.shutdown().await;
-            if !matches!(stepped_back, Ok(StopReason::DuplicateName { .. })) {
-                return Err(format!("a twin was not refused: {stepped_back:?}").into());
+            if !matches!(stopped, Ok(StopReason::DuplicateName { .. })) {
+                return Err(format!("a duplicate name was not refused: {stopped:?}").into());
             }
         }
         Ok(sent)

@@ -1,5 +1,5 @@
-//! Messages of Zenoh's link and scouting protocols (version 9), as bytes: each is well formed,
-//! with lengths that are true.
+//! Messages of Zenoh's link and scouting protocols (version 9), as bytes. Each is well formed, with
+//! correct lengths.
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
@@ -18,23 +18,23 @@ const PUT: u8 = 0x01;
 const HELLO: u8 = 0x02;
 const SCOUT: u8 = 0x01;
 const ID_BITS: u8 = 0x1f;
-/// Of `INIT` and `OPEN`: the answer. Of `FRAME` and `FRAGMENT`: reliable. Of `PUSH`: with a key.
-/// Of `HELLO`: with locators.
+/// `INIT` and `OPEN`: the answer. `FRAME` and `FRAGMENT`: reliable. `PUSH`: has a key. `HELLO`: has
+/// locators.
 const FLAG_1: u8 = 0x20;
-/// Of `FRAGMENT`: more follow.
+/// `FRAGMENT`: more follow.
 const FLAG_2: u8 = 0x40;
-/// Extensions follow.
+/// All messages: extensions follow.
 const EXTENDED: u8 = 0x80;
-/// Of one fragment.
-const PAYLOAD: usize = 60_000;
+/// Size of one fragment, in bytes.
+const FRAGMENT_BYTES: usize = 60_000;
 
-/// What goes over a TCP link: a message behind its length.
-pub(crate) fn batch(message: &[u8]) -> Vec<u8> {
+/// A message as a TCP link carries it, with its length in front.
+pub(crate) fn encode_batch(message: &[u8]) -> Vec<u8> {
     [&(message.len() as u16).to_le_bytes()[..], message].concat()
 }
 
 pub(crate) fn write(stream: &mut TcpStream, message: &[u8]) -> std::io::Result<()> {
-    stream.write_all(&batch(message))
+    stream.write_all(&encode_batch(message))
 }
 
 pub(crate) fn read(stream: &mut TcpStream) -> std::io::Result<Vec<u8>> {
@@ -45,13 +45,13 @@ pub(crate) fn read(stream: &mut TcpStream) -> std::io::Result<Vec<u8>> {
     Ok(message)
 }
 
-/// The first message of a handshake, of a peer without a proof.
+/// The first message of a handshake, from a peer without a proof.
 pub(crate) fn init_syn() -> Vec<u8> {
     [&[INIT | EXTENDED, VERSION, 0xf0 | PEER][..], &random::<16>(), &[0x01]].concat()
 }
 
-/// Messages that belong after a handshake: keep-alives, frames with an event each, or fragments
-/// of a message that never ends.
+/// Messages that belong after a handshake: keep-alives, frames with one event each, or fragments of
+/// a message that never ends.
 pub(crate) fn unasked(number: u64) -> Vec<Vec<u8>> {
     match number % 3 {
         0 => vec![vec![KEEP_ALIVE]; 32],
@@ -71,11 +71,11 @@ fn frame(number: u8) -> Vec<u8> {
 
 fn fragment(number: u8) -> Vec<u8> {
     let mut message = vec![FRAGMENT | FLAG_1 | FLAG_2, number];
-    message.resize(PAYLOAD, 0x55);
+    message.resize(FRAGMENT_BYTES, 0x55);
     message
 }
 
-/// Whether a message accepts a link.
+/// Whether a message accepts a link (`OpenAck`).
 pub(crate) fn is_open_ack(message: &[u8]) -> bool {
     message.first().is_some_and(|header| header & (ID_BITS | FLAG_1) == OPEN | FLAG_1)
 }
@@ -84,7 +84,7 @@ pub(crate) fn is_init_ack(message: &[u8]) -> bool {
     message.first().is_some_and(|header| header & (ID_BITS | FLAG_1) == INIT | FLAG_1)
 }
 
-/// A scouting answer of a peer that is none, with addresses of the loopback where nobody listens.
+/// A scouting answer of an invented peer, with loopback addresses on which no process listens.
 pub(crate) fn hello() -> Vec<u8> {
     const LOCATORS: u8 = 5;
     let mut message = vec![HELLO | FLAG_1, VERSION, 0xf0 | PEER];
@@ -99,14 +99,14 @@ pub(crate) fn hello() -> Vec<u8> {
     message
 }
 
-/// Whether a datagram asks who is there.
+/// Whether a datagram is a scouting query.
 pub(crate) fn is_scout(datagram: &[u8]) -> bool {
     datagram.first().is_some_and(|header| header & ID_BITS == SCOUT)
 }
 
 pub(crate) fn random<const N: usize>() -> [u8; N] {
     let mut bytes = [0; N];
-    // Zeros are noise too.
+    // If this fails, zeros serve as well.
     let _filled = SystemRandom::new().fill(&mut bytes);
     bytes
 }

@@ -1,4 +1,4 @@
-//! The handshake of mailmesh's gate, of a stranger: well formed up to the proof.
+//! The handshake of mailmesh's gate as a stranger plays it: well formed up to the proof.
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
@@ -7,14 +7,14 @@ use ring::digest::{SHA256, digest};
 
 use crate::batch::random;
 
-/// Lengths of the messages of a handshake (`docs/wire.md`).
+/// Lengths of the messages of a handshake, in bytes (`docs/wire.md`).
 pub(crate) const HELLO: usize = 158;
 pub(crate) const ANSWER: usize = 88;
 pub(crate) const PROOF: usize = 32;
-/// What the tag of the cluster attacked is the hash of.
+/// The text whose hash is the tag of the cluster under attack.
 const CLUSTER: &[u8] = b"mailmesh/mail/v1";
 
-/// A hello of the cluster, with keys that nobody has.
+/// A hello for the cluster, with random bytes in place of keys.
 pub(crate) fn hello() -> [u8; HELLO] {
     let mut hello = random::<HELLO>();
     hello[..6].copy_from_slice(&[b'm', b'm', b'g', b'1', 1, 1]);
@@ -23,11 +23,11 @@ pub(crate) fn hello() -> [u8; HELLO] {
     hello
 }
 
-/// Says hello with no key, or to a node that answers all the same, a proof that is none.
+/// Sends a hello without a key, and an invalid proof whatever the node answers.
 pub(crate) fn unproven(stream: &mut TcpStream, number: u64) -> std::io::Result<()> {
     let hello = hello();
     if number % 4 == 1 {
-        // Half of it, and nothing more for now.
+        // Half of a hello, and nothing more.
         return stream.write_all(&hello[..HELLO / 2]);
     }
     stream.write_all(&hello)?;

@@ -1,47 +1,25 @@
 //! A stranger at the links of nodes, below frames: a small client of Zenoh's link protocol that
-//! never proves a key. All that it sends is well formed, or noise: no fault of Zenoh is used.
+//! never proves a key. All messages are well formed or random; no defect of Zenoh is used.
 
 use std::error::Error;
 use std::io::{Read, Write};
-use std::net::{Ipv4Addr, SocketAddr, TcpStream};
+use std::net::TcpStream;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread;
-use std::time::Duration;
 
-use socket2::{Domain, SockAddr, Socket, Type};
 use zenoh::Wait;
 
 use crate::attacks::Attack;
 use crate::batch::{self, random};
-use crate::{discovery, gate, outcast, replay};
+use crate::target::{Target, connect};
+use crate::{discovery, gate, intruder, replay};
 
-/// Addresses of the loopback that links come from.
-const ADDRESSES: u64 = 200;
-/// Threads that open links.
+/// Number of threads that open links.
 const THREADS: u64 = 8;
-/// Links that each keeps open and silent.
-const SILENT: usize = 50;
-const PATIENCE: Duration = Duration::from_millis(300);
+/// Maximum number of silent links that each thread keeps open.
+const MAX_SILENT_LINKS: usize = 50;
 
-/// Where the nodes are that it attacks.
-#[derive(Debug, Clone)]
-pub(crate) struct Target {
-    /// The ports that they listen on, of the loopback.
-    pub(crate) ports: Vec<u16>,
-    /// Where they ask each other who is there; Zenoh's scouting is one port below.
-    pub(crate) group: SocketAddr,
-    /// They are bare Zenoh.
-    pub(crate) is_bare: bool,
-}
-
-impl Target {
-    /// The ports in turn.
-    pub(crate) fn port(&self, number: u64) -> u16 {
-        self.ports[number as usize % self.ports.len()]
-    }
-}
-
-/// Attacks until told to stop; how many links, datagrams or nodes.
+/// Attacks until `stop` is set, and returns the number of links, datagrams or nodes.
 pub(crate) fn run(
     attack: Attack,
     target: &Target,
@@ -53,15 +31,15 @@ pub(crate) fn run(
     match attack {
         Attack::LinkWrongLogin => wrong_login(&target.ports, stop),
         Attack::LinkReplayed => replay::run(target, stop),
-        Attack::LinkRetiredKey => outcast::run(target, true, stop),
-        Attack::LinkNoKey => outcast::run(target, false, stop),
+        Attack::LinkRetiredKey => intruder::run(target, true, stop),
+        Attack::LinkNoKey => intruder::run(target, false, stop),
         Attack::DiscoveryFlood => discovery::run(target.group, stop),
-        Attack::LinkAll => all(target, stop),
+        Attack::LinkAll => run_all(target, stop),
         _ => Ok(flood(attack, target, stop)),
     }
 }
 
-/// Opens links as fast as it goes, from many addresses.
+/// Opens links from many addresses, as fast as possible.
 fn flood(attack: Attack, target: &Target, stop: &AtomicBool) -> u64 {
     let sent = AtomicU64::new(0);
     thread::scope(|scope| {
@@ -71,10 +49,10 @@ fn flood(attack: Attack, target: &Target, stop: &AtomicBool) -> u64 {
                 let mut silent = Vec::new();
                 while !stop.load(Ordering::Acquire) {
                     let n = sent.fetch_add(1, Ordering::Relaxed);
-                    // A refused link is one way to be kept out.
+                    // A refused link is an expected result.
                     let is_bare = target.is_bare;
                     let _refused = connect(n + thread, target.port(n / THREADS))
-                        .and_then(|stream| link(attack, n, stream, &mut silent, is_bare));
+                        .and_then(|stream| attack_link(attack, n, stream, &mut silent, is_bare));
                 }
             });
         }
@@ -82,9 +60,8 @@ fn flood(attack: Attack, target: &Target, stop: &AtomicBool) -> u64 {
     sent.into_inner()
 }
 
-/// Every attack at links at once, but those of a node with a retired key: it needs nodes that
-/// have retired one.
-fn all(target: &Target, stop: &AtomicBool) -> Result<u64, Box<dyn Error>> {
+/// Runs all attacks at links at once, except the retired key: it needs nodes that have retired one.
+fn run_all(target: &Target, stop: &AtomicBool) -> Result<u64, Box<dyn Error>> {
     let mut attacks = vec![
         Attack::LinkNoProof,
         Attack::LinkUnasked,
@@ -101,26 +78,13 @@ fn all(target: &Target, stop: &AtomicBool) -> Result<u64, Box<dyn Error>> {
         let one = |attack| move || run(attack, target, stop).map_err(|e| e.to_string());
         let running: Vec<_> = attacks.into_iter().map(|attack| scope.spawn(one(attack))).collect();
         let joined = running.into_iter().map(|thread| thread.join());
-        joined.map(|sent| sent.unwrap_or_else(|_| Err("it panicked".into()))).collect()
+        joined.map(|sent| sent.unwrap_or_else(|_| Err("an attack panicked".into()))).collect()
     });
     let sent: Result<Vec<u64>, String> = sent.into_iter().collect();
     Ok(sent?.iter().sum())
 }
 
-/// A link to a node, from one of many addresses.
-pub(crate) fn connect(number: u64, port: u16) -> std::io::Result<TcpStream> {
-    let from = Ipv4Addr::new(127, 0, 1, (number % ADDRESSES) as u8 + 1);
-    let socket = Socket::new(Domain::IPV4, Type::STREAM, None)?;
-    socket.bind(&SockAddr::from(SocketAddr::from((from, 0))))?;
-    let to = SockAddr::from(SocketAddr::from((Ipv4Addr::LOCALHOST, port)));
-    socket.connect_timeout(&to, PATIENCE)?;
-    let stream = TcpStream::from(socket);
-    stream.set_read_timeout(Some(PATIENCE))?;
-    stream.set_write_timeout(Some(PATIENCE))?;
-    Ok(stream)
-}
-
-fn link(
+fn attack_link(
     attack: Attack,
     number: u64,
     mut stream: TcpStream,
@@ -129,8 +93,8 @@ fn link(
 ) -> std::io::Result<()> {
     match attack {
         Attack::LinkHalfOpen => {
-            if silent.len() >= SILENT {
-                // The oldest is closed by the node, or now.
+            if silent.len() >= MAX_SILENT_LINKS {
+                // The oldest link is closed now, unless the node has closed it.
                 let _nothing = silent.remove(0).read(&mut [0; 64]);
             }
             silent.push(stream);
@@ -154,7 +118,7 @@ fn link(
     Ok(())
 }
 
-/// Sessions of Zenoh with a login that is none.
+/// Opens Zenoh sessions with invalid credentials.
 fn wrong_login(ports: &[u16], stop: &AtomicBool) -> Result<u64, Box<dyn Error>> {
     let endpoints: Vec<String> = ports.iter().map(|p| format!("tcp/127.0.0.1:{p}")).collect();
     let mut sent = 0;

@@ -1,5 +1,6 @@
-//! A recorded handshake, again. A node that has the key dials an honest one through a proxy,
-//! which records the messages that it sends; that node leaves, and they are sent to all.
+//! Replays a recorded handshake. A node that has the key dials an honest node through a proxy,
+//! which records the messages of the dialer. Then that node leaves, and its messages are sent to
+//! all nodes.
 
 use std::error::Error;
 use std::io::{Read, Write};
@@ -13,30 +14,30 @@ use mailmesh::{ClusterKey, Coordinator, Node};
 use zenoh::Wait;
 
 use crate::attacks::KEY;
-use crate::link::{self, Target};
+use crate::target::{Target, connect};
 use crate::{batch, gate};
 
-/// Threads that replay.
+/// Number of threads that replay.
 const THREADS: u64 = 4;
-/// Batches kept of each connection.
-const BATCHES: usize = 64;
-/// Connections kept.
-const CONNECTIONS: usize = 16;
-/// How long the node that is recorded may take to meet the honest one.
-const MEETING: Duration = Duration::from_secs(15);
-/// How long it is recorded once it has: what follows a handshake is replayed too.
-const TALKS: Duration = Duration::from_millis(500);
+/// Maximum number of messages recorded for each connection.
+const MAX_MESSAGES: usize = 64;
+/// Maximum number of connections through the proxy.
+const MAX_CONNECTIONS: usize = 16;
+/// Time in which the recorded node must meet the honest one.
+const DISCOVERY_TIMEOUT: Duration = Duration::from_secs(15);
+/// Recording time after that: the messages after the handshake are replayed too.
+const RECORDING_TIME: Duration = Duration::from_millis(500);
 const POLL: Duration = Duration::from_millis(20);
 
-/// The batches that one connection carried, or the messages of the gate's handshake and what
-/// follows it.
+/// The messages of one connection: Zenoh batches, or the messages of the gate's handshake and the
+/// bytes after it.
 type Recording = Vec<Vec<u8>>;
 type Recordings = Arc<Mutex<Vec<Recording>>>;
 
-/// Replays until told to stop; how often.
+/// Replays until `stop` is set, and returns the number of attempts.
 ///
 /// # Errors
-/// If a node accepts a replayed handshake, or there was none to replay.
+/// If a node accepts a replayed handshake, or if none was recorded or answered.
 pub(crate) fn run(target: &Target, stop: &AtomicBool) -> Result<u64, Box<dyn Error>> {
     let Some(recording) = record(target, stop)? else { return Ok(0) };
     let sent = AtomicU64::new(0);
@@ -46,16 +47,18 @@ pub(crate) fn run(target: &Target, stop: &AtomicBool) -> Result<u64, Box<dyn Err
             .map(|_| {
                 scope.spawn(|| {
                     while !stop.load(Ordering::Acquire) {
-                        let n = began.fetch_add(1, Ordering::Relaxed);
-                        // A refused link is one way to be kept out.
+                        let attempt = began.fetch_add(1, Ordering::Relaxed);
+                        // A refused link is an expected result.
                         let accepted = if target.is_bare {
-                            replay(target, &recording, n, &sent)
+                            replay_to_zenoh(target, &recording, attempt, &sent)
                         } else {
-                            replay_at_gate(target, &recording, n, &sent)
+                            replay_to_gate(target, &recording, attempt, &sent)
                         };
                         let accepted = accepted.unwrap_or(false);
                         if accepted {
-                            return Err(format!("a node accepted a replayed handshake, try {n}"));
+                            return Err(format!(
+                                "a node accepted a replayed handshake, try {attempt}"
+                            ));
                         }
                     }
                     Ok(())
@@ -74,16 +77,16 @@ pub(crate) fn run(target: &Target, stop: &AtomicBool) -> Result<u64, Box<dyn Err
     }
 }
 
-/// Whether a gate accepted it: as it was, or with the gate's own MAC as the proof; with and
-/// without what followed.
-fn replay_at_gate(
+/// Whether a gate accepted the recording, with its own proof or with the gate's MAC reflected, and
+/// with or without the bytes after it.
+fn replay_to_gate(
     target: &Target,
     recording: &[Vec<u8>],
     number: u64,
     sent: &AtomicU64,
 ) -> std::io::Result<bool> {
     let [hello, proof, following @ ..] = recording else { return Ok(false) };
-    let mut stream = link::connect(number, target.port(number / 4))?;
+    let mut stream = connect(number, target.port(number / 4))?;
     stream.write_all(hello)?;
     let mut answer = [0; gate::ANSWER];
     stream.read_exact(&mut answer)?;
@@ -92,23 +95,23 @@ fn replay_at_gate(
     sent.fetch_add(1, Ordering::Relaxed);
     if number % 4 > 1 {
         for bytes in following {
-            // A node that has closed the link may have accepted it before.
+            // A closed link is no refusal: the node may have accepted it before.
             let _may_be_closed = stream.write_all(bytes);
         }
     }
-    // The verdict.
+    // Only an accepted link receives a byte.
     Ok(stream.read(&mut [0; 1])? > 0)
 }
 
-/// Whether a node of bare Zenoh accepted it.
-fn replay(
+/// Whether a node of bare Zenoh accepted the recording.
+fn replay_to_zenoh(
     target: &Target,
     recording: &[Vec<u8>],
     number: u64,
     sent: &AtomicU64,
 ) -> std::io::Result<bool> {
     let [init_syn, open_syn, following @ ..] = recording else { return Ok(false) };
-    let mut stream = link::connect(number, target.port(number / 4))?;
+    let mut stream = connect(number, target.port(number / 4))?;
     batch::write(&mut stream, init_syn)?;
     let answer = batch::read(&mut stream)?;
     if !batch::is_init_ack(&answer) {
@@ -118,25 +121,25 @@ fn replay(
     sent.fetch_add(1, Ordering::Relaxed);
     if number % 4 > 1 {
         for message in following {
-            // A node that has closed the link may have accepted it before.
+            // A closed link is no refusal: the node may have accepted it before.
             let _may_be_closed = batch::write(&mut stream, message);
         }
     }
     Ok(batch::is_open_ack(&batch::read(&mut stream)?))
 }
 
-/// What a node sent that was let in; `None` if told to stop before.
+/// Records the messages of an accepted node; `None` if stopped before.
 fn record(target: &Target, stop: &AtomicBool) -> Result<Option<Recording>, Box<dyn Error>> {
     let recordings = Recordings::default();
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
     let endpoint = format!("tcp/{}", listener.local_addr()?);
     let (honest, is_bare) = (target.port(0), target.is_bare);
     let records = recordings.clone();
-    // Ends with this process.
+    // The thread ends with this process.
     thread::spawn(move || {
-        for dialer in listener.incoming().map_while(Result::ok).take(CONNECTIONS) {
+        for dialer in listener.incoming().map_while(Result::ok).take(MAX_CONNECTIONS) {
             let records = records.clone();
-            thread::spawn(move || pass_on(dialer, honest, &records, is_bare));
+            thread::spawn(move || relay_and_record(dialer, honest, &records, is_bare));
         }
     });
     let config = serde_json::json!({
@@ -146,58 +149,61 @@ fn record(target: &Target, stop: &AtomicBool) -> Result<Option<Recording>, Box<d
         "scouting": { "multicast": { "enabled": false }, "gossip": { "enabled": false } },
     });
     let has_met = if target.is_bare {
-        dial_bare(&config.to_string(), stop)?
+        join_zenoh(&config.to_string(), stop)?
     } else {
-        dial(&config.to_string(), stop)?
+        join_mailmesh(&config.to_string(), stop)?
     };
     if !has_met {
         return Ok(None);
     }
     let recordings = recordings.lock().unwrap_or_else(PoisonError::into_inner);
-    // Of several, one that was let in: it carried the most.
+    // Of several connections the longest one: it was accepted.
     let recording = recordings.iter().max_by_key(|recording| recording.len()).cloned();
     let recording = recording.filter(|recording| recording.len() > 2);
     Ok(Some(recording.ok_or("the proxy recorded no handshake")?))
 }
 
-/// A node with the key meets the others, talks, and leaves.
-fn dial(config: &str, stop: &AtomicBool) -> Result<bool, Box<dyn Error>> {
+/// Lets a node with the key meet the honest one, talk, and leave.
+fn join_mailmesh(config: &str, stop: &AtomicBool) -> Result<bool, Box<dyn Error>> {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     runtime.block_on(async {
         let builder = Node::builder().name("recorded").key(ClusterKey::from_bytes(&KEY));
         let node = builder.coordinator(Coordinator::parse(config)?).start().await?;
-        let met = meet(stop, || !node.members().is_empty());
+        let met = wait_for_peer(stop, || !node.members().is_empty());
         node.shutdown().await;
         met
     })
 }
 
 /// The same with a session of bare Zenoh.
-fn dial_bare(config: &str, stop: &AtomicBool) -> Result<bool, Box<dyn Error>> {
+fn join_zenoh(config: &str, stop: &AtomicBool) -> Result<bool, Box<dyn Error>> {
     let config = zenoh::Config::from_json5(config).map_err(|error| error.to_string())?;
     let session = zenoh::open(config).wait().map_err(|error| error.to_string())?;
-    let met = meet(stop, || session.info().peers_zid().wait().next().is_some());
+    let met = wait_for_peer(stop, || session.info().peers_zid().wait().next().is_some());
     session.close().wait().map_err(|error| error.to_string())?;
     met
 }
 
-fn meet(stop: &AtomicBool, has_met: impl Fn() -> bool) -> Result<bool, Box<dyn Error>> {
-    let deadline = Instant::now() + MEETING;
+fn wait_for_peer(stop: &AtomicBool, has_met: impl Fn() -> bool) -> Result<bool, Box<dyn Error>> {
+    let deadline = Instant::now() + DISCOVERY_TIMEOUT;
     while !has_met() {
         if stop.load(Ordering::Acquire) {
             return Ok(false);
         }
         if Instant::now() > deadline {
-            return Err(format!("a node that is to be recorded met nobody in {MEETING:?}").into());
+            return Err(format!(
+                "the recorded node met no other node within {DISCOVERY_TIMEOUT:?}"
+            )
+            .into());
         }
         thread::sleep(POLL);
     }
-    thread::sleep(TALKS);
+    thread::sleep(RECORDING_TIME);
     Ok(true)
 }
 
-/// Passes batches on between a dialer and a node, and records the dialer's.
-fn pass_on(
+/// Relays between a dialer and a node, and records the messages of the dialer.
+fn relay_and_record(
     mut dialer: TcpStream,
     honest: u16,
     recordings: &Recordings,
@@ -215,10 +221,11 @@ fn pass_on(
         recordings.push(Vec::new());
         recordings.len() - 1
     };
-    let mut parts = 0;
+    let mut count = 0;
     loop {
-        let message = if is_bare { batch::read(&mut dialer) } else { part(&mut dialer, parts) };
-        parts += 1;
+        let message =
+            if is_bare { batch::read(&mut dialer) } else { read_gate_message(&mut dialer, count) };
+        count += 1;
         let Ok(message) = message else { break };
         let written =
             if is_bare { batch::write(&mut node, &message) } else { node.write_all(&message) };
@@ -226,15 +233,17 @@ fn pass_on(
             break;
         }
         let mut recordings = recordings.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(recording) = recordings.get_mut(at).filter(|batches| batches.len() < BATCHES) {
+        if let Some(recording) =
+            recordings.get_mut(at).filter(|batches| batches.len() < MAX_MESSAGES)
+        {
             recording.push(message);
         }
     }
     node.shutdown(Shutdown::Both).ok()
 }
 
-/// What a dialer says to a gate: its hello, its proof, and then whatever comes.
-fn part(dialer: &mut TcpStream, number: usize) -> std::io::Result<Vec<u8>> {
+/// Reads a dialer's message to a gate: the hello, the proof, then any bytes.
+fn read_gate_message(dialer: &mut TcpStream, number: usize) -> std::io::Result<Vec<u8>> {
     let mut bytes = match number {
         0 => vec![0; gate::HELLO],
         1 => vec![0; gate::PROOF],

@@ -1,4 +1,4 @@
-//! The network as who is on it sees it: every frame, and whom they are of.
+//! The Zenoh network as each participant sees it: all frames and the incarnations of their senders.
 
 use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::error::Error;
@@ -10,70 +10,70 @@ use zenoh::Wait;
 use zenoh::pubsub::Publisher;
 use zenoh::qos::CongestionControl;
 
-/// The keys of the cluster attacked.
+/// Key prefix of the cluster under attack.
 const PREFIX: &str = "mailmesh/mail/v1";
-/// Frames kept to be put again.
-const RECORDED: usize = 4096;
-/// Where a frame has its sender's incarnation.
+/// Maximum number of frames kept for replay.
+const MAX_RECORDED_FRAMES: usize = 4096;
+/// Position of the sender's incarnation in a frame.
 const INCARNATION: std::ops::Range<usize> = 8..24;
 
-pub(crate) type Life = [u8; 16];
+pub(crate) type Incarnation = [u8; 16];
 
-/// A session, and what it has heard.
+/// A Zenoh session and the frames that it has received.
 pub(crate) struct Wire {
     session: zenoh::Session,
-    heard: Arc<Mutex<Heard>>,
-    /// Frames put.
+    recorded: Arc<Mutex<Recorded>>,
+    /// Number of published frames.
     sent: AtomicU64,
-    /// One a key, declared once.
+    /// One publisher for each key, declared once.
     publishers: Mutex<HashMap<String, Arc<Publisher<'static>>>>,
 }
 
 #[derive(Debug, Default)]
-pub(crate) struct Heard {
-    /// Frames, and the keys they came on.
+pub(crate) struct Recorded {
+    /// Frames and the keys that they arrived on.
     pub(crate) frames: VecDeque<(String, Bytes)>,
-    pub(crate) lives: BTreeSet<Life>,
+    pub(crate) incarnations: BTreeSet<Incarnation>,
 }
 
 impl Wire {
     pub(crate) fn new(session: zenoh::Session) -> Result<Self, Box<dyn Error>> {
-        let heard = Arc::<Mutex<Heard>>::default();
-        let hears = heard.clone();
+        let recorded = Arc::<Mutex<Recorded>>::default();
+        let recorder = recorded.clone();
         session
             .declare_subscriber(format!("{PREFIX}/**"))
             .callback(move |sample| {
                 let frame = Bytes::copy_from_slice(&sample.payload().to_bytes());
-                let mut heard = lock(&hears);
-                if let Some(life) = frame.get(INCARNATION) {
-                    if let Ok(life) = life.try_into() {
-                        heard.lives.insert(life);
+                let mut recorded = lock(&recorder);
+                if let Some(incarnation) = frame.get(INCARNATION) {
+                    if let Ok(incarnation) = incarnation.try_into() {
+                        recorded.incarnations.insert(incarnation);
                     }
-                    if heard.frames.len() == RECORDED {
-                        heard.frames.pop_front();
+                    if recorded.frames.len() == MAX_RECORDED_FRAMES {
+                        recorded.frames.pop_front();
                     }
-                    heard.frames.push_back((sample.key_expr().as_str().to_owned(), frame));
+                    recorded.frames.push_back((sample.key_expr().as_str().to_owned(), frame));
                 }
             })
             .background()
             .wait()
             .map_err(|error| error.to_string())?;
-        Ok(Self { session, heard, sent: AtomicU64::new(0), publishers: Mutex::default() })
+        Ok(Self { session, recorded, sent: AtomicU64::new(0), publishers: Mutex::default() })
     }
 
-    pub(crate) fn heard(&self) -> MutexGuard<'_, Heard> {
-        lock(&self.heard)
+    pub(crate) fn recorded(&self) -> MutexGuard<'_, Recorded> {
+        lock(&self.recorded)
     }
 
-    pub(crate) fn to_all(&self, frame: &[u8]) -> Result<(), String> {
+    pub(crate) fn put_to_all(&self, frame: &[u8]) -> Result<(), String> {
         self.put(&format!("{PREFIX}/to/*"), frame)
     }
 
-    pub(crate) fn to_one(&self, life: Life, frame: &[u8]) -> Result<(), String> {
-        self.put(&format!("{PREFIX}/to/{}", hex(life)), frame)
+    pub(crate) fn put_to_one(&self, incarnation: Incarnation, frame: &[u8]) -> Result<(), String> {
+        self.put(&format!("{PREFIX}/to/{}", hex(incarnation)), frame)
     }
 
-    /// Waits where the links are full: as fast as it goes, and nothing lost on this side.
+    /// Publishes a frame. It blocks while the links are full, so that this side drops nothing.
     pub(crate) fn put(&self, key: &str, frame: &[u8]) -> Result<(), String> {
         let publisher = lock(&self.publishers).get(key).cloned();
         let publisher = match publisher {
@@ -102,12 +102,12 @@ impl Wire {
         self.sent.load(Ordering::Relaxed)
     }
 
-    /// Says that a node of this life is there.
-    pub(crate) fn appear(
+    /// Declares the liveliness token of this incarnation.
+    pub(crate) fn declare_presence(
         &self,
-        life: Life,
+        incarnation: Incarnation,
     ) -> Result<zenoh::liveliness::LivelinessToken, Box<dyn Error>> {
-        let key = format!("{PREFIX}/alive/{}", hex(life));
+        let key = format!("{PREFIX}/alive/{}", hex(incarnation));
         Ok(self
             .session
             .liveliness()
@@ -122,8 +122,8 @@ impl Wire {
     }
 }
 
-fn hex(life: Life) -> String {
-    life.iter().map(|byte| format!("{byte:02x}")).collect()
+fn hex(incarnation: Incarnation) -> String {
+    incarnation.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {

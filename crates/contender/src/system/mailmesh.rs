@@ -1,4 +1,4 @@
-//! mailmesh through its facade, sealed with a cluster key unless told otherwise.
+//! mailmesh through its facade, sealed with a cluster key unless `--system mailmesh-open`.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -13,14 +13,14 @@ use mailmesh_contender::Numbered;
 use crate::Args;
 use crate::error::ContenderError;
 use crate::ledger::Ledger;
-use crate::system::{System, take};
+use crate::system::{System, handle};
 
-/// Sealing is measured, not secrecy: every contender knows the key.
+/// The key is public: the measure is the cost of sealing.
 const KEY: [u8; 32] = [0x6d; 32];
-/// The key that is retired where that is asked for.
+/// The second key, which `--retire-second` retires.
 const SECOND: [u8; 32] = [0x72; 32];
 
-/// A node.
+/// A node that publishes `Custom` events.
 pub(crate) struct Outlet {
     node: Node,
     kind: Arc<str>,
@@ -45,11 +45,11 @@ pub(crate) async fn start(args: &Args, ledger: &Arc<Ledger>) -> Result<Outlet, C
         let second = ClusterKey::from_bytes(&SECOND).id(&node.status().cluster);
         node.keys().retire_here(second).await?;
     }
-    ledger.life.store(life(node.incarnation()), Ordering::Relaxed);
+    ledger.incarnation.store(incarnation(node.incarnation()), Ordering::Relaxed);
     let inbox = node.inbox(Filter::kinds([Kind::Custom]));
-    // Those that joined before the inbox was there.
+    // Members that joined before the inbox existed.
     for member in node.members() {
-        ledger.member(life(member.incarnation), true);
+        ledger.set_member(incarnation(member.incarnation), true);
     }
     let reader = Outlet { node, kind: "load".into() };
     let outlet = Outlet { node: reader.node.clone(), kind: reader.kind.clone() };
@@ -57,8 +57,8 @@ pub(crate) async fn start(args: &Args, ledger: &Arc<Ledger>) -> Result<Outlet, C
     Ok(outlet)
 }
 
-/// A number for a life.
-fn life(incarnation: Incarnation) -> u64 {
+/// The incarnation of a node, as a number.
+fn incarnation(incarnation: Incarnation) -> u64 {
     let [a, b, c, d, e, f, g, h, ..] = incarnation.0;
     u64::from_le_bytes([a, b, c, d, e, f, g, h])
 }
@@ -69,22 +69,24 @@ async fn read(mut inbox: Inbox, outlet: Outlet, ledger: Arc<Ledger>) {
             Incoming::Event(received) => {
                 let Event::Custom(custom) = &received.event else { continue };
                 let Some(event) = Numbered::decode(custom.payload()) else { continue };
-                if let Some(echo) = take(event, &ledger)
+                if let Some(echo) = handle(event, &ledger)
                     && let Err(error) = outlet.publish(&echo).await
                 {
                     eprintln!("an echo was not published: {error}");
                 }
             }
-            Incoming::Gap(gap) => ledger.missed(life(gap.from.incarnation), gap.missed),
+            Incoming::Gap(gap) => {
+                ledger.report_missing(incarnation(gap.from.incarnation), gap.missed)
+            }
             Incoming::Joined(member) => {
-                ledger.member(life(member.incarnation), true);
+                ledger.set_member(incarnation(member.incarnation), true);
             }
             Incoming::Left { member, .. } => {
-                ledger.member(life(member.incarnation), false);
+                ledger.set_member(incarnation(member.incarnation), false);
             }
             _ => {}
         }
-        ledger.between_reads().await;
+        ledger.wait_between_reads().await;
     }
 }
 

@@ -1,4 +1,4 @@
-//! The systems compared, each as an application would use it.
+//! The systems of the comparison, each used as an application would use it.
 
 mod mailmesh;
 #[cfg(feature = "rivals")]
@@ -20,25 +20,25 @@ use crate::Args;
 use crate::error::ContenderError;
 use crate::ledger::Ledger;
 
-/// What a process plays.
+/// The system that a process runs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum System {
-    /// The facade, sealed.
+    /// mailmesh, with sealed frames and links.
     Mailmesh,
-    /// The facade, of an open mesh.
+    /// mailmesh without a cluster key.
     MailmeshOpen,
-    /// The facade, sealed, over links that do not prove the key.
+    /// mailmesh, with sealed frames over links that do not prove the key.
     MailmeshUnproven,
-    /// The facade, sealed, over links that prove the key by Zenoh's challenge.
+    /// mailmesh, with sealed frames over links that prove the key by Zenoh's challenge.
     MailmeshChallenge,
-    /// The facade, sealed, over links that are not sealed themselves.
+    /// mailmesh, with sealed frames over links that prove the key at the gate and are not sealed.
     MailmeshGate,
     /// A publisher and a subscriber of Zenoh.
     Zenoh,
     /// An advanced publisher and subscriber of zenoh-ext.
     #[cfg(feature = "zenoh-ext")]
     ZenohExt,
-    /// A connection between two processes and nothing else: the floor.
+    /// Raw TCP between two processes: the floor.
     Tcp,
     /// Core NATS, by its asynchronous client.
     #[cfg(feature = "rivals")]
@@ -49,12 +49,12 @@ pub(crate) enum System {
 }
 
 impl System {
-    /// Whether it is mailmesh, of whatever protection.
+    /// Whether the system is mailmesh, with any protection.
     pub(crate) fn is_mailmesh(self) -> bool {
         self.links().is_some()
     }
 
-    /// What `mesh.links` is; `None` for other systems than mailmesh.
+    /// The value of `mesh.links`; `None` for other systems than mailmesh.
     pub(crate) fn links(self) -> Option<&'static str> {
         match self {
             Self::Mailmesh => Some("sealed"),
@@ -66,7 +66,7 @@ impl System {
     }
 }
 
-/// Where events go.
+/// The publishing side of a running system.
 pub(crate) enum Outlet {
     Mailmesh(mailmesh::Outlet),
     Zenoh(Box<zenoh::Outlet>),
@@ -85,7 +85,7 @@ impl std::fmt::Debug for Outlet {
     }
 }
 
-/// Starts a system; what comes is written to `ledger`.
+/// Starts a system, which counts received events in `ledger`.
 pub(crate) async fn start(args: &Args, ledger: &Arc<Ledger>) -> Result<Outlet, ContenderError> {
     Ok(match args.system {
         System::Zenoh => Outlet::Zenoh(Box::new(zenoh::start(args, ledger).await?)),
@@ -100,38 +100,43 @@ pub(crate) async fn start(args: &Args, ledger: &Arc<Ledger>) -> Result<Outlet, C
     })
 }
 
-/// Counts what came. What is to be sent back.
-pub(crate) fn take(event: Numbered, ledger: &Ledger) -> Option<Numbered> {
+/// Handles a received event. Returns the event to send back, if any.
+pub(crate) fn handle(event: Numbered, ledger: &Ledger) -> Option<Numbered> {
     match event.purpose {
-        Purpose::Count => ledger.event(&event),
-        Purpose::Echo => ledger.echo(&event),
+        Purpose::Count => ledger.count_event(&event),
+        Purpose::Echo => ledger.record_echo(&event),
         Purpose::Ping => return Some(Numbered { purpose: Purpose::Echo, ..event }),
         Purpose::Hello => {
-            let own = ledger.life.load(Ordering::Relaxed);
-            return (event.life != own && ledger.member(event.life, true))
-                .then(|| sign(Purpose::Hello, ledger));
+            let own = ledger.incarnation.load(Ordering::Relaxed);
+            return (event.incarnation != own && ledger.set_member(event.incarnation, true))
+                .then(|| presence_event(Purpose::Hello, ledger));
         }
         Purpose::Bye => {
-            ledger.member(event.life, false);
+            ledger.set_member(event.incarnation, false);
         }
     }
     None
 }
 
-/// An event that only says of this life that it is there, or leaves.
-pub(crate) fn sign(purpose: Purpose, ledger: &Ledger) -> Numbered {
-    Numbered { purpose, life: ledger.life.load(Ordering::Relaxed), number: 0, sent: now_ns() }
+/// An event that announces that this incarnation joins or leaves.
+pub(crate) fn presence_event(purpose: Purpose, ledger: &Ledger) -> Numbered {
+    Numbered {
+        purpose,
+        incarnation: ledger.incarnation.load(Ordering::Relaxed),
+        number: 0,
+        sent: now_ns(),
+    }
 }
 
-/// Names this life, of a system that has no names for lives.
-pub(crate) fn name_life(ledger: &Ledger) -> u64 {
-    let life = (u64::from(std::process::id()) << 40) ^ now_ns();
-    ledger.life.store(life, Ordering::Relaxed);
-    life
+/// Draws a number for this incarnation, for systems that have none.
+pub(crate) fn assign_incarnation(ledger: &Ledger) -> u64 {
+    let incarnation = (u64::from(std::process::id()) << 40) ^ now_ns();
+    ledger.incarnation.store(incarnation, Ordering::Relaxed);
+    incarnation
 }
 
 impl Outlet {
-    /// Publishes an event; waits as the system makes a publisher wait.
+    /// Publishes an event, and waits where the system blocks a publisher.
     pub(crate) async fn publish(&self, event: &Numbered) -> Result<(), ContenderError> {
         match self {
             Self::Mailmesh(outlet) => outlet.publish(event).await,
@@ -146,7 +151,7 @@ impl Outlet {
         }
     }
 
-    /// Sends what a publisher has put aside to be sent together.
+    /// Sends the events that a client has buffered.
     pub(crate) async fn flush(&self) -> Result<(), ContenderError> {
         match self {
             Self::Tcp(outlet) => outlet.flush(),
@@ -154,31 +159,31 @@ impl Outlet {
             Self::Nats(outlet) => outlet.flush().await,
             #[cfg(feature = "rivals")]
             Self::Redis(outlet) => outlet.flush(),
-            // They send by themselves.
+            // These systems send without a flush.
             _ => Ok(()),
         }
     }
 
-    fn ours(&self) -> Option<&mailmesh::Outlet> {
+    fn mailmesh_outlet(&self) -> Option<&mailmesh::Outlet> {
         match self {
             Self::Mailmesh(outlet) => Some(outlet),
             _ => None,
         }
     }
 
-    /// The refused ones.
+    /// Frames, messages and changes that mailmesh refused; 0 for other systems.
     pub(crate) fn refused(&self) -> u64 {
-        self.ours().map_or(0, mailmesh::Outlet::refused)
+        self.mailmesh_outlet().map_or(0, mailmesh::Outlet::refused)
     }
 
-    /// Frames that it sent again.
+    /// Frames that mailmesh retransmitted; 0 for other systems.
     pub(crate) fn retransmitted_frames(&self) -> u64 {
-        self.ours().map_or(0, mailmesh::Outlet::retransmitted_frames)
+        self.mailmesh_outlet().map_or(0, mailmesh::Outlet::retransmitted_frames)
     }
 
-    /// Entries of its mirror.
+    /// Entries of the mirror; 0 for other systems than mailmesh.
     pub(crate) fn entries(&self) -> u64 {
-        self.ours().map_or(0, mailmesh::Outlet::entries)
+        self.mailmesh_outlet().map_or(0, mailmesh::Outlet::entries)
     }
 
     /// Leaves in good order.

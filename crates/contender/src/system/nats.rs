@@ -1,6 +1,6 @@
-//! Core NATS by its asynchronous client, as its documentation shows: `publish` puts into the
-//! client's buffer, which it writes by itself; a subscription is a stream. A subscriber that is
-//! too slow loses messages (the client drops what does not fit into its 65,536).
+//! Core NATS with its asynchronous client, as its documentation shows. `publish` writes into the
+//! client's buffer, which the client sends by itself; a subscription is a stream. A slow subscriber
+//! loses messages: the client drops those beyond its capacity of 65,536.
 
 use std::sync::Arc;
 
@@ -9,14 +9,14 @@ use bytes::Bytes;
 use futures_util::StreamExt;
 use mailmesh_contender::{Numbered, Purpose};
 
-use super::{name_life, sign, take};
+use super::{assign_incarnation, handle, presence_event};
 use crate::Args;
 use crate::error::ContenderError;
 use crate::ledger::Ledger;
 
 const SUBJECT: Subject = Subject::from_static("contender.events");
 
-/// A client.
+/// The publishing client and the address of its server.
 #[derive(Clone)]
 pub(crate) struct Outlet {
     client: Client,
@@ -27,15 +27,15 @@ pub(crate) struct Outlet {
 pub(crate) async fn start(args: &Args, ledger: &Arc<Ledger>) -> Result<Outlet, ContenderError> {
     let address: Arc<str> = args.config.as_str().into();
     let failed = |reason: String| ContenderError::Nats { address: address.to_string(), reason };
-    // As other systems here: what a process publishes does not come back to it.
+    // As for the other systems, a process does not receive its own events.
     let client = ConnectOptions::new().no_echo().connect(&*address).await;
     let client = client.map_err(|error| failed(error.to_string()))?;
     let subscriber = client.subscribe(SUBJECT).await.map_err(|error| failed(error.to_string()))?;
     let outlet = Outlet { client, address, ledger: ledger.clone() };
-    // The server has the subscription before others hear of this life.
+    // The server must have the subscription before others learn of this incarnation.
     outlet.flush().await?;
-    name_life(ledger);
-    outlet.publish(&sign(Purpose::Hello, ledger)).await?;
+    assign_incarnation(ledger);
+    outlet.publish(&presence_event(Purpose::Hello, ledger)).await?;
     tokio::spawn(read(subscriber, outlet.clone()));
     Ok(outlet)
 }
@@ -43,12 +43,12 @@ pub(crate) async fn start(args: &Args, ledger: &Arc<Ledger>) -> Result<Outlet, C
 async fn read(mut subscriber: Subscriber, outlet: Outlet) {
     while let Some(message) = subscriber.next().await {
         if let Some(event) = Numbered::decode(&message.payload)
-            && let Some(answer) = take(event, &outlet.ledger)
+            && let Some(answer) = handle(event, &outlet.ledger)
             && let Err(error) = outlet.publish(&answer).await
         {
             eprintln!("an echo was not published: {error}");
         }
-        outlet.ledger.between_reads().await;
+        outlet.ledger.wait_between_reads().await;
     }
 }
 
@@ -68,7 +68,7 @@ impl Outlet {
 
     pub(crate) async fn close(&self) {
         let bye = async {
-            self.publish(&sign(Purpose::Bye, &self.ledger)).await?;
+            self.publish(&presence_event(Purpose::Bye, &self.ledger)).await?;
             self.flush().await
         };
         if let Err(error) = bye.await {

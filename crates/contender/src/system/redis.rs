@@ -1,6 +1,6 @@
-//! Redis pub/sub by its synchronous client: `PUBLISH` in pipelines, as its documentation shows
-//! for many commands, and a connection that reads. Each process publishes on a channel of its
-//! own, since Redis sends a message also to the process that published it.
+//! Redis pub/sub with its synchronous client: `PUBLISH` in pipelines, as its documentation shows
+//! for many commands, and a second connection that reads. Each process publishes on its own
+//! channel, because Redis also delivers a message to the process that published it.
 
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -8,17 +8,17 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use mailmesh_contender::{Numbered, Purpose};
 use redis::{Client, Connection, Pipeline, PubSub};
 
-use super::{name_life, sign, take};
+use super::{assign_incarnation, handle, presence_event};
 use crate::Args;
 use crate::error::ContenderError;
 use crate::ledger::Ledger;
 
-/// Commands of a pipeline.
+/// Maximum number of commands in a pipeline.
 const PIPELINED: usize = 1_000;
-/// Where processes say that they are there.
+/// The channel on which processes announce themselves.
 const HELLO: &str = "contender:hello";
 
-/// A connection that publishes.
+/// The publishing connection.
 #[derive(Clone)]
 pub(crate) struct Outlet {
     publisher: Arc<Mutex<Publisher>>,
@@ -34,11 +34,11 @@ struct Publisher {
 pub(crate) fn start(args: &Args, ledger: &Arc<Ledger>) -> Result<Outlet, ContenderError> {
     let client = Client::open(format!("redis://{}/", args.config))?;
     let (connection, reader) = (client.get_connection()?, client.get_connection()?);
-    let life = name_life(ledger);
+    let incarnation = assign_incarnation(ledger);
     let publisher = Publisher { connection, pipeline: Pipeline::with_capacity(PIPELINED) };
     let outlet = Outlet {
         publisher: Arc::new(Mutex::new(publisher)),
-        channel: channel(life).into(),
+        channel: channel(incarnation).into(),
         ledger: ledger.clone(),
     };
     let reading = outlet.clone();
@@ -46,23 +46,23 @@ pub(crate) fn start(args: &Args, ledger: &Arc<Ledger>) -> Result<Outlet, Contend
         if let Err(error) = read(reader, &reading) {
             eprintln!("reading ended: {error}");
         }
-        reading.ledger.all_left();
+        reading.ledger.remove_all_members();
     });
     Ok(outlet)
 }
 
-fn channel(life: u64) -> String {
-    format!("contender:events:{life:016x}")
+fn channel(incarnation: u64) -> String {
+    format!("contender:events:{incarnation:016x}")
 }
 
 fn read(mut connection: Connection, outlet: &Outlet) -> Result<(), ContenderError> {
     let mut subscriptions = connection.as_pubsub();
     subscriptions.subscribe(HELLO)?;
-    outlet.publish(&sign(Purpose::Hello, &outlet.ledger))?;
+    outlet.publish(&presence_event(Purpose::Hello, &outlet.ledger))?;
     loop {
         let message = subscriptions.get_message()?;
         if let Some(event) = Numbered::decode(message.get_payload_bytes())
-            && let Some(answer) = hear(event, &mut subscriptions, outlet)?
+            && let Some(answer) = receive(event, &mut subscriptions, outlet)?
         {
             outlet.publish(&answer)?;
         }
@@ -70,17 +70,17 @@ fn read(mut connection: Connection, outlet: &Outlet) -> Result<(), ContenderErro
     }
 }
 
-/// Takes an event; whoever says that it is there is listened to first.
-fn hear(
+/// Handles an event. For a new process it first subscribes to that process's channel.
+fn receive(
     event: Numbered,
     subscriptions: &mut PubSub<'_>,
     outlet: &Outlet,
 ) -> Result<Option<Numbered>, ContenderError> {
-    let is_other = event.life != outlet.ledger.life.load(Ordering::Relaxed);
+    let is_other = event.incarnation != outlet.ledger.incarnation.load(Ordering::Relaxed);
     if event.purpose == Purpose::Hello && is_other {
-        subscriptions.subscribe(channel(event.life))?;
+        subscriptions.subscribe(channel(event.incarnation))?;
     }
-    Ok(take(event, &outlet.ledger))
+    Ok(handle(event, &outlet.ledger))
 }
 
 impl Outlet {
@@ -103,7 +103,7 @@ impl Outlet {
     }
 
     pub(crate) fn close(&self) {
-        if let Err(error) = self.publish(&sign(Purpose::Bye, &self.ledger)) {
+        if let Err(error) = self.publish(&presence_event(Purpose::Bye, &self.ledger)) {
             eprintln!("the client did not leave in good order: {error}");
         }
     }

@@ -1,5 +1,5 @@
-//! Raw TCP between two processes: the floor. Events are written in blocks of 64 KiB; what is to
-//! be sent back is written at once, with `TCP_NODELAY`.
+//! Raw TCP between two processes: the floor. Events are written in blocks of 64 KiB. Pings and
+//! echoes are written at once, with `TCP_NODELAY`.
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::{Shutdown, TcpStream};
@@ -10,15 +10,15 @@ use mailmesh_contender::{EVENT_BYTES, Numbered, Purpose};
 use tokio::net::TcpListener;
 use tokio::time::timeout;
 
-use super::{name_life, sign, take};
+use super::{assign_incarnation, handle, presence_event};
 use crate::Args;
 use crate::error::ContenderError;
 use crate::ledger::Ledger;
 
-/// Bytes of a write and of a read.
+/// Size of a write and of a read, in bytes.
 const BLOCK: usize = 64 * 1024;
-/// How long the first process waits for the second.
-const MEETING: Duration = Duration::from_secs(20);
+/// Time for which the first process waits for the second.
+const ACCEPT_TIMEOUT: Duration = Duration::from_secs(20);
 
 /// One end of the connection.
 pub(crate) struct Outlet {
@@ -32,29 +32,29 @@ struct Writer {
 
 pub(crate) async fn start(args: &Args, ledger: &Arc<Ledger>) -> Result<Outlet, ContenderError> {
     let address = args.config.clone();
-    let stream = meet(&address).await.and_then(|stream| {
+    let stream = connect_pair(&address).await.and_then(|stream| {
         stream.set_nodelay(true)?;
         Ok((stream.try_clone()?, stream))
     });
     let (reader, stream) = stream.map_err(|source| ContenderError::Tcp { address, source })?;
     let writer = Writer { stream, block: Vec::with_capacity(BLOCK) };
     let outlet = Outlet { writer: Arc::new(Mutex::new(writer)) };
-    name_life(ledger);
-    outlet.publish(&sign(Purpose::Hello, ledger))?;
+    assign_incarnation(ledger);
+    outlet.publish(&presence_event(Purpose::Hello, ledger))?;
     let (ledger, writer) = (ledger.clone(), Outlet { writer: outlet.writer.clone() });
     std::thread::spawn(move || {
         if let Err(error) = read(reader, &writer, &ledger) {
             eprintln!("reading ended: {error}");
         }
-        ledger.all_left();
+        ledger.remove_all_members();
     });
     Ok(outlet)
 }
 
-/// The process that comes first listens, the other connects.
-async fn meet(address: &str) -> std::io::Result<TcpStream> {
+/// The first process listens, the second one connects.
+async fn connect_pair(address: &str) -> std::io::Result<TcpStream> {
     let stream = match TcpListener::bind(address).await {
-        Ok(listener) => timeout(MEETING, listener.accept()).await??.0,
+        Ok(listener) => timeout(ACCEPT_TIMEOUT, listener.accept()).await??.0,
         Err(error) if error.kind() == ErrorKind::AddrInUse => {
             tokio::net::TcpStream::connect(address).await?
         }
@@ -74,16 +74,16 @@ fn read(mut stream: TcpStream, outlet: &Outlet, ledger: &Ledger) -> Result<(), C
             return Ok(());
         }
         filled += read;
-        let whole = filled - filled % EVENT_BYTES;
-        let events = || block[..whole].chunks_exact(EVENT_BYTES).filter_map(Numbered::decode);
-        ledger.events(events().filter(|event| event.purpose == Purpose::Count));
+        let complete = filled - filled % EVENT_BYTES;
+        let events = || block[..complete].chunks_exact(EVENT_BYTES).filter_map(Numbered::decode);
+        ledger.count_events(events().filter(|event| event.purpose == Purpose::Count));
         for event in events().filter(|event| event.purpose != Purpose::Count) {
-            if let Some(answer) = take(event, ledger) {
+            if let Some(answer) = handle(event, ledger) {
                 outlet.publish(&answer)?;
             }
         }
-        block.copy_within(whole..filled, 0);
-        filled -= whole;
+        block.copy_within(complete..filled, 0);
+        filled -= complete;
     }
 }
 

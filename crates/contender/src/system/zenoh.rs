@@ -1,7 +1,7 @@
-//! Bare Zenoh, as its examples have it for each measure. Events to be counted go by a publisher
-//! declared once (`z_pub_thr`: `Block`, Zenoh's own batches), round trips by one that is express
-//! besides (`z_ping`, `z_pong`). A subscriber counts in its callback (`z_sub_thr`), or reads
-//! through its default handler. Who is there is said by liveliness tokens.
+//! Bare Zenoh, as its examples use it for each measure. Counted events go through one publisher,
+//! declared once (`z_pub_thr`: `Block`, Zenoh's own batches). Round trips use a second publisher,
+//! which is also express (`z_ping`, `z_pong`). A subscriber counts in its callback (`z_sub_thr`) or
+//! reads through its default handler. Liveliness tokens show which processes run.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -14,24 +14,24 @@ use zenoh::qos::CongestionControl;
 use zenoh::sample::{Locality, Sample, SampleKind};
 use zenoh::{Session, Wait};
 
-use super::take;
+use super::handle;
 use crate::Args;
 use crate::error::ContenderError;
 use crate::ledger::Ledger;
 
-/// The key expression on which every process publishes and to which it subscribes, without a
-/// wildcard: for a subscriber of `contender/events/*` Zenoh computes the route of each event, at a
-/// third of the speed.
+/// The key expression that every process publishes on and subscribes to. It has no wildcard: for a
+/// subscriber of `contender/events/*` Zenoh computes the route of each event, at a third of the
+/// speed.
 pub(super) const EVENTS: &str = "contender/events";
 
 /// A session and its publishers.
 pub(crate) struct Outlet {
     session: Session,
     publisher: Publisher<'static>,
-    /// For events that must not wait for a batch.
+    /// Publishes events that must not wait for a batch.
     express: Arc<Publisher<'static>>,
     presence: Presence,
-    _in_callback: Option<Subscriber<()>>,
+    _callback_subscriber: Option<Subscriber<()>>,
 }
 
 pub(crate) async fn start(args: &Args, ledger: &Arc<Ledger>) -> Result<Outlet, ContenderError> {
@@ -47,14 +47,14 @@ pub(crate) async fn start(args: &Args, ledger: &Arc<Ledger>) -> Result<Outlet, C
     };
     let (publisher, express) = (publisher(false).await?, Arc::new(publisher(true).await?));
     let subscriber = session.declare_subscriber(EVENTS).allowed_origin(Locality::Remote);
-    let in_callback = if args.fifo {
+    let callback_subscriber = if args.fifo {
         let subscriber = subscriber.await.map_err(ContenderError::zenoh)?;
         tokio::spawn(read(subscriber, express.clone(), ledger.clone()));
         None
     } else {
         let (ledger, express) = (ledger.clone(), express.clone());
         let subscriber = subscriber.callback(move |sample| {
-            if let Some(echo) = heard(&sample, &ledger)
+            if let Some(echo) = handle_sample(&sample, &ledger)
                 && let Err(error) = express.put(echo.encode()).wait()
             {
                 eprintln!("an echo was not published: {error}");
@@ -64,19 +64,19 @@ pub(crate) async fn start(args: &Args, ledger: &Arc<Ledger>) -> Result<Outlet, C
         Some(subscriber.await.map_err(ContenderError::zenoh)?)
     };
     let presence = Presence::declare(&session, ledger).await?;
-    Ok(Outlet { session, publisher, express, presence, _in_callback: in_callback })
+    Ok(Outlet { session, publisher, express, presence, _callback_subscriber: callback_subscriber })
 }
 
-/// Opens a session; this life is named after it.
+/// Opens a session, whose id names this incarnation.
 pub(super) async fn open(args: &Args, ledger: &Ledger) -> Result<Session, ContenderError> {
     let config = zenoh::Config::from_json5(&args.config).map_err(ContenderError::zenoh)?;
     let session = zenoh::open(config).await.map_err(ContenderError::zenoh)?;
-    ledger.life.store(life(session.zid().to_le_bytes()), Ordering::Relaxed);
+    ledger.incarnation.store(incarnation(session.zid().to_le_bytes()), Ordering::Relaxed);
     Ok(session)
 }
 
-/// A number for a session.
-pub(super) fn life(id: [u8; 16]) -> u64 {
+/// The id of a session, as a number.
+pub(super) fn incarnation(id: [u8; 16]) -> u64 {
     let [a, b, c, d, e, f, g, h, ..] = id;
     u64::from_le_bytes([a, b, c, d, e, f, g, h])
 }
@@ -87,43 +87,44 @@ async fn read(
     ledger: Arc<Ledger>,
 ) {
     while let Ok(sample) = subscriber.recv_async().await {
-        if let Some(echo) = heard(&sample, &ledger)
+        if let Some(echo) = handle_sample(&sample, &ledger)
             && let Err(error) = publisher.put(echo.encode()).await
         {
             eprintln!("an echo was not published: {error}");
         }
-        ledger.between_reads().await;
+        ledger.wait_between_reads().await;
     }
 }
 
-/// Counts what came; what is to be sent back.
-pub(super) fn heard(sample: &Sample, ledger: &Ledger) -> Option<Numbered> {
-    take(Numbered::decode(&sample.payload().to_bytes())?, ledger)
+/// Handles a sample. Returns the event to send back, if any.
+pub(super) fn handle_sample(sample: &Sample, ledger: &Ledger) -> Option<Numbered> {
+    handle(Numbered::decode(&sample.payload().to_bytes())?, ledger)
 }
 
-/// A liveliness token, and a subscriber to those of the others.
+/// The liveliness token of this process, and a subscriber to the tokens of others.
 pub(super) struct Presence {
     _subscriber: Subscriber<()>,
     _token: LivelinessToken,
 }
 
 impl Presence {
-    /// After the subscribers: who sees the token reaches them.
+    /// Call after the subscribers are declared: a process that sees the token then reaches them.
     pub(super) async fn declare(
         session: &Session,
         ledger: &Arc<Ledger>,
     ) -> Result<Self, ContenderError> {
-        let own = ledger.life.load(Ordering::Relaxed);
+        let own = ledger.incarnation.load(Ordering::Relaxed);
         let ledger = ledger.clone();
         let subscriber = session
             .liveliness()
             .declare_subscriber("contender/alive/*")
             .history(true)
             .callback(move |sample| {
-                let life = sample.key_expr().as_str().rsplit('/').next();
-                let life = life.and_then(|life| u64::from_str_radix(life, 16).ok());
-                if let Some(life) = life.filter(|life| *life != own) {
-                    ledger.member(life, sample.kind() == SampleKind::Put);
+                let incarnation = sample.key_expr().as_str().rsplit('/').next();
+                let incarnation =
+                    incarnation.and_then(|incarnation| u64::from_str_radix(incarnation, 16).ok());
+                if let Some(incarnation) = incarnation.filter(|incarnation| *incarnation != own) {
+                    ledger.set_member(incarnation, sample.kind() == SampleKind::Put);
                 }
             })
             .await

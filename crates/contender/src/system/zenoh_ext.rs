@@ -1,5 +1,5 @@
-//! zenoh-ext's advanced publisher and subscriber with cache, heartbeat, recovery
-//! and a listener for samples missed; `Block` and Zenoh's own batches.
+//! The advanced publisher and subscriber of zenoh-ext, with cache, heartbeat, recovery and a
+//! listener for missed samples; `Block` and Zenoh's own batches.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,14 +14,14 @@ use zenoh_ext::{
     AdvancedSubscriberBuilderExt, CacheConfig, MissDetectionConfig, RecoveryConfig,
 };
 
-use super::zenoh::{EVENTS, Presence, heard, life, open};
+use super::zenoh::{EVENTS, Presence, handle_sample, incarnation, open};
 use crate::Args;
 use crate::error::ContenderError;
 use crate::ledger::Ledger;
 
-/// Samples kept for sending again.
+/// Samples kept for retransmission.
 const CACHE: usize = 100_000;
-/// As in zenoh-ext's own example.
+/// The interval of zenoh-ext's own example.
 const HEARTBEAT: Duration = Duration::from_millis(500);
 
 /// A session and its publisher.
@@ -29,7 +29,7 @@ pub(crate) struct Outlet {
     session: Session,
     publisher: Arc<AdvancedPublisher<'static>>,
     presence: Presence,
-    _in_callback: Option<AdvancedSubscriber<()>>,
+    _callback_subscriber: Option<AdvancedSubscriber<()>>,
 }
 
 pub(crate) async fn start(args: &Args, ledger: &Arc<Ledger>) -> Result<Outlet, ContenderError> {
@@ -45,7 +45,7 @@ pub(crate) async fn start(args: &Args, ledger: &Arc<Ledger>) -> Result<Outlet, C
         .map_err(ContenderError::zenoh)?;
     let publisher = Arc::new(publisher);
     let subscriber = session.declare_subscriber(EVENTS).allowed_origin(Locality::Remote);
-    let in_callback = if args.fifo {
+    let callback_subscriber = if args.fifo {
         let subscriber = subscriber
             .recovery(RecoveryConfig::default().heartbeat())
             .subscriber_detection()
@@ -58,7 +58,7 @@ pub(crate) async fn start(args: &Args, ledger: &Arc<Ledger>) -> Result<Outlet, C
         let (counts, publisher) = (ledger.clone(), publisher.clone());
         let subscriber = subscriber
             .callback(move |sample| {
-                if let Some(echo) = heard(&sample, &counts)
+                if let Some(echo) = handle_sample(&sample, &counts)
                     && let Err(error) = publisher.put(echo.encode()).wait()
                 {
                     eprintln!("an echo was not published: {error}");
@@ -73,7 +73,7 @@ pub(crate) async fn start(args: &Args, ledger: &Arc<Ledger>) -> Result<Outlet, C
         Some(subscriber)
     };
     let presence = Presence::declare(&session, ledger).await?;
-    Ok(Outlet { session, publisher, presence, _in_callback: in_callback })
+    Ok(Outlet { session, publisher, presence, _callback_subscriber: callback_subscriber })
 }
 
 async fn count_misses<H>(
@@ -82,7 +82,7 @@ async fn count_misses<H>(
 ) -> Result<(), ContenderError> {
     let ledger = ledger.clone();
     let listener = subscriber.sample_miss_listener().callback(move |miss| {
-        ledger.missed(life(miss.source().zid().to_le_bytes()), u64::from(miss.nb()));
+        ledger.report_missing(incarnation(miss.source().zid().to_le_bytes()), u64::from(miss.nb()));
     });
     listener.background().await.map_err(ContenderError::zenoh)
 }
@@ -93,12 +93,12 @@ async fn read(
     ledger: Arc<Ledger>,
 ) {
     while let Ok(sample) = subscriber.recv_async().await {
-        if let Some(echo) = heard(&sample, &ledger)
+        if let Some(echo) = handle_sample(&sample, &ledger)
             && let Err(error) = publisher.put(echo.encode()).await
         {
             eprintln!("an echo was not published: {error}");
         }
-        ledger.between_reads().await;
+        ledger.wait_between_reads().await;
     }
 }
 

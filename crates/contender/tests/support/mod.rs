@@ -1,4 +1,4 @@
-//! Two processes of a comparison.
+//! Starts two contenders and lets them exchange events.
 
 use std::io::{BufRead, BufReader, Write};
 use std::process::{Child, ChildStdin, ChildStdout, Command as Program, Stdio};
@@ -8,7 +8,7 @@ use mailmesh_contender::{Command, Report};
 
 const EVENTS: u64 = 2_000;
 
-/// Killed and reaped when dropped.
+/// A contender; killed and reaped when dropped.
 struct Contender {
     child: Child,
     stdin: ChildStdin,
@@ -32,7 +32,7 @@ impl Contender {
         Self { child, stdin, stdout }
     }
 
-    fn tell(&mut self, command: &Command) {
+    fn send(&mut self, command: &Command) {
         let line = serde_json::to_string(command).unwrap();
         writeln!(self.stdin, "{line}").unwrap();
     }
@@ -40,7 +40,7 @@ impl Contender {
     fn wait_for(&mut self, what: &str, condition: impl Fn(&Report) -> bool) -> Report {
         let deadline = Instant::now() + Duration::from_secs(60);
         loop {
-            self.tell(&Command::Report { request: 7 });
+            self.send(&Command::Report { request: 7 });
             let mut line = String::new();
             self.stdout.read_line(&mut line).unwrap();
             let report: Report = serde_json::from_str(&line).unwrap();
@@ -54,7 +54,7 @@ impl Contender {
     }
 }
 
-/// A configuration with which two processes of Zenoh find each other on the loopback.
+/// A Zenoh configuration by which two processes find each other on the loopback.
 #[allow(dead_code, reason = "not all tests are of Zenoh")]
 pub(crate) fn scouting() -> String {
     let port = std::net::UdpSocket::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
@@ -64,37 +64,38 @@ pub(crate) fn scouting() -> String {
     )
 }
 
-/// An address of the loopback where nobody listens.
+/// A loopback address that no TCP socket listens on now.
 pub(crate) fn free_address() -> String {
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     listener.local_addr().unwrap().to_string()
 }
 
-/// Two processes of a system, with its options, meet, ping, publish and part. What is published
-/// at this length comes whole, also of systems that lose what is more than they hold.
+/// Two processes of a system, with these options, meet, ping, publish and part. The stream is
+/// short, so that systems that drop events lose none.
 pub(crate) fn exchange(system: &[&str], config: &str) {
     let mut a = Contender::start(system, "a", config);
     let mut b = Contender::start(system, "b", config);
     a.wait_for("member", |report| report.members == 1);
     b.wait_for("member", |report| report.members == 1);
 
-    a.tell(&Command::Ping { count: 3 });
+    a.send(&Command::Ping { count: 3 });
     let pinged = a.wait_for("echo", |report| !report.busy && report.pings.count == 3);
     assert!(pinged.pings.p50 > 0 && pinged.pings.p50 <= pinged.pings.max);
 
-    a.tell(&Command::Publish { count: EVENTS, rate: 0 });
+    a.send(&Command::Publish { count: EVENTS, rate: 0 });
     a.wait_for("end of publishing", |report| !report.busy && report.published == EVENTS);
-    let whole = |report: &Report| report.senders.iter().any(|s| s.tally.silent(1, EVENTS) == 0);
-    let report = b.wait_for("events", whole);
+    let is_complete =
+        |report: &Report| report.senders.iter().any(|s| s.tally.silent(1, EVENTS) == 0);
+    let report = b.wait_for("events", is_complete);
     let tally = &report.senders[0].tally;
     assert_eq!((tally.delivered, tally.duplicates, tally.out_of_order), (EVENTS, 0, 0));
 
-    a.tell(&Command::Publish { count: 0, rate: 100 });
+    a.send(&Command::Publish { count: 0, rate: 100 });
     a.wait_for("paced events", |report| report.published > EVENTS + 5);
-    let life = a.wait_for("its life", |_| true).life;
-    a.tell(&Command::Quit);
-    let gone = b.wait_for("end of a", |report| report.members == 0);
-    assert!(gone.notices.iter().any(|notice| notice.life == life && !notice.up));
-    b.tell(&Command::Quit);
+    let incarnation = a.wait_for("its incarnation", |_| true).incarnation;
+    a.send(&Command::Quit);
+    let departure = b.wait_for("end of a", |report| report.members == 0);
+    assert!(departure.notices.iter().any(|notice| notice.incarnation == incarnation && !notice.up));
+    b.send(&Command::Quit);
     assert!(a.child.wait().unwrap().success() && b.child.wait().unwrap().success());
 }

@@ -1,106 +1,110 @@
-//! A disk that is full when a node starts.
+//! A node that starts on a full disk.
 
 use std::time::Duration;
 
 use rustix::process::Signal;
 
 use super::node::Node;
-use super::site::{Site, Start};
+use super::testbed::{Start, Testbed};
 use super::tmpfs::Tmpfs;
-use super::verdict::Seen;
-use super::{MEETING, SPREADING, Verdict};
+use super::verdict::Observation;
+use super::{CONVERGENCE_TIMEOUT, DISCOVERY_TIMEOUT, Verdict};
 use crate::contender::wait_until;
-use crate::faults::pace::Pace;
+use crate::faults::run_length::RunLength;
 
 const STORED: [&str; 3] = ["192.0.2.1", "192.0.2.2", "192.0.2.3"];
-/// One of those that are imported while the disk is full.
+/// One of the addresses that are imported while the disk is full.
 const WHILE_FULL: &str = "198.18.1.1";
-/// More than fit into what the store has of the disk already.
+/// More entries than fit into the space that the store already has on the disk.
 const IMPORTED: u32 = 20_000;
-/// A store is tried again every minute at the latest.
-const SAVING: Duration = Duration::from_secs(120);
+/// Upper bound for a save: a node retries at least once a minute.
+const SAVE_TIMEOUT: Duration = Duration::from_secs(120);
 
-/// It was stopped in good order.
+/// The node was stopped in good order (SIGTERM).
 pub(in crate::faults) fn after_stop(
-    site: &Site,
+    testbed: &Testbed,
     verdict: &mut Verdict,
     _: u64,
-    _: Pace,
+    _: RunLength,
 ) -> Result<(), String> {
-    starts_full(site, verdict, |node| {
+    starts_full(testbed, verdict, |node| {
         node.signal(Signal::TERM)?;
-        let code = node.wait(MEETING)?;
-        // Everything was on the disk before it was full.
+        let code = node.wait(DISCOVERY_TIMEOUT)?;
+        // All entries were saved before the disk was full, so the exit code is 0.
         (code == Some(0)).then_some(()).ok_or_else(|| format!("it stopped with exit {code:?}"))
     })
 }
 
-/// It was killed.
+/// The node was killed (SIGKILL).
 pub(in crate::faults) fn after_kill(
-    site: &Site,
+    testbed: &Testbed,
     verdict: &mut Verdict,
     _: u64,
-    _: Pace,
+    _: RunLength,
 ) -> Result<(), String> {
-    starts_full(site, verdict, |node| {
+    starts_full(testbed, verdict, |node| {
         node.signal(Signal::KILL)?;
-        node.wait(MEETING).map(drop)
+        node.wait(DISCOVERY_TIMEOUT).map(drop)
     })
 }
 
 fn starts_full(
-    site: &Site,
+    testbed: &Testbed,
     verdict: &mut Verdict,
     end: impl Fn(&mut Node) -> Result<(), String>,
 ) -> Result<(), String> {
-    let disk = Tmpfs::mount(site.path("disk"), site.sweeper())?;
+    let disk = Tmpfs::mount(testbed.path("disk"), testbed.sweeper())?;
     let store = disk.path().join("store");
     let start = Start::new(0, "n1").with_store(&store);
-    let mut node = site.start(&start)?;
+    let mut node = testbed.start(&start)?;
     for address in STORED {
-        node.ok(&["block", "add", address])?;
+        node.run_ok(&["block", "add", address])?;
     }
-    wait_until("the blocks to be on the disk", SPREADING, || Ok(is_saved(&node)?.0))?;
+    wait_until("the blocks to be saved", CONVERGENCE_TIMEOUT, || Ok(is_saved(&node)?.0))?;
     disk.fill()?;
     end(&mut node)?;
     drop(node);
-    // Its end may have made some room.
+    // The end of the node may have freed some space.
     disk.fill()?;
 
-    let mut node = site.spawn(&start)?;
-    let runs = node.is_ready(MEETING)?;
-    let code = node.ended()?.and_then(|status| status.code());
+    let mut node = testbed.spawn(&start)?;
+    let runs = node.is_ready(DISCOVERY_TIMEOUT)?;
+    let code = node.exit_status()?.and_then(|status| status.code());
     let log = node.log()?;
     let seen = if runs { "it answers".to_owned() } else { format!("exit {code:?}: {log}") };
-    verdict.check("a node runs that starts while the disk is full", runs, seen);
+    verdict.check("a node that starts on a full disk runs", runs, seen);
     if !runs {
         return Ok(());
     }
-    let list = site.path("list");
+    let list = testbed.path("list");
     let addresses = (0..IMPORTED).map(|n| format!("198.18.{}.{}\n", n / 256, n % 256));
     std::fs::write(&list, addresses.collect::<String>()).map_err(|error| error.to_string())?;
-    node.ok(&["block", "import", &list.to_string_lossy()])?;
-    verdict.eventually("it says that it cannot save", SPREADING, || {
+    node.run_ok(&["block", "import", &list.to_string_lossy()])?;
+    verdict.eventually("the node reports that it cannot save", CONVERGENCE_TIMEOUT, || {
         let failure = node.status()?["store"]["failure"].clone();
-        let said = node.logged("ERROR")?;
-        Ok((failure.is_string() && said.is_some(), format!("{failure}; {said:?}")))
+        let output = node.find_log_line("ERROR")?;
+        Ok((failure.is_string() && output.is_some(), format!("{failure}; {output:?}")))
     });
     let in_force = node.blocks_address(WHILE_FULL)?;
-    verdict.check("what is blocked meanwhile is in force", in_force, WHILE_FULL);
+    verdict.check("blocks added meanwhile are in force", in_force, WHILE_FULL);
 
     disk.make_room()?;
-    verdict.eventually("once there is room it saves", SAVING, || is_saved(&node));
-    verdict.eventually("and has all of it", SPREADING, || has_all(&node));
+    verdict.eventually("the node saves once there is space", SAVE_TIMEOUT, || is_saved(&node));
+    verdict.eventually("and has all entries", CONVERGENCE_TIMEOUT, || has_all(&node));
     node.signal(Signal::KILL)?;
-    node.wait(MEETING)?;
+    node.wait(DISCOVERY_TIMEOUT)?;
     drop(node);
-    let node = site.start(&start)?;
-    verdict.eventually("killed and started again it has all of it", SPREADING, || has_all(&node));
+    let node = testbed.start(&start)?;
+    verdict.eventually(
+        "killed and restarted, the node has all entries",
+        CONVERGENCE_TIMEOUT,
+        || has_all(&node),
+    );
     Ok(())
 }
 
-/// Whether a node blocks what was stored before and what was imported.
-fn has_all(node: &Node) -> Result<Seen, String> {
+/// Whether a node has all stored and all imported entries.
+fn has_all(node: &Node) -> Result<Observation, String> {
     let entries = node.status()?["mirror_entries"].as_u64().unwrap_or(0);
     let mut held = entries == STORED.len() as u64 + u64::from(IMPORTED);
     for address in STORED.into_iter().chain([WHILE_FULL]) {
@@ -109,8 +113,8 @@ fn has_all(node: &Node) -> Result<Seen, String> {
     Ok((held, format!("{entries} entries")))
 }
 
-/// Whether all that a node has is on its disk.
-fn is_saved(node: &Node) -> Result<Seen, String> {
+/// Whether a node has saved all its entries.
+fn is_saved(node: &Node) -> Result<Observation, String> {
     let store = node.status()?["store"].clone();
     Ok((store["waiting"] == 0 && store["failure"].is_null(), store.to_string()))
 }

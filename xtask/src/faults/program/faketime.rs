@@ -1,15 +1,18 @@
-//! Wall clocks that are wrong: libfaketime in a process, told by a file how far it is off.
+//! Sets the wall clock of one process: libfaketime in that process reads the offset from a file.
 
 use std::path::{Path, PathBuf};
 
-use super::site::Site;
+use super::testbed::Testbed;
 
 const LIBRARY: &str = "faketime/libfaketimeMT.so.1";
 
-/// Where libfaketime is.
+/// Path of libfaketime.
+///
+/// # Errors
+/// If it is not installed.
 pub(in crate::faults) fn library() -> Result<PathBuf, String> {
     let places = ["/usr/lib", "/usr/lib64", "/usr/local/lib"].map(PathBuf::from);
-    // Of several architectures a folder each, as on Debian.
+    // Debian has a folder for each architecture.
     let below = std::fs::read_dir("/usr/lib").into_iter().flatten().flatten();
     let mut places = places.into_iter().chain(below.map(|entry| entry.path()));
     let found = places.find_map(|place| Some(place.join(LIBRARY)).filter(|path| path.is_file()));
@@ -24,22 +27,22 @@ pub(super) struct Clock {
 }
 
 impl Clock {
-    /// By so much ahead, as libfaketime writes it: `+0`, `+1d`.
-    pub(super) fn new(site: &Site, id: &str, ahead: &str) -> Result<Self, String> {
-        let clock = Self { file: site.path(&format!("{id}.clock")), library: library()? };
+    /// A clock that is `ahead` of the machine's, in libfaketime's notation: `+0`, `+1d`.
+    pub(super) fn new(testbed: &Testbed, id: &str, ahead: &str) -> Result<Self, String> {
+        let clock = Self { file: testbed.path(&format!("{id}.clock")), library: library()? };
         clock.set(ahead)?;
         Ok(clock)
     }
 
     pub(super) fn set(&self, ahead: &str) -> Result<(), String> {
-        // In one step: the process reads the file whenever it asks for the time.
+        // Replaced atomically: the process reads the file whenever it queries the time.
         let new = self.file.with_extension("new");
         let written = std::fs::write(&new, ahead).and_then(|()| std::fs::rename(&new, &self.file));
         written.map_err(|error| format!("{}: {error}", self.file.display()))
     }
 
-    /// What goes before a program to have it go by this clock. Its timers do not.
-    pub(super) fn words(&self) -> Vec<String> {
+    /// The command prefix that makes a program use this clock. Its timers stay right.
+    pub(super) fn command_prefix(&self) -> Vec<String> {
         let of = |name: &str, path: &Path| format!("{name}={}", path.display());
         vec![
             "env".to_owned(),

@@ -1,4 +1,4 @@
-//! A small file system in memory, to be filled up.
+//! A small file system in memory that tests can fill up.
 
 use std::fs::{DirBuilder, File, Permissions};
 use std::io::{ErrorKind, Write};
@@ -8,10 +8,10 @@ use std::path::{Path, PathBuf};
 use crate::faults::network::run;
 use crate::sweeper::Sweeper;
 
-/// Enough for a store of some 20,000 entries, and filled at once.
+/// Holds a store of some 20,000 entries, and is filled at once.
 const SIZE: &str = "size=32m";
 
-/// Unmounted when dropped.
+/// A mounted tmpfs; unmounted when dropped.
 #[derive(Debug)]
 pub(super) struct Tmpfs {
     path: PathBuf,
@@ -19,7 +19,7 @@ pub(super) struct Tmpfs {
 }
 
 impl Tmpfs {
-    /// Mounted at a new folder. Namespaces that are entered later see it too.
+    /// Mounts a tmpfs at a new folder. Namespaces that are entered later see it too.
     pub(super) fn mount(path: PathBuf, sweeper: &Sweeper) -> Result<Self, String> {
         let error = |error: std::io::Error| format!("{}: {error}", path.display());
         DirBuilder::new().mode(0o700).create(&path).map_err(error)?;
@@ -66,7 +66,10 @@ impl Drop for Tmpfs {
     }
 }
 
-/// Whether one can be mounted here; the reason if that is not permitted.
+/// Checks that this process may mount a tmpfs.
+///
+/// # Errors
+/// If it may not: the reason, with the remedy.
 pub(in crate::faults) fn available() -> Result<(), String> {
     let path = std::env::temp_dir().join(format!("mm-faults-probe-{}", std::process::id()));
     let made = DirBuilder::new().mode(0o700).create(&path);

@@ -1,4 +1,4 @@
-//! What was checked of the program, and whether it held.
+//! The checks of a program scenario and their results.
 
 use std::time::{Duration, Instant};
 
@@ -7,15 +7,17 @@ use serde::Serialize;
 use crate::contender::{POLL, System};
 use crate::faults::row::Figure;
 
-/// Whether it is as it should be, and how it is.
-pub(super) type Seen = (bool, String);
+/// Whether the observed state is the expected one, and a description of it.
+pub(super) type Observation = (bool, String);
 
 #[derive(Debug, Clone, Serialize)]
 pub(super) struct Check {
-    what: String,
+    #[serde(rename = "what")]
+    claim: String,
     held: bool,
-    /// How it was.
-    seen: String,
+    /// The observed state.
+    #[serde(rename = "seen")]
+    observed: String,
 }
 
 /// The checks of one run of a scenario.
@@ -34,25 +36,30 @@ impl Verdict {
         Self { scenario, variant, system: System::Mailmesh, checks, figures }
     }
 
-    pub(super) fn check(&mut self, what: impl Into<String>, held: bool, seen: impl Into<String>) {
-        self.checks.push(Check { what: what.into(), held, seen: seen.into() });
+    pub(super) fn check(
+        &mut self,
+        claim: impl Into<String>,
+        held: bool,
+        observed: impl Into<String>,
+    ) {
+        self.checks.push(Check { claim: claim.into(), held, observed: observed.into() });
     }
 
-    /// Looks until it is as it should be, for so long. What cannot be looked at, as a node that
-    /// has ended, is not as it should be.
+    /// Observes until the claim holds, at most for `within`. An error of `observe`, as for a node
+    /// that has ended, counts as not held.
     pub(super) fn eventually(
         &mut self,
-        what: impl Into<String>,
+        claim: impl Into<String>,
         within: Duration,
-        mut look: impl FnMut() -> Result<Seen, String>,
+        mut observe: impl FnMut() -> Result<Observation, String>,
     ) -> bool {
         let begin = Instant::now();
         loop {
-            let (held, seen) = look().unwrap_or_else(|error| (false, error));
+            let (held, observed) = observe().unwrap_or_else(|error| (false, error));
             let took = begin.elapsed();
             if held || took >= within {
-                let after = format!("after {:.1} s: {seen}", took.as_secs_f64());
-                self.check(what, held, after);
+                let after = format!("after {:.1} s: {observed}", took.as_secs_f64());
+                self.check(claim, held, after);
                 return held;
             }
             std::thread::sleep(POLL);
@@ -61,14 +68,14 @@ impl Verdict {
 
     pub(super) fn figure(
         &mut self,
-        what: impl Into<String>,
+        claim: impl Into<String>,
         value: impl Into<Option<f64>>,
         unit: &'static str,
     ) {
-        self.figures.push(Figure::new(what, value, unit));
+        self.figures.push(Figure::new(claim, value, unit));
     }
 
-    /// Whether the program broke a promise. A run that checked nothing shows nothing.
+    /// Whether a check failed. A run without checks proves nothing and is broken too.
     pub(in crate::faults) fn is_broken(&self) -> bool {
         self.checks.is_empty() || self.checks.iter().any(|check| !check.held)
     }
@@ -77,11 +84,11 @@ impl Verdict {
         let held = self.checks.iter().filter(|check| check.held).count();
         let name = format!("{} {}", self.scenario, self.variant);
         println!("{:<20}{} of {} checks held", name.trim_end(), held, self.checks.len());
-        for Check { what, held, seen } in &self.checks {
+        for Check { claim, held, observed } in &self.checks {
             let mark = if *held { "held  " } else { "BROKEN" };
-            println!("{:<20}{mark} {what}", "");
-            if !seen.is_empty() {
-                println!("{:<27}{}", "", seen.trim_end().replace('\n', "; "));
+            println!("{:<20}{mark} {claim}", "");
+            if !observed.is_empty() {
+                println!("{:<27}{}", "", observed.trim_end().replace('\n', "; "));
             }
         }
         Figure::print_all(&self.figures);
@@ -93,7 +100,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_verdict_is_broken_by_one_check_that_did_not_hold_and_by_none_at_all() {
+    fn a_failed_check_breaks_a_verdict_and_so_does_the_lack_of_checks() {
         let mut verdict = Verdict::new("still", "10 s");
         assert!(verdict.is_broken());
         verdict.check("one", true, "");
@@ -103,7 +110,7 @@ mod tests {
     }
 
     #[test]
-    fn what_comes_late_holds_and_what_never_comes_or_cannot_be_seen_does_not() {
+    fn a_late_claim_holds_and_a_false_or_unobservable_one_does_not() {
         let mut verdict = Verdict::new("still", "");
         let mut looks = 0;
         let second = Duration::from_secs(10);
@@ -113,12 +120,15 @@ mod tests {
         }));
         assert!(!verdict.eventually("never", Duration::ZERO, || Ok((false, "rain".to_owned()))));
         assert!(!verdict.eventually("unseen", Duration::ZERO, || Err("no node".to_owned())));
-        let seen = |check: usize| verdict.checks[check].seen.split_once(": ").map(|s| s.1);
-        assert_eq!([seen(0), seen(1), seen(2)], [Some("3"), Some("rain"), Some("no node")]);
+        let observed = |check: usize| verdict.checks[check].observed.split_once(": ").map(|s| s.1);
+        assert_eq!(
+            [observed(0), observed(1), observed(2)],
+            [Some("3"), Some("rain"), Some("no node")]
+        );
     }
 
     #[test]
-    fn a_verdict_has_the_fields_that_readers_know_from_rows() {
+    fn a_verdict_begins_with_the_json_fields_of_a_row() {
         let text = serde_json::to_string(&Verdict::new("lives", "")).unwrap();
         let start =
             "{\"scenario\":\"lives\",\"variant\":\"\",\"system\":\"mailmesh\",\"checks\":[]";

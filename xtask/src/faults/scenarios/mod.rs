@@ -1,71 +1,71 @@
-//! The scenarios: which there are, and what each needs.
+//! The list of scenarios and their requirements.
 
 mod program;
 mod traffic;
 
-use super::field::Field;
 use super::findings::Findings;
-use super::machine::{Needs, Tool};
-use super::pace::Pace;
-use super::program::{Site, Verdict};
+use super::machine::{Requirement, Tool};
+use super::process_group::ProcessGroup;
+use super::program::{Testbed, Verdict};
+use super::run_length::RunLength;
 use program::PROGRAM;
 use traffic::TRAFFIC;
 
-/// A scenario.
+/// A scenario of the task `faults`.
 #[derive(Debug)]
 pub(super) struct Scenario {
     pub(super) name: &'static str,
-    pub(super) what: &'static str,
-    pub(super) needs: Needs,
-    /// And this.
-    pub(super) also: Option<Tool>,
-    pub(super) play: Play,
+    pub(super) description: &'static str,
+    pub(super) needs: Requirement,
+    /// A tool that it needs in addition.
+    pub(super) tool: Option<Tool>,
+    pub(super) kind: ScenarioKind,
 }
 
-/// What runs in a scenario, and how it is judged.
+/// The processes that run in a scenario, and how the result is judged.
 #[derive(Debug)]
-pub(super) enum Play {
-    /// Processes of each system that publish: every event is accounted for.
+pub(super) enum ScenarioKind {
+    /// Contender processes of each system publish; every event is accounted for.
     Traffic(&'static [Variant]),
-    /// Nodes of the program `mailmesh`: what it promises is checked.
+    /// Nodes of the program `mailmesh`; its promises are checked.
     Program(&'static [Trial]),
 }
 
-/// One way to run a scenario of traffic.
+/// One variant of a traffic scenario.
 #[derive(Debug)]
 pub(super) struct Variant {
     pub(super) name: &'static str,
     pub(super) nodes: usize,
-    /// What differs between the variants of a scenario.
+    /// The parameter of the variant, such as seconds or percent; 0 if it has none.
     pub(super) value: u64,
-    /// Options of each process.
+    /// Command-line options of each contender.
     pub(super) options: &'static [&'static str],
-    pub(super) play: fn(&mut Field<'_>, u64, Pace) -> Result<Findings, String>,
+    pub(super) run: fn(&mut ProcessGroup<'_>, u64, RunLength) -> Result<Findings, String>,
 }
 
-/// One way to run a scenario of the program.
+/// One variant of a program scenario.
 #[derive(Debug)]
 pub(super) struct Trial {
     pub(super) name: &'static str,
     pub(super) hosts: usize,
-    /// What differs between the variants of a scenario.
+    /// The parameter of the variant, such as seconds or percent; 0 if it has none.
     pub(super) value: u64,
-    pub(super) play: fn(&Site, &mut Verdict, u64, Pace) -> Result<(), String>,
+    pub(super) run: fn(&Testbed, &mut Verdict, u64, RunLength) -> Result<(), String>,
 }
 
-/// All of them, in the order of running.
+/// All scenarios in the order in which they run.
 pub(super) fn all() -> impl Iterator<Item = &'static Scenario> {
     TRAFFIC.iter().chain(&PROGRAM)
 }
 
-/// Their names and what they do, a line each.
+/// Names and descriptions, one scenario a line.
 pub(super) fn list() -> String {
     let part = |title: &str, scenarios: &[Scenario]| {
-        let lines = scenarios.iter().map(|s| format!("  {:<13}{}\n", s.name, s.what));
+        let lines = scenarios.iter().map(|s| format!("  {:<13}{}\n", s.name, s.description));
         format!("{title}:\n{}", lines.collect::<String>())
     };
-    let traffic = part("Scenarios of traffic, on mailmesh, zenoh and zenoh-ext", &TRAFFIC);
-    let program = part("Scenarios of the program mailmesh", &PROGRAM);
+    let traffic = part("Traffic scenarios, on mailmesh, zenoh and zenoh-ext", &TRAFFIC);
+    let program = part("Program scenarios, on mailmesh nodes", &PROGRAM);
     format!("{traffic}\n{program}")
 }
 
@@ -74,7 +74,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_scenarios_are_those_promised() {
+    fn the_scenarios_are_the_documented_ones_in_order() {
         let names = all().map(|scenario| scenario.name).collect::<Vec<_>>();
         let promised = [
             "burst",
@@ -100,18 +100,18 @@ mod tests {
             "descriptors",
         ];
         assert_eq!(names, promised);
-        let without_root = all().filter(|s| s.needs == Needs::Processes);
+        let without_root = all().filter(|s| s.needs == Requirement::Processes);
         let without_root = without_root.map(|scenario| scenario.name).collect::<Vec<_>>();
         assert_eq!(without_root, ["burst", "freeze", "stall", "kill", "slow"]);
     }
 
     #[test]
-    fn the_docs_and_the_list_have_each_scenario() {
+    fn the_docs_and_the_help_text_describe_each_scenario() {
         let docs = include_str!("../../../../docs/faults.md");
         for scenario in all() {
             let line = format!("| `{}` ", scenario.name);
             assert!(docs.contains(&line), "docs/faults.md has no line for {}", scenario.name);
-            assert!(list().contains(scenario.what));
+            assert!(list().contains(scenario.description));
         }
     }
 }

@@ -1,16 +1,16 @@
-//! How long the runs of scenarios take.
+//! The length of a run: full, or shortened for a first look.
 
 use std::time::Duration;
 
-/// How long a run takes.
+/// The length of a run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Pace {
+pub(super) enum RunLength {
     Full,
-    /// For a first look: what takes long takes a fifth.
+    /// Long phases and event counts are divided by five.
     Quick,
 }
 
-impl Pace {
+impl RunLength {
     pub(super) fn seconds(self, full: u64) -> Duration {
         match self {
             Self::Full => Duration::from_secs(full),

@@ -1,24 +1,24 @@
-//! Hosts and the nodes on them.
+//! Hosts, the nodes on them, and conditions over several nodes.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use serde_json::json;
 
-use super::MEETING;
+use super::DISCOVERY_TIMEOUT;
 use super::node::{Files, Node, run};
-use super::verdict::Seen;
+use super::verdict::Observation;
 use crate::contender::wait_until;
 use crate::faults::network::Network;
 use crate::folder::Folder;
 use crate::sweeper::Sweeper;
 
-/// Lines of a log that are shown when something was broken.
-const SHOWN: usize = 3;
+/// Last lines of each log that are shown when a check failed.
+const SHOWN_LINES: usize = 3;
 
-/// Where one run of a scenario happens.
+/// The hosts and files of one run of a scenario.
 #[derive(Debug)]
-pub(in crate::faults) struct Site {
+pub(in crate::faults) struct Testbed {
     program: PathBuf,
     network: Network,
     folder: Folder,
@@ -29,20 +29,20 @@ pub(in crate::faults) struct Site {
 #[derive(Debug, Clone)]
 pub(super) struct Start<'a> {
     host: usize,
-    /// Names its files.
+    /// The base name of its files.
     id: &'a str,
     name: &'a str,
     store: Option<&'a Path>,
-    before: Vec<String>,
+    prefix: Vec<String>,
     config: &'a str,
 }
 
 impl<'a> Start<'a> {
     pub(super) fn new(host: usize, id: &'a str) -> Self {
-        Self { host, id, name: id, store: None, before: Vec::new(), config: "{ mode: 'peer' }" }
+        Self { host, id, name: id, store: None, prefix: Vec::new(), config: "{ mode: 'peer' }" }
     }
 
-    /// Under another name than its files have.
+    /// With a node name that differs from the id.
     pub(super) fn named(self, name: &'a str) -> Self {
         Self { name, ..self }
     }
@@ -56,13 +56,13 @@ impl<'a> Start<'a> {
         Self { store: Some(store), ..self }
     }
 
-    /// With this before the program.
-    pub(super) fn after(self, before: Vec<String>) -> Self {
-        Self { before, ..self }
+    /// With this command prefix before the program.
+    pub(super) fn with_prefix(self, prefix: Vec<String>) -> Self {
+        Self { prefix, ..self }
     }
 }
 
-impl Site {
+impl Testbed {
     pub(in crate::faults) fn new(
         program: &Path,
         hosts: usize,
@@ -70,13 +70,14 @@ impl Site {
     ) -> Result<Self, String> {
         let network = Network::new(hosts, sweeper)?;
         let folder = Folder::new(sweeper)?;
-        let site = Self { program: program.to_owned(), network, folder, sweeper: sweeper.clone() };
+        let testbed =
+            Self { program: program.to_owned(), network, folder, sweeper: sweeper.clone() };
         let mut command = Command::new(program);
-        command.args(["key", "generate", "--out"]).arg(site.path("key"));
+        command.args(["key", "generate", "--out"]).arg(testbed.path("key"));
         let answer = run(command).map_err(|error| format!("{}: {error}", program.display()))?;
         match answer.code {
-            Some(0) => Ok(site),
-            code => Err(format!("key generate: exit {code:?}: {}", answer.err.trim())),
+            Some(0) => Ok(testbed),
+            code => Err(format!("key generate: exit {code:?}: {}", answer.stderr.trim())),
         }
     }
 
@@ -88,23 +89,26 @@ impl Site {
         &self.sweeper
     }
 
-    /// A file of this run.
+    /// Path of a file of this run.
     pub(super) fn path(&self, name: &str) -> PathBuf {
         self.folder.path().join(name)
     }
 
-    /// The key file of a node. Each has its own: nodes keep them current.
+    /// Path of a node's key file. Each node has its own copy, which it keeps current.
     pub(super) fn key_file(&self, id: &str) -> PathBuf {
         self.path(&format!("{id}.key"))
     }
 
-    /// Starts a node, and waits until it answers.
+    /// Starts a node and waits until it answers.
+    ///
+    /// # Errors
+    /// If it ends instead: its exit code and log.
     pub(super) fn start(&self, start: &Start<'_>) -> Result<Node, String> {
         let mut node = self.spawn(start)?;
-        if node.is_ready(MEETING)? {
+        if node.is_ready(DISCOVERY_TIMEOUT)? {
             return Ok(node);
         }
-        let code = node.ended()?.and_then(|status| status.code());
+        let code = node.exit_status()?.and_then(|status| status.code());
         Err(format!("{} has ended, exit {code:?}: {}", node.id(), node.log()?.trim()))
     }
 
@@ -122,11 +126,11 @@ impl Site {
             socket: self.path(&format!("{id}.sock")),
             log: self.path(&format!("{id}.log")),
         };
-        let mut words = self.network.on(start.host).into_iter().chain(start.before.clone());
+        let mut words = self.network.on(start.host).into_iter().chain(start.prefix.clone());
         let mut command = Command::new(words.next().unwrap_or_default());
         command.args(words).arg(&self.program);
         command.args(["node", "--config"]).arg(config).arg("--socket").arg(&files.socket);
-        // The default: what an operator reads.
+        // The default log filter: nodes log what operators read.
         command.env_remove("RUST_LOG").env_remove("RUST_BACKTRACE");
         Node::spawn((id, start.name), command, self.program.clone(), files, &self.sweeper)
     }
@@ -140,7 +144,7 @@ impl Site {
         json!({ "@type": "Zenoh", "config": start.config, "mesh": mesh })
     }
 
-    /// Shows the last of what each node logged, but for what is only information.
+    /// Prints the last lines of each log, without those of level INFO.
     pub(in crate::faults) fn show_logs(&self) {
         let entries = std::fs::read_dir(self.folder.path()).into_iter().flatten().flatten();
         let mut logs = entries.map(|entry| entry.path()).collect::<Vec<_>>();
@@ -151,43 +155,45 @@ impl Site {
             let log = String::from_utf8_lossy(&log);
             let lines = log.lines().filter(|line| !line.contains(" INFO ")).collect::<Vec<_>>();
             let name = path.file_stem().unwrap_or_default().to_string_lossy();
-            for line in lines.iter().skip(lines.len().saturating_sub(SHOWN)) {
+            for line in lines.iter().skip(lines.len().saturating_sub(SHOWN_LINES)) {
                 println!("{:<20}log of {name}: {line}", "");
             }
         }
     }
 }
 
-/// Waits until each of these nodes hears all the others, and nobody else.
-pub(super) fn meet(nodes: &[&Node]) -> Result<(), String> {
-    wait_until("all to see each other", MEETING, || Ok(each(nodes, |node| hears(node, nodes))?.0))
+/// Waits until each of these nodes sees all the others, and no other node.
+pub(super) fn wait_for_members(nodes: &[&Node]) -> Result<(), String> {
+    wait_until("all to see each other", DISCOVERY_TIMEOUT, || {
+        Ok(observe_each(nodes, |node| sees_members(node, nodes))?.0)
+    })
 }
 
-/// What is seen of each, and whether all of it is as it should be.
-pub(super) fn each(
+/// Observes each node. The result holds if all of them do.
+pub(super) fn observe_each(
     nodes: &[&Node],
-    look: impl Fn(&Node) -> Result<Seen, String>,
-) -> Result<Seen, String> {
+    look: impl Fn(&Node) -> Result<Observation, String>,
+) -> Result<Observation, String> {
     let seen = nodes.iter().map(|node| look(node)).collect::<Result<Vec<_>, _>>()?;
     let held = seen.iter().all(|(held, _)| *held);
     let seen = seen.into_iter().map(|(_, seen)| seen).collect::<Vec<_>>();
     Ok((held, seen.join("; ")))
 }
 
-/// Whether a node hears all others of these, and nobody else; and whom it hears.
-pub(super) fn hears(node: &Node, nodes: &[&Node]) -> Result<Seen, String> {
+/// Whether a node sees exactly the others of these, and the members that it sees.
+pub(super) fn sees_members(node: &Node, nodes: &[&Node]) -> Result<Observation, String> {
     let others = nodes.iter().filter(|other| other.id() != node.id());
     let mut others = others.map(|other| other.name()).collect::<Vec<_>>();
     others.sort_unstable();
     let members = node.members()?;
-    Ok((members == others, format!("{} hears {}", node.id(), members.join(", "))))
+    Ok((members == others, format!("{} sees {}", node.id(), members.join(", "))))
 }
 
-/// Whether all these nodes block the same, and these addresses; and what each blocks.
-pub(super) fn all_block(nodes: &[&Node], addresses: &[&str]) -> Result<Seen, String> {
+/// Whether all these nodes block exactly these addresses, and the ones that each blocks.
+pub(super) fn all_block(nodes: &[&Node], addresses: &[&str]) -> Result<Observation, String> {
     let mut expected = addresses.to_vec();
     expected.sort_unstable();
-    let (held, seen) = each(nodes, |node| {
+    let (held, seen) = observe_each(nodes, |node| {
         let blocks = node.blocks()?;
         Ok((blocks == expected, format!("{} blocks {}", node.id(), blocks.join(", "))))
     })?;
