@@ -1,11 +1,12 @@
 //! What continuous integration runs, what fails soonest first.
 
 use crate::run::{cargo, run};
-use crate::{deny, layers, mutants, test};
+use crate::{circles, deny, layers, mutants, test};
 
 pub(crate) fn all() -> Result<(), String> {
     run(cargo(&["fmt", "--all", "--check"]))?;
     layers::run()?;
+    circles::run()?;
     deny::tree()?;
     run(cargo(&["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"]))?;
     // The hostile peer and the rivals are of features of their own.

@@ -2,6 +2,7 @@
 
 mod bench;
 mod ci;
+mod circles;
 mod compare;
 mod contender;
 mod deny;
@@ -49,7 +50,7 @@ enum Task {
         /// Only benches whose name contains this.
         filter: Option<String>,
     },
-    /// Check which crate depends on which.
+    /// Check which crate depends on which, and that the files of a crate use each other in no circle.
     Layers,
     /// Check licences, sources, duplicates and advisories of what is in the tree (needs
     /// `cargo install cargo-deny --locked`; says so if it is not there).
@@ -105,7 +106,7 @@ fn main() -> ExitCode {
         Task::Bench { filter } => bench::run_benches(filter.as_deref()).map(done),
         Task::Compare(options) => compare::run(&options).map(done),
         Task::Sweep => sweeper::sweep().map(done),
-        Task::Layers => layers::run().map(done),
+        Task::Layers => layers::run().and_then(|()| circles::run()).map(done),
         Task::Deny => deny::all().map(done),
         Task::Fuzz { name, seconds } => fuzz::run_all(name.as_deref(), seconds).map(done),
         Task::Sim { args } => sim::run_seeds(&args).map(done),
