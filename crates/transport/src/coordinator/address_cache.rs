@@ -6,12 +6,12 @@ use tokio::time::Instant;
 
 use super::addresses::HostAddresses;
 
-/// After a change the system is asked at each look for this long: addresses may come one by one.
+/// Time after a change during which each call reads the addresses anew: they may appear one by one.
 const CHANGING: Duration = Duration::from_secs(5);
-/// How long the addresses are taken for unchanged if the system reports nothing.
+/// Longest age of the cached addresses if the system reports no change.
 const QUIET: Duration = Duration::from_secs(10);
 
-/// Caches the addresses of this host for callers that look often.
+/// Caches the addresses of this host for callers that ask often.
 #[derive(Debug, Default)]
 pub(crate) struct AddressCache {
     changes: changes::Changes,
@@ -31,7 +31,7 @@ struct Times {
 }
 
 impl Times {
-    /// The times of a new query; `None` if the cached answer still holds.
+    /// The times of a new query; `None` if the cached answer is still valid.
     fn after(last: Option<Self>, has_changed: bool, now: Instant) -> Option<Self> {
         let Some(last) = last.filter(|_| !has_changed) else {
             return Some(Self { asked: now, changed: now });
@@ -62,7 +62,7 @@ mod changes {
 
     /// `RTMGRP_LINK`, `RTMGRP_IPV4_IFADDR` and `RTMGRP_IPV6_IFADDR` of rtnetlink(7).
     const GROUPS: u32 = 0x1 | 0x10 | 0x100;
-    /// Most messages that are taken from the system at once; the next look takes others.
+    /// Most notifications read in one call; the next call reads the rest.
     const MOST: usize = 256;
 
     /// Change notifications of the kernel for interfaces and addresses.
@@ -84,15 +84,15 @@ mod changes {
     }
 
     impl Changes {
-        /// Whether anything may have changed since the last call.
+        /// Whether an interface or address may have changed since the last call.
         pub(super) fn any_since_last(&mut self) -> bool {
             let Some(socket) = &self.0 else { return true };
             let mut came = false;
             for _ in 0..MOST {
-                // The message is not read: the system is asked for the addresses.
+                // The content of a notification is not used: the caller queries all addresses.
                 match recv(socket, &mut [0_u8; 1][..], RecvFlags::DONTWAIT) {
                     Err(Errno::AGAIN) => return came,
-                    // Some was lost, since there was too much.
+                    // `NOBUFS`: the socket buffer overflowed, and the kernel dropped notifications.
                     Err(Errno::NOBUFS | Errno::INTR) | Ok(_) => came = true,
                     Err(_) => {
                         self.0 = None;
@@ -138,7 +138,7 @@ mod tests {
     #[test]
     fn without_a_change_nothing_is_reported() {
         let mut changes = changes::Changes::default();
-        // Another program may change an interface meanwhile.
+        // Another program may change an interface during the test.
         let is_quiet = (0..100).any(|_| !changes.any_since_last());
         assert_eq!(is_quiet, cfg!(target_os = "linux"));
     }

@@ -1,10 +1,9 @@
-//! The addresses of this host now, and what Zenoh must be given when they are not those of the
-//! start.
+//! The current addresses of this host, and the endpoints for Zenoh after the addresses changed.
 //!
-//! Zenoh reads the addresses of the host once in the life of a process. A listener on every
-//! address is announced with that list for ever, also by a session that is opened later, and
-//! Zenoh's scouting asks on interfaces of that list. A listener on one address is announced with
-//! this address, so after a change the endpoints name the addresses one by one.
+//! Zenoh reads the addresses of the host once in the life of a process. It announces a listener on
+//! the unspecified address with that list, even in a session that is opened later. Zenoh's scouting
+//! sends on the interfaces of that list. Zenoh announces a listener on one address with that
+//! address. So after a change the endpoints name the addresses one by one.
 
 use std::collections::BTreeSet;
 use std::net::{IpAddr, SocketAddr, UdpSocket};
@@ -18,7 +17,7 @@ use super::endpoint::Endpoint;
 use super::exposure::listens;
 use super::listening::is_link_local;
 
-/// Addresses that Zenoh read at its first session.
+/// The usable addresses of this host when Zenoh opened its first session.
 static AT_START: OnceLock<BTreeSet<IpAddr>> = OnceLock::new();
 /// Most addresses that a node names one by one.
 const MOST: usize = 64;
@@ -27,18 +26,18 @@ const MOST: usize = 64;
 #[derive(Debug, Clone, Default)]
 pub(crate) struct HostAddresses {
     interfaces: Vec<Interface>,
-    /// Those that other hosts can dial, of interfaces that run.
+    /// Addresses that other hosts can dial, on running interfaces; at most `MOST`.
     pub(crate) usable: BTreeSet<IpAddr>,
 }
 
 impl HostAddresses {
-    /// `None` if the system does not say.
+    /// The current addresses; `None` if the system does not report them.
     pub(crate) fn now() -> Option<Self> {
         let interfaces = if_addrs::get_if_addrs().ok()?;
         Some(Self::of(interfaces, |ip| UdpSocket::bind((ip, 0)).is_ok()))
     }
 
-    /// A host with an interface that runs for each address.
+    /// A host with one running interface for each address.
     #[cfg(test)]
     pub(crate) fn with(addresses: &[&str]) -> Self {
         let interfaces = addresses.iter().map(|ip| tests::interface("eth0", ip, true)).collect();
@@ -49,44 +48,44 @@ impl HostAddresses {
         let is_usable = |i: &&Interface| {
             let ip = i.ip();
             let is_dialed = !ip.is_loopback() && !is_link_local(ip) && !ip.is_unspecified();
-            // IPv6 checks an address for a second or so before it can be used, if ever.
+            // IPv6 duplicate address detection takes about a second, and may reject the address.
             i.is_oper_up() && is_dialed && (ip.is_ipv4() || is_bindable(ip))
         };
         let usable = interfaces.iter().filter(is_usable).map(Interface::ip).take(MOST).collect();
         Self { interfaces, usable }
     }
 
-    /// The addresses of one interface, or of all.
+    /// The addresses of one interface, or of all interfaces.
     pub(super) fn on(&self, interface: Option<&str>) -> impl Iterator<Item = IpAddr> {
         let is_one = move |i: &&Interface| interface.is_none_or(|name| name == i.name);
         self.interfaces.iter().filter(is_one).map(Interface::ip)
     }
 
-    /// Whether other hosts can dial this one, but with the name of the interface alone.
+    /// Whether this host has link-local addresses only, which others dial with an interface name.
     pub(super) fn has_only_link_local(&self) -> bool {
         let listed = || std::fs::read_to_string("/proc/net/if_inet6").unwrap_or_default();
         self.usable.is_empty() && lists_link_local(&listed())
     }
 
-    /// Whether this host has the address, on whatever interface.
+    /// Whether an interface of this host has the address.
     pub(crate) fn has(&self, address: IpAddr) -> bool {
         self.interfaces.iter().any(|i| i.ip() == address)
     }
 
-    /// Whether a session that announces these addresses should announce others: one of them is
-    /// no longer of this host, or another came. An interface that stops running changes nothing.
+    /// Whether a session that announces `announced` is out of date: this host lost one of these
+    /// addresses, or gained a usable one. An interface that stops running changes nothing.
     pub(crate) fn differ_from(&self, announced: &BTreeSet<IpAddr>) -> bool {
         !self.usable.is_subset(announced) || !announced.iter().all(|ip| self.has(*ip))
     }
 
-    /// The addresses now, if Zenoh does not know them.
+    /// The current addresses, if they differ from the addresses that Zenoh read.
     pub(super) fn unknown_to_zenoh() -> Option<Self> {
         let start = AT_START.get()?;
         Self::now().filter(|now| !now.usable.is_empty() && now.differ_from(start))
     }
 
-    /// The addresses that a listener on `address` stands for. With a port that the operator
-    /// chose, the loopback is among them: a program on this host may dial it there.
+    /// The addresses that a listener on `address` covers. If the operator chose the port, the list
+    /// includes the loopback: a program on this host may dial that port there.
     pub(super) fn of_listener(
         &self,
         address: IpAddr,
@@ -94,7 +93,7 @@ impl HostAddresses {
         has_chosen_port: bool,
     ) -> Vec<IpAddr> {
         if !address.is_unspecified() {
-            // Where it is not, listening there fails, and with it the session.
+            // Binding an address that this host lacks would fail, and with it the session.
             let is_here = address.is_multicast() || address.is_loopback() || self.has(address);
             return if is_here { vec![address] } else { Vec::new() };
         }
@@ -108,7 +107,7 @@ impl HostAddresses {
         self.interfaces.iter().filter(is_one).map(Interface::ip).collect()
     }
 
-    /// An endpoint of Zenoh with each address that it stands for.
+    /// One Zenoh endpoint for each address that `endpoint` covers.
     pub(super) fn endpoints(&self, endpoint: &str) -> Vec<String> {
         let whole = || vec![endpoint.to_owned()];
         let Some((protocol, rest)) = endpoint.split_once('/') else { return whole() };
@@ -119,7 +118,8 @@ impl HostAddresses {
         each.map(|ip| format!("{protocol}/{}{settings}", SocketAddr::new(ip, port))).collect()
     }
 
-    /// Interfaces as Zenoh's scouting takes them, each by its IPv4 address.
+    /// The interfaces for Zenoh's scouting. A name becomes the IPv4 address of that interface; an
+    /// address stays if this host has it.
     fn scouted(&self, names: &str) -> Vec<String> {
         let v4 = |name: &str| {
             self.interfaces.iter().find(|i| i.name == name && i.ip().is_ipv4()).map(Interface::ip)
@@ -154,27 +154,26 @@ impl HostAddresses {
     }
 }
 
-/// Whether Linux's list of IPv6 addresses has one of a link: the list of interfaces leaves these
-/// out.
+/// Whether Linux's list of IPv6 addresses has a link-local one, which the list of interfaces omits.
 fn lists_link_local(listed: &str) -> bool {
     listed.lines().any(|line| line.starts_with("fe80"))
 }
 
-/// Notes what Zenoh reads when it opens its first session.
+/// Records the addresses that Zenoh reads when it opens its first session.
 pub(crate) fn note_addresses_of_start() {
     if let Some(now) = HostAddresses::now() {
         AT_START.get_or_init(|| now.usable);
     }
 }
 
-/// The interface that the settings of an endpoint name.
+/// The interface (`iface`) named by the settings of an endpoint.
 pub(super) fn interface_of(settings: &str) -> Option<&str> {
     Endpoint::of(settings).setting("iface")
 }
 
 impl ZenohSettings {
-    /// Whether a session of Zenoh has to be opened anew when the addresses of the host change:
-    /// it listens on every address, or `scouts` itself.
+    /// Whether Zenoh's session must be reopened when the addresses of the host change: it listens
+    /// on an unspecified address, or Zenoh's own scouting finds the peers.
     pub(crate) fn depends_on_addresses(&self, is_found_by_us: bool) -> bool {
         let is_everywhere = |endpoint: &String| {
             Endpoint::of(endpoint).ip().is_some_and(|address| address.is_unspecified())

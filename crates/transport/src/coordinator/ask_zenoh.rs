@@ -1,4 +1,4 @@
-//! Zenoh's own parser, which has the last word, and what it says in place of the user's text.
+//! The check by Zenoh's own parser, with its errors placed in the operator's text.
 
 use mailmesh_secrets::is_secret_name;
 use serde_json::Value;
@@ -11,8 +11,8 @@ use super::outline::Outline;
 use super::source::Source;
 use super::tls::secrets;
 
-/// Zenoh's own parser refuses unknown keys and wrong types; its error is placed
-/// in the text that the user wrote.
+/// Refuses unknown keys and wrong types by Zenoh's own parser. An error points into the operator's
+/// text.
 pub(super) fn ask_zenoh(checked: &Checked<'_>, value: &Value) -> Result<(), ConfigError> {
     let text = value.to_string();
     let error = match zenoh::Config::from_json5(&text) {
@@ -52,7 +52,7 @@ pub(super) fn ask_zenoh(checked: &Checked<'_>, value: &Value) -> Result<(), Conf
             if let (Some(found), Some(expected)) = (found, expected_type(msg)) {
                 return Err(checked.wrong(&path, found, expected));
             }
-            // What it says of the value of a secret, or of a text that holds one, may show it.
+            // Zenoh's error about a secret, or about a text that contains one, may quote it.
             let mut found = Vec::new();
             let is_secret = path.iter().any(|key| is_secret_name(key));
             if let Some(value) = value.pointer(&format!("/{}", path.join("/"))) {
@@ -71,8 +71,8 @@ pub(super) fn ask_zenoh(checked: &Checked<'_>, value: &Value) -> Result<(), Conf
     Err(checked.source.error_at(span, kind))
 }
 
-/// The greatest number that Zenoh takes in place of a whole one that is out of range. Its errors
-/// do not name the range.
+/// The greatest number that Zenoh accepts in place of `found`, a whole number that is out of
+/// range. Zenoh's errors do not state the range.
 fn most_accepted(value: &Value, path: &[String], found: &Value) -> Option<u64> {
     let given = found.as_f64().filter(|given| given.fract() == 0.0 && *given >= 0.0)?;
     let pointer = format!("/{}", path.join("/"));
@@ -87,13 +87,13 @@ fn most_accepted(value: &Value, path: &[String], found: &Value) -> Option<u64> {
     })
 }
 
-/// What Zenoh read.
+/// The configuration as Zenoh read it.
 fn as_read(config: &zenoh::Config) -> Option<Value> {
     serde_json::from_str(&config.to_string()).ok()
 }
 
-/// Refuses a number that Zenoh reads as another one: the json5 crate cuts off the bits that a
-/// setting has no room for.
+/// Refuses a number that Zenoh reads as a different one: the json5 crate truncates a number to the
+/// bits of its setting.
 fn check_numbers(
     checked: &Checked<'_>,
     value: &Value,
@@ -108,7 +108,7 @@ fn check_numbers(
     Err(checked.wrong(&path, found, &expected))
 }
 
-/// The first number that was read as another one, and its path.
+/// The first number that Zenoh read as a different one, with its path.
 fn changed_number<'a>(
     value: &'a Value,
     read: &Value,
@@ -138,8 +138,8 @@ fn changed_number<'a>(
     }
 }
 
-/// What was expected, of serde's "invalid type: a, expected b" and of what the
-/// json5 crate says of a number that does not fit.
+/// The expected type in serde's "invalid type: a, expected b", or in the json5 crate's error for a
+/// number that does not fit.
 fn expected_type(message: &str) -> Option<&str> {
     if message.starts_with("error parsing") {
         return Some("a whole number, 0 or more");
@@ -148,10 +148,10 @@ fn expected_type(message: &str) -> Option<&str> {
     rest.rsplit_once(", expected ").map(|(_, expected)| expected)
 }
 
-/// The key and the known ones, of serde's "unknown field `a`, expected one of `b`, `c`".
+/// The key and the known keys of serde's "unknown field `a`, expected one of `b`, `c`".
 fn unknown_field(message: &str) -> Option<(String, Vec<String>)> {
     let rest = message.strip_prefix("unknown field `")?;
-    // The key may be anything, quotes among it; those that are known are not.
+    // The unknown key may contain quotes; known keys do not.
     let (key, rest) = rest.rsplit_once("`, expected ").or_else(|| rest.rsplit_once("`, there "))?;
     let known = rest.split('`').skip(1).step_by(2).map(str::to_owned).collect();
     Some((key.to_owned(), known))

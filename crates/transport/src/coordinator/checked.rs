@@ -7,7 +7,7 @@ use super::known::{dotted, wrong_type};
 use super::outline::Outline;
 use super::source::Source;
 
-/// The text being checked, and where in it the Zenoh configuration is.
+/// The text being checked, and the path in it at which the Zenoh configuration begins.
 pub(super) struct Checked<'a> {
     pub(super) source: &'a Source<'a>,
     pub(super) outline: &'a Outline,
@@ -23,12 +23,12 @@ impl<'a> Checked<'a> {
         self.prefix.iter().map(|part| (*part).to_owned()).chain(path.iter().cloned()).collect()
     }
 
-    /// Where the value at `path` stands.
+    /// The bytes of the text that hold the value at `path`.
     pub(super) fn span(&self, path: &[String]) -> Range<usize> {
         self.outline.value(&self.full(path))
     }
 
-    /// Where the key at `path` stands.
+    /// The bytes of the text that hold the key at `path`.
     pub(super) fn key_span(&self, path: &[String]) -> Range<usize> {
         self.outline.key(&self.full(path))
     }

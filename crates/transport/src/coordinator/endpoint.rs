@@ -1,11 +1,11 @@
-//! The parts of an endpoint of Zenoh, `protocol/address?metadata#settings`.
+//! The parts of a Zenoh endpoint, `protocol/address?metadata#settings`.
 
 use std::net::IpAddr;
 
-/// An endpoint as the configuration has it. A part that is not there is empty.
+/// An endpoint as the configuration writes it. A missing part is empty.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Endpoint<'a> {
-    /// All of it.
+    /// The whole endpoint.
     pub(super) text: &'a str,
     pub(super) protocol: &'a str,
     /// The host and the port, or the path of a socket.
@@ -22,34 +22,34 @@ impl<'a> Endpoint<'a> {
         Self { text, protocol, address, metadata, settings }
     }
 
-    /// Without metadata and settings, of which some are secrets.
+    /// The endpoint without metadata and settings, which may hold secrets.
     pub(super) fn bare(&self) -> &'a str {
         self.text.split(['?', '#']).next().unwrap_or_default()
     }
 
-    /// The name or address of the host, without brackets.
+    /// The host name or address, without brackets.
     pub(super) fn host(&self) -> Option<&'a str> {
         let host = self.address.rsplit_once(':')?.0;
         Some(host.trim_start_matches('[').trim_end_matches(']'))
     }
 
-    /// The address of the host, without its zone; `None` for a name.
+    /// The IP address, without its zone; `None` if the host is a name.
     pub(super) fn ip(&self) -> Option<IpAddr> {
         self.host()?.split('%').next()?.parse().ok()
     }
 
-    /// Whether it is of this host alone.
+    /// Whether the address is reachable from this host only.
     pub(super) fn is_loopback(&self) -> bool {
         self.host() == Some("localhost") || self.ip().is_some_and(|ip| ip.is_loopback())
     }
 
-    /// The value of one of its settings.
+    /// The value of the setting `name`.
     pub(super) fn setting(&self, name: &str) -> Option<&'a str> {
         pairs(self.settings).find(|(key, _)| *key == name).map(|(_, value)| value)
     }
 }
 
-/// The names and values of `a=1;b=2`. A name without `=` has no value.
+/// The names and values of `a=1;b=2`. The value of a name without `=` is empty.
 pub(super) fn pairs(text: &str) -> impl Iterator<Item = (&str, &str)> {
     let each = text.split(';').filter(|pair| !pair.is_empty());
     each.map(|pair| pair.split_once('=').unwrap_or((pair, "")))

@@ -1,5 +1,5 @@
-//! Whether an endpoint of the configuration can be one. Zenoh takes over settings that it does not
-//! know in silence, and panics on some values of those that it does.
+//! Checks the endpoints of a configuration. Zenoh accepts unknown settings silently, and panics on
+//! some values of known ones.
 
 use std::net::{Ipv4Addr, Ipv6Addr};
 
@@ -9,7 +9,8 @@ use super::listening::is_link_local;
 use super::tls_literals::refuse_zone;
 
 const EXAMPLE: &str = "expected one like \"tcp/192.0.2.1:7447\"";
-/// Every transport of Zenoh, and the feature of ours that builds it in.
+/// Every transport of Zenoh, with mailmesh's feature that builds it in: `None` if it is always
+/// built in, empty if it never is.
 const PROTOCOLS: [(&str, Option<&str>); 9] = [
     ("tcp", None),
     ("tls", None),
@@ -21,9 +22,9 @@ const PROTOCOLS: [(&str, Option<&str>); 9] = [
     ("serial", Some("")),
     ("vsock", Some("")),
 ];
-/// What may stand behind the `?` of an endpoint.
+/// Names allowed behind the `?` of an endpoint.
 const METADATA: [&str; 4] = ["rel", "prio", "multistream", "mixed_rel"];
-/// What may stand behind the `#` of every endpoint.
+/// Names allowed behind the `#` of every endpoint.
 const SETTINGS: [&str; 9] = [
     "iface",
     "bind",
@@ -35,7 +36,7 @@ const SETTINGS: [&str; 9] = [
     "retry_period_max_ms",
     "retry_period_increase_factor",
 ];
-/// What else may stand there, by protocol.
+/// More names allowed behind the `#`, by protocol.
 const TLS_SETTINGS: [&str; 19] = [
     "root_ca_certificate_file",
     "root_ca_certificate_raw",
@@ -60,13 +61,13 @@ const TLS_SETTINGS: [&str; 19] = [
 const QUIC_SETTINGS: [&str; 3] =
     ["initial_mtu", "mtu_discovery_interval_secs", "segmentation_offload"];
 const UDP_SETTINGS: [&str; 2] = ["join", "ttl"];
-/// Longest endpoint without its settings that Zenoh can announce, in bytes.
+/// Longest endpoint, without its settings, that Zenoh can announce, in bytes.
 const MAX_LEN: usize = 255;
 
 /// Checks an endpoint like `tcp/192.0.2.1:7447`.
 ///
 /// # Errors
-/// What is wrong, and what to do. It may quote the endpoint.
+/// The fault and its remedy, as text. The text may quote the endpoint.
 pub(super) fn check(text: &str, is_dialed: bool) -> Result<(), String> {
     if let Some(several) = several(text) {
         return Err(several);
@@ -83,7 +84,7 @@ pub(super) fn check(text: &str, is_dialed: bool) -> Result<(), String> {
     if is_dialed { refuse_zone(text) } else { Ok(()) }
 }
 
-/// `"tcp/a:1,tcp/b:2"`: several endpoints in one string.
+/// The error for several endpoints in one string, like `"tcp/a:1,tcp/b:2"`.
 fn several(text: &str) -> Option<String> {
     let split = |c: char| c == ',' || c.is_whitespace();
     let parts: Vec<&str> = text.split(split).filter(|part| !part.is_empty()).collect();
@@ -104,10 +105,10 @@ fn several(text: &str) -> Option<String> {
     ))
 }
 
-/// Whether Zenoh has the protocol, and this program too.
+/// Checks that Zenoh has the protocol, and that it is built into this program.
 ///
 /// # Errors
-/// What is wrong, and what to do.
+/// The fault and its remedy, as text.
 pub(super) fn known_protocol(protocol: &str) -> Result<(), String> {
     match PROTOCOLS.iter().find(|(name, _)| *name == protocol) {
         None => {
@@ -253,7 +254,7 @@ fn unknown(mark: char, name: &str, known: &[&str]) -> String {
         false => nearest(name, known.iter().copied()),
     };
     let hint = hint.map(|near| format!(", did you mean `{near}`?")).unwrap_or_default();
-    // All of those of TLS would hide the others.
+    // A list of all TLS settings would hide the others.
     let shown: Vec<&str> = known.iter().copied().filter(|k| !TLS_SETTINGS.contains(k)).collect();
     let more = if shown.len() < known.len() { ", or a setting of TLS" } else { "" };
     format!(
@@ -262,7 +263,7 @@ fn unknown(mark: char, name: &str, known: &[&str]) -> String {
     )
 }
 
-/// What a setting expects, if that is not its value.
+/// The expected form of a setting, if `value` does not have it.
 fn wrong_value(name: &str, value: &str) -> Option<&'static str> {
     let (is_right, expected) = match name {
         "rel" => (["0", "1"].contains(&value), "1 (reliable) or 0 (best effort)"),

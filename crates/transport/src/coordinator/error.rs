@@ -2,21 +2,21 @@ use std::fmt;
 
 use super::mask::{own, printable, shown};
 
-/// Where in a configuration something is.
+/// A position in a configuration.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Place {
-    /// The file, or what the text is.
+    /// The name of the file, or a description of the text.
     pub source: String,
     /// Line, from 1.
     pub line: usize,
     /// Column in characters, from 1.
     pub column: usize,
-    /// The line, or the piece of it around the column.
+    /// The line, or a piece of a long line around the column. Secrets are redacted.
     pub excerpt: String,
-    /// Where in the excerpt, in characters from 0.
+    /// Position of the marked text in the excerpt, in characters from 0.
     pub caret: usize,
-    /// How many characters it concerns.
+    /// Length of the marked text, in characters; at least 1.
     pub width: usize,
 }
 
@@ -26,54 +26,54 @@ impl fmt::Display for Place {
     }
 }
 
-/// What is wrong with a configuration.
+/// The fault in a configuration.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum ConfigErrorKind {
     /// The file cannot be read.
     #[error("cannot read {path}: {why}")]
     Read {
-        /// The file.
+        /// The path of the file.
         path: String,
-        /// What the system said.
+        /// The error of the system.
         why: String,
     },
-    /// Too long to be a configuration.
+    /// The text is too long to be a configuration.
     #[error("it is {len} bytes long; a configuration has at most 1048576, is this the right file?")]
     TooLong {
-        /// Its length in bytes.
+        /// Length of the text in bytes.
         len: u64,
     },
-    /// Not UTF-8 text.
+    /// The text is not UTF-8, or contains a NUL byte.
     #[error(
         "{name} is not text: byte {at} is neither UTF-8 nor printable; is this the right file?"
     )]
     NotText {
-        /// What was read.
+        /// The name of the file, or a description of the text.
         name: String,
-        /// The first bad byte, from 0.
+        /// Offset of the first bad byte, from 0.
         at: usize,
     },
-    /// Nothing there.
+    /// The text contains nothing but white space and comments.
     #[error(
         "{} is empty; expected an object like {{\"@type\": \"Zenoh\", \"config\": \"{{ mode: 'peer' }}\"}}", .name
     )]
     Empty {
-        /// What was read.
+        /// The name of the file, or a description of the text.
         name: String,
     },
-    /// Not an object.
+    /// The text does not begin with an object.
     #[error("expected an object that begins with `{{`")]
     NotAnObject,
-    /// Another format.
+    /// The text has another format, such as YAML.
     #[error(
         "this looks like {format}, but a configuration is JSON5: expected an object that begins with `{{`"
     )]
     OtherFormat {
-        /// Which one.
+        /// The name of that format.
         format: &'static str,
     },
-    /// The whole configuration of an older mail server.
+    /// The text is the whole configuration (TOML) of an older mail server.
     #[error(
         "this looks like TOML, as older mail servers were configured; write the text of `config`, which stands there in the store of type \"zenoh\", as {{\"@type\": \"Zenoh\", \"config\": \"...\"}}, or as a file of its own"
     )]
@@ -81,95 +81,95 @@ pub enum ConfigErrorKind {
     /// The text breaks the syntax of JSON5.
     #[error("{message}")]
     Syntax {
-        /// What is wrong, and what was expected.
+        /// The fault, and the expected syntax.
         message: String,
     },
-    /// Nested too deeply.
+    /// Objects and arrays are nested too deeply.
     #[error("nested more than {limit} deep; no configuration is")]
     TooDeep {
         /// The deepest nesting accepted.
         limit: usize,
     },
-    /// A key that stands twice in one object.
+    /// A key occurs twice in one object.
     #[error("the key `{key}` stands twice in this object; remove one")]
     DuplicateKey {
         /// The key.
         key: String,
     },
-    /// The object has our keys but does not say what it is.
+    /// The object has `config` or `mesh`, but no `@type`.
     #[error("`@type` is missing: add \"@type\": \"Zenoh\" (or \"Disabled\")")]
     NoType,
-    /// A coordinator that is not built in.
+    /// The mail server has this coordinator, but mailmesh does not support it.
     #[error(
         "the server has a coordinator `{name}`, which is not built into mailmesh: it coordinates over Zenoh, without a broker; use \"Zenoh\" or \"Disabled\""
     )]
     NotBuiltIn {
-        /// The coordinator.
+        /// The name of the coordinator.
         name: String,
     },
-    /// No coordinator of that name.
+    /// No coordinator type has this name.
     #[error(
         "there is no coordinator type `{name}`; expected \"Zenoh\" or \"Disabled\"{}",
         did_you_mean(.nearest.as_deref())
     )]
     UnknownType {
-        /// What was given.
+        /// The given name.
         name: String,
-        /// The nearest that there is.
+        /// The most similar known name, if one is similar enough to be meant.
         nearest: Option<String>,
     },
-    /// A key that must be there.
+    /// A required key is missing.
     #[error("the key `{key}` is missing from this object")]
     Missing {
-        /// The key.
+        /// The missing key.
         key: &'static str,
     },
-    /// A key nobody knows.
+    /// A key is not known in its object.
     #[error("unknown key `{key}`{}; expected {expected}", did_you_mean(.nearest.as_deref()))]
     UnknownKey {
-        /// The key.
+        /// The unknown key.
         key: String,
-        /// The nearest known key.
+        /// The most similar known key, if one is similar enough to be meant.
         nearest: Option<String>,
-        /// Those known there.
+        /// The keys known in this object.
         expected: String,
     },
-    /// A value of the wrong type.
+    /// A value has the wrong type.
     #[error("`{key}` is {found}, expected {expected}")]
     WrongType {
         /// The path of the key.
         key: String,
-        /// What it is.
+        /// The given value, described without secrets.
         found: String,
-        /// What it should be.
+        /// The expected type or form.
         expected: String,
     },
-    /// A value of the right type that cannot be used.
+    /// A value has the right type, but cannot be used.
     #[error("`{key}`: {why}")]
     BadValue {
         /// The path of the key.
         key: String,
-        /// What is wrong, and what to do.
+        /// The fault and its remedy.
         why: String,
     },
-    /// Zenoh refused it.
+    /// Zenoh refused the configuration.
     #[error("Zenoh refuses this: {why}")]
     Zenoh {
-        /// What Zenoh said.
+        /// The error of Zenoh, without secrets.
         why: String,
     },
-    /// A listening port is taken.
+    /// The node cannot listen at an endpoint, for example because the port is taken.
     #[error("cannot listen on {}: {why}", .endpoint)]
     Listen {
         /// The endpoint.
         endpoint: String,
-        /// What the system said, and what to do.
+        /// The cause and its remedy.
         why: String,
     },
-    /// The cluster key cannot be had.
+    /// The cluster key cannot be read.
     #[error("the cluster key cannot be read: {}", .why)]
     Secret {
-        /// What is wrong, and what to do.
+        /// The fault and its remedy.
         why: String,
     },
 }
@@ -182,9 +182,9 @@ fn did_you_mean(nearest: Option<&str>) -> String {
     nearest.map(|nearest| format!(", did you mean `{nearest}`?")).unwrap_or_default()
 }
 
-/// A configuration error: what is wrong, and where.
+/// An error in a configuration, with its position where it has one.
 ///
-/// `Display` is one line; [`report`](Self::report) shows the line and a caret.
+/// `Display` writes one line; [`report`](Self::report) adds the line of the text and a caret.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ConfigError {
     kind: Box<ConfigErrorKind>,
@@ -192,7 +192,7 @@ pub struct ConfigError {
 }
 
 impl ConfigErrorKind {
-    /// Without secrets: pieces of the configuration and words of libraries may hold some.
+    /// Redacts secrets: pieces of the configuration and errors of libraries may contain some.
     fn redacted(self) -> Self {
         match self {
             Self::Syntax { message } => Self::Syntax { message: shown(&message) },
@@ -201,7 +201,7 @@ impl ConfigErrorKind {
                 Self::UnknownType { name: shown(&name), nearest }
             }
             Self::UnknownKey { key, nearest, expected } => {
-                // A slip of a known key is no secret, however it reads.
+                // A misspelt known key is no secret, even if it looks like one.
                 let is_slip = nearest.is_some() && is_identifier(&key);
                 let key = if is_slip { key } else { shown(&key) };
                 Self::UnknownKey { key, nearest, expected: printable(&expected) }
@@ -226,13 +226,13 @@ impl ConfigErrorKind {
 }
 
 impl ConfigError {
-    /// An error whose fields may quote the configuration; secrets are redacted here, so that
-    /// neither `Display` nor `Debug` nor a field can show one.
+    /// An error whose fields may quote the configuration. Secrets are redacted here, so that
+    /// `Display`, `Debug` and the fields cannot show one.
     pub(crate) fn new(kind: ConfigErrorKind) -> Self {
         Self { kind: Box::new(kind.redacted()), place: None }
     }
 
-    /// A value that cannot be used, in words of our own that hold no secret: paths stay whole.
+    /// An error about a value, in mailmesh's own words, which hold no secret: paths stay whole.
     pub(crate) fn bad_value(key: &str, why: &str) -> Self {
         let kind = ConfigErrorKind::BadValue { key: shown(key), why: own(why) };
         Self { kind: Box::new(kind), place: None }
@@ -243,19 +243,19 @@ impl ConfigError {
         self
     }
 
-    /// What is wrong.
+    /// The fault.
     #[must_use]
     pub fn kind(&self) -> &ConfigErrorKind {
         &self.kind
     }
 
-    /// Where.
+    /// The position of the fault; `None` if it has none in the text.
     #[must_use]
     pub fn place(&self) -> Option<&Place> {
         self.place.as_deref()
     }
 
-    /// Several lines for a person: message, place, the line, and a caret.
+    /// Several lines for the operator: the fault, its position, the line of the text and a caret.
     #[must_use]
     pub fn report(&self) -> String {
         let mut out = format!("{}\n", self.kind);

@@ -1,4 +1,4 @@
-//! A configuration in plain words.
+//! A description of a configuration for the operator.
 
 use std::fmt::Write as _;
 
@@ -12,8 +12,8 @@ use super::{Backend, Coordinator, LinkProtection, MeshSettings, Secret, ZenohSet
 use crate::LinkProof;
 
 impl Coordinator {
-    /// What the configuration means, in plain words, a fact a line; and what it leaves open,
-    /// with what to set against it.
+    /// Describes the configuration in plain words, one fact a line. The last lines name what the
+    /// configuration leaves open, with the settings that close it.
     #[must_use]
     pub fn explain(&self) -> String {
         let mut out = String::new();
@@ -39,7 +39,7 @@ fn line(out: &mut String, what: &str, text: &str) {
     own_line(out, what, &printable(text));
 }
 
-/// Of words that hold no secret: paths stay whole.
+/// Writes a line whose text holds no secret: paths stay whole.
 fn own_line(out: &mut String, what: &str, text: &str) {
     let _infallible = writeln!(out, "{what:<12}{}", escaped(text));
 }

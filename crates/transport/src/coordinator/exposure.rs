@@ -1,5 +1,5 @@
-//! What a Zenoh configuration leaves open, and what to set against it. The cluster key is not
-//! looked at: this is about who reaches a node, and what who is on the way sees.
+//! Exposure of a node: who can reach it, and what an attacker on the path can see or do, with the
+//! settings that prevent each. The list depends on how links prove the cluster key.
 
 use serde_json::Value;
 
@@ -7,12 +7,12 @@ use super::endpoint::Endpoint;
 use super::{LinkProtection, ZenohSettings};
 use crate::LinkProof;
 
-/// Transports that encrypt and show certificates.
+/// Transports that encrypt links and show certificates.
 const ENCRYPTED: [&str; 2] = ["tls", "quic"];
-/// Where a peer or router listens unless it is told.
+/// Default listen endpoints of a peer and of a router.
 const DEFAULT_LISTEN: [&str; 2] = ["tcp/[::]:0", "tcp/[::]:7447"];
 
-/// A line for each thing that is open.
+/// One line for each exposure.
 pub(super) fn openings(settings: &ZenohSettings, protection: LinkProtection) -> Vec<String> {
     let proof = match protection {
         LinkProtection::Proven(proof) => Some(proof),
@@ -118,7 +118,7 @@ pub(super) fn openings(settings: &ZenohSettings, protection: LinkProtection) -> 
     open
 }
 
-/// Where the node listens, its default among it.
+/// The listen endpoints of the node: the configured ones, or the default of its mode.
 pub(super) fn listens(settings: &ZenohSettings) -> Vec<String> {
     let is_set = settings.value().pointer("/listen/endpoints").is_some_and(|set| match set {
         Value::Object(by_mode) => by_mode.contains_key(settings.mode()),
@@ -133,12 +133,12 @@ pub(super) fn listens(settings: &ZenohSettings) -> Vec<String> {
 }
 
 impl ZenohSettings {
-    /// The endpoints that this node listens at, without their settings.
+    /// The listen endpoints of this node, without metadata and settings.
     pub(crate) fn listens_shown(&self) -> Vec<String> {
         listens(self).iter().map(|endpoint| bare(endpoint).to_owned()).collect()
     }
 
-    /// The endpoints that are to be dialed, without this node's own and without their settings.
+    /// The endpoints that this node dials, without its own, and without metadata and settings.
     pub(crate) fn dialed_shown(&self) -> Vec<String> {
         self.others().iter().map(|endpoint| bare(endpoint).to_owned()).collect()
     }
@@ -148,7 +148,7 @@ fn is_encrypted(endpoint: &str) -> bool {
     ENCRYPTED.contains(&Endpoint::of(endpoint).protocol)
 }
 
-/// Whether nothing of it leaves the machine.
+/// Whether all bytes of this endpoint's links stay on this machine.
 fn is_local(endpoint: &str) -> bool {
     let endpoint = Endpoint::of(endpoint);
     endpoint.is_loopback() || endpoint.protocol == "unixsock-stream"
@@ -159,12 +159,12 @@ fn is_everywhere(endpoint: &str) -> bool {
     endpoint.setting("iface").is_none() && endpoint.ip().is_some_and(|ip| ip.is_unspecified())
 }
 
-/// An endpoint without its settings, of which some are secrets.
+/// An endpoint without metadata and settings, which may hold secrets.
 fn bare(endpoint: &str) -> &str {
     Endpoint::of(endpoint).bare()
 }
 
-/// An endpoint's own setting, or that of all.
+/// The TLS setting of the endpoint, or else the one that applies to all endpoints.
 fn tls_flag(settings: &ZenohSettings, endpoint: &str, key: &str, default: bool) -> bool {
     match Endpoint::of(endpoint).setting(key) {
         Some(own) => own == "true",
@@ -172,7 +172,7 @@ fn tls_flag(settings: &ZenohSettings, endpoint: &str, key: &str, default: bool) 
     }
 }
 
-/// Whether no link can be made without TLS.
+/// Whether Zenoh can make no link without TLS.
 fn only_encrypted(settings: &ZenohSettings) -> bool {
     let listed = settings.value().pointer("/transport/link/protocols").and_then(Value::as_array);
     listed.is_some_and(|listed| {
@@ -191,7 +191,7 @@ mod tests {
         }
     }
 
-    /// A configuration that leaves nothing open, with a piece put in place of another.
+    /// The exposures of a configuration that has none, after replacing one piece of it.
     fn closed_but(from: &str, to: &str) -> Vec<String> {
         const CLOSED: &str = "{
             listen: { endpoints: ['tls/192.0.2.1:7447'] },
@@ -261,11 +261,11 @@ mod tests {
         assert!(openings("{ mode: 'router' }")[1].contains("(tcp/[::]:7447)"));
         let client = openings("{ mode: 'client', connect: { endpoints: ['tcp/192.0.2.1:7447'] } }");
         assert_eq!(client.len(), 2, "{client:?}");
-        // Nothing of it leaves the machine: of certificates there is nothing to say.
+        // No byte leaves the machine, so no line about certificates is due.
         let local = "{ listen: { endpoints: ['tcp/127.0.0.1:0'] }, scouting: { multicast: { interface: 'lo' } } }";
         let local = openings(local);
         assert!(local.len() == 1 && local[0].contains("no access control"), "{local:?}");
-        // A node that links with TLS and listens where it was not told to.
+        // A node that dials with TLS, but listens at the default endpoint without TLS.
         let half = "{ connect: { endpoints: ['tls/192.0.2.1:7447'] }, scouting: { multicast: { enabled: false } } }";
         assert!(openings(half)[1].contains("without TLS (tcp/[::]:0)"), "{:?}", openings(half));
     }

@@ -1,5 +1,5 @@
-//! Forms that people bring along: those of Zenoh before 1.0, and endpoints that stand one level
-//! too high. Zenoh's own errors of them do not say what to write instead.
+//! Forms that operators carry over: the syntax of Zenoh before 1.0, and endpoints one level too
+//! high. Zenoh's own errors about these forms do not name the replacement.
 
 use serde_json::Value;
 
@@ -8,7 +8,7 @@ use super::error::{ConfigError, ConfigErrorKind};
 use super::known::dotted;
 use super::zenoh::endpoints;
 
-/// Settings of TLS before Zenoh 1.0, and what they are called since.
+/// TLS settings before Zenoh 1.0, and their present names.
 const TLS: [(&str, &str); 10] = [
     ("server_certificate", "listen_certificate"),
     ("server_certificate_base64", "listen_certificate_base64"),
@@ -21,13 +21,13 @@ const TLS: [(&str, &str); 10] = [
     ("client_auth", "enable_mtls"),
     ("server_name_verification", "verify_name_on_connect"),
 ];
-/// Kinds of nodes that a node links to.
+/// Settings that list the kinds of nodes to link to.
 const MATCHERS: [&str; 3] =
     ["/scouting/multicast/autoconnect", "/scouting/gossip/autoconnect", "/scouting/gossip/target"];
 /// Most endpoints that an error repeats.
 const REPEATED: usize = 4;
 
-/// Refuses the first of such forms, with the one to write instead.
+/// Refuses the first such form; the error names the replacement.
 pub(super) fn check(checked: &Checked<'_>, value: &Value) -> Result<(), ConfigError> {
     check_mesh(checked, value)?;
     for section in ["listen", "connect"] {
@@ -39,7 +39,7 @@ pub(super) fn check(checked: &Checked<'_>, value: &Value) -> Result<(), ConfigEr
     check_tls(checked, value)
 }
 
-/// `mesh` and `@type` inside of the Zenoh configuration.
+/// Refuses `mesh` and `@type` inside the Zenoh configuration.
 fn check_mesh(checked: &Checked<'_>, value: &Value) -> Result<(), ConfigError> {
     let is_there = |key: &&str| value.get(*key).is_some();
     let Some(key) = ["mesh", "@type"].into_iter().find(is_there) else { return Ok(()) };
@@ -52,7 +52,7 @@ fn check_mesh(checked: &Checked<'_>, value: &Value) -> Result<(), ConfigError> {
     Err(checked.source.error_at(checked.key_span(&path), kind))
 }
 
-/// `connect: ['tcp/...']` and `endpoints: 'tcp/...'`.
+/// Refuses `connect: ['tcp/...']` and `endpoints: 'tcp/...'`.
 fn check_endpoints(checked: &Checked<'_>, value: &Value, section: &str) -> Result<(), ConfigError> {
     let kind = |value: &Value| match value {
         Value::Array(items) if items.iter().all(Value::is_string) => Some("a list"),
@@ -92,7 +92,7 @@ fn check_endpoints(checked: &Checked<'_>, value: &Value, section: &str) -> Resul
     }
 }
 
-/// `endpoints: [{ strategy: 'allOf', locators: ['tcp/...'] }]`.
+/// Refuses `endpoints: [{ strategy: 'allOf', locators: ['tcp/...'] }]`.
 fn check_groups(
     checked: &Checked<'_>,
     value: &Value,
@@ -123,7 +123,7 @@ fn check_groups(
     Ok(())
 }
 
-/// `autoconnect: { router: '', peer: 'router|peer' }`.
+/// Refuses `autoconnect: { router: '', peer: 'router|peer' }`.
 fn check_matcher(checked: &Checked<'_>, value: &Value, pointer: &str) -> Result<(), ConfigError> {
     let path: Vec<String> = pointer[1..].split('/').map(str::to_owned).collect();
     let Some(found) = value.pointer(pointer) else { return Ok(()) };
@@ -152,7 +152,7 @@ fn check_matcher(checked: &Checked<'_>, value: &Value, pointer: &str) -> Result<
     Err(checked.bad(&path, why))
 }
 
-/// `server_certificate` and the others, in the settings and in those of an endpoint.
+/// Refuses `server_certificate` and the other old names, in TLS settings and in endpoints.
 fn check_tls(checked: &Checked<'_>, value: &Value) -> Result<(), ConfigError> {
     let say = |found: &[(&str, &str)]| {
         let all: Vec<String> =
@@ -190,7 +190,7 @@ fn check_tls(checked: &Checked<'_>, value: &Value) -> Result<(), ConfigError> {
     Ok(())
 }
 
-/// An error whose words begin with the key themselves.
+/// An error whose message itself begins with the key.
 fn instead(checked: &Checked<'_>, path: &[String], message: String) -> ConfigError {
     checked.source.error_at(checked.span(path), ConfigErrorKind::Syntax { message })
 }
