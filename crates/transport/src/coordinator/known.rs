@@ -1,4 +1,4 @@
-//! Known keys and types, and the nearest to what was written.
+//! Checks of keys and types, with the most similar known name for an unknown one.
 
 use mailmesh_secrets::is_secret_name;
 use serde_json::{Map, Value};
@@ -7,13 +7,13 @@ use super::error::{ConfigError, ConfigErrorKind};
 use super::outline::Outline;
 use super::source::Source;
 
-/// Coordinators that the mail server has and that are not built in.
+/// Coordinators that the mail server has and mailmesh does not support.
 const OTHERS: [&str; 7] =
     ["Default", "Kafka", "Keep", "Nats", "Redis", "RedisCluster", "RedisSentinel"];
-/// Names that older mail servers, and people, give to Zenoh.
+/// Names that older mail servers and operators use for Zenoh.
 const NAMES_OF_ZENOH: [&str; 4] = ["peer-to-peer", "PeerToPeer", "peer_to_peer", "p2p"];
 
-/// The nearest of `known` to `word`, if it is near enough to be a slip.
+/// The entry of `known` most similar to `word`, if it is similar enough to be meant.
 pub(super) fn nearest<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> Option<String> {
     let lower = word.to_lowercase();
     let score = |k: &str| strsim::damerau_levenshtein(&lower, &k.to_lowercase());
@@ -37,11 +37,11 @@ pub(super) fn unknown_type(name: &str) -> ConfigErrorKind {
     }
 }
 
-/// Sections of a Zenoh configuration that people write beside it.
+/// Sections of a Zenoh configuration that operators write beside it.
 const OF_ZENOH: [&str; 7] =
     ["access_control", "connect", "listen", "mode", "scouting", "transport", "timestamping"];
 
-/// Refuses the first key of the outer object that belongs into `mesh` or into `config`.
+/// Refuses the first key of the outer object that belongs into `mesh` or `config`.
 pub(super) fn check_places(
     source: &Source<'_>,
     outline: &Outline,
@@ -64,7 +64,7 @@ pub(super) fn check_places(
     Ok(())
 }
 
-/// Refuses the first key of `object` (which stands at `path`) that is not known.
+/// Refuses the first key of `object` that is not in `known`; `path` is the path of `object`.
 pub(super) fn check_keys(
     source: &Source<'_>,
     outline: &Outline,

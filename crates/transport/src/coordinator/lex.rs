@@ -1,5 +1,5 @@
-//! Tokens of JSON5 (<https://spec.json5.org>, section 4), more lenient than it in
-//! one thing: any run of other characters is a word, to be judged where it stands.
+//! Tokens of JSON5 (<https://spec.json5.org>, section 4). One rule is more lenient: any run of
+//! other characters is a word, which the outline judges by its position.
 
 use std::ops::Range;
 
@@ -12,7 +12,7 @@ pub(super) enum TokenKind {
     Punctuation(u8),
     /// A quoted string, quotes included.
     Text,
-    /// A number, a name, a literal, or something that is none.
+    /// A number, a name, a literal, or a run of characters that is none of these.
     Word,
 }
 
@@ -22,7 +22,7 @@ pub(super) struct Token {
     pub(super) span: Range<usize>,
 }
 
-/// The tokens of a text, white space and comments left out.
+/// The tokens of a text, without white space and comments.
 pub(super) fn tokens(source: &Source<'_>) -> Result<Vec<Token>, ConfigError> {
     let text = source.text();
     let bytes = text.as_bytes();

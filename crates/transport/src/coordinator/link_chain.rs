@@ -1,4 +1,4 @@
-//! Whether the ends of a link take each other's certificates, as far as one configuration tells.
+//! Whether the ends of a link accept each other's certificates, as far as one configuration shows.
 
 use mailmesh_secrets::pem::{CertificateDer, LinkEnd, link_refusal};
 use serde_json::Value;
@@ -7,24 +7,24 @@ use super::Warning;
 use super::endpoint::Endpoint;
 use super::error::Place;
 
-/// The certificates that a configuration has for links.
+/// The certificates of a configuration for its links.
 #[derive(Default)]
 pub(super) struct LinkChains {
     authorities: Vec<CertificateDer<'static>>,
-    /// The setting of the first authorities.
+    /// The setting that holds the first authorities.
     authority_key: Option<String>,
     chains: Vec<ShownChain>,
 }
 
 struct ShownChain {
-    /// The setting, and the file if it is one.
+    /// The setting, with the path of the file if the setting names one.
     shown: String,
     end: LinkEnd,
     chain: Vec<CertificateDer<'static>>,
     place: Place,
 }
 
-/// Which links of a configuration are TLS, and whether both ends show a certificate.
+/// Whether a configuration dials TLS links, and whether both ends show a certificate.
 #[derive(Clone, Copy, Default)]
 pub(super) struct TlsLinks {
     pub(super) dials: bool,
@@ -65,8 +65,8 @@ impl LinkChains {
         self.chains.push(ShownChain { shown, end, chain, place });
     }
 
-    /// Warns of each chain that the authorities of the same configuration refuse, and of
-    /// authorities that are not there. All nodes of a cluster usually have the same authorities.
+    /// Warns of each chain that the authorities of the same configuration refuse, and of missing
+    /// authorities. The nodes of a cluster usually share their authorities.
     pub(super) fn check(&self, links: TlsLinks, now: i64) -> Vec<Warning> {
         let mut warnings = Vec::new();
         if self.authorities.is_empty() && links.dials {

@@ -1,12 +1,12 @@
-//! Numbers of links that Zenoh takes and no link works with, or that it refuses without a name.
+//! Limits of links that Zenoh accepts although no link works with them, or refuses without a name.
 
 use serde_json::Value;
 
 use super::checked::Checked;
 use super::error::ConfigError;
 
-/// The least value of settings of `transport`, and the reason. A batch that has no room for a
-/// message has Zenoh 1.10.2 panic, at the node at the other end too.
+/// The least value of settings of `transport`, and the reason. If a batch has no room for a
+/// message, Zenoh 1.10.2 panics, also on the node at the other end.
 const LEAST: [(&str, u64, &str); 9] = [
     ("link/tx/batch_size", 1_024, "a message of a link has no room in less"),
     ("link/tx/lease", 100, "links would end before a keep-alive has come"),
@@ -18,7 +18,7 @@ const LEAST: [(&str, u64, &str); 9] = [
     ("unicast/accept_timeout", 100, "links would not be made in time"),
     ("unicast/max_links", 1, "no link would be taken"),
 ];
-/// Batches of a priority that may wait for a link.
+/// Range of the batches of one priority that may wait for a link.
 const QUEUE: std::ops::RangeInclusive<u64> = 1..=16;
 
 pub(super) fn check(checked: &Checked<'_>, value: &Value) -> Result<(), ConfigError> {
@@ -58,7 +58,7 @@ pub(super) fn check(checked: &Checked<'_>, value: &Value) -> Result<(), ConfigEr
     }
 }
 
-/// The system call that sets the hops of multicast takes one byte.
+/// Refuses a multicast TTL above 255: the system call takes one byte.
 fn check_hops(checked: &Checked<'_>, value: &Value) -> Result<(), ConfigError> {
     let set = value.pointer("/scouting/multicast/ttl").and_then(Value::as_u64);
     let Some(set) = set.filter(|set| *set > u64::from(u8::MAX)) else { return Ok(()) };
@@ -66,7 +66,7 @@ fn check_hops(checked: &Checked<'_>, value: &Value) -> Result<(), ConfigError> {
     Err(checked.bad(&path, format!("{set} is more than 255, the most that the system takes")))
 }
 
-/// Zenoh takes the settings of `transport.auth.pubkey` and ignores them.
+/// Refuses the settings of `transport.auth.pubkey`, which Zenoh accepts and ignores.
 fn check_public_keys(checked: &Checked<'_>, transport: &Value) -> Result<(), ConfigError> {
     let set = transport.pointer("/auth/pubkey").and_then(Value::as_object);
     let name = set.into_iter().flatten().find(|(_, value)| !value.is_null());

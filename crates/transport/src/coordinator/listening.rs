@@ -1,4 +1,4 @@
-//! Where a node listens, with ports that stay the same when its session is opened anew.
+//! The addresses a node listens at, with ports that stay the same when its session is reopened.
 
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV6, TcpListener, ToSocketAddrs};
@@ -16,24 +16,24 @@ use super::proof::as_tls;
 use super::resolve::zoned;
 use crate::link_proof::LinkProof;
 
-/// Connections that wait to be accepted.
+/// Connections that may wait to be accepted.
 const BACKLOG: i32 = 1024;
 
-/// The endpoints of `tcp/` that a node listens on.
+/// The `tcp/` endpoints that a node listens at.
 #[derive(Debug, Clone)]
 pub(crate) struct Listening {
     how: LinkProof,
     places: Vec<Place>,
-    /// Asked for each node that wants to know where to dial, as many as it likes.
+    /// Cached, because other nodes may ask for this node's addresses at any rate.
     host: Arc<Mutex<AddressCache>>,
 }
 
 #[derive(Debug, Clone)]
 struct Place {
     host: String,
-    /// The address that the host resolved to; unspecified for every address.
+    /// The address that the host resolved to; the unspecified one stands for every address.
     address: IpAddr,
-    /// The interface that an IPv6 address of one link is on; 0 for another address.
+    /// The interface index of a link-local IPv6 address; 0 for other addresses.
     scope: u32,
     port: u16,
     /// Whether the operator chose the port.
@@ -43,18 +43,18 @@ struct Place {
 }
 
 impl Listening {
-    /// Where `settings` listen. A port of 0 becomes one that is free now.
+    /// The places at which `settings` listen. A port of 0 becomes a port that is free now.
     ///
     /// # Errors
-    /// The system's error, for a host that does not resolve or a port that is not free.
+    /// The system's error, if a host does not resolve or a port is not free.
     pub(crate) fn of(settings: &ZenohSettings, how: LinkProof) -> io::Result<Self> {
         let places: io::Result<_> =
             listens(settings).iter().map(|endpoint| place(endpoint)).collect();
         Ok(Self { how, places: places?, host: Arc::default() })
     }
 
-    /// The same places for a session that is opened now: address by address where Zenoh would
-    /// announce those of the past.
+    /// The same places for a session that is opened now. If the addresses of the host have changed
+    /// since Zenoh read them, the places name the current addresses one by one.
     pub(crate) fn as_of_now(&self) -> Self {
         HostAddresses::unknown_to_zenoh().map_or_else(|| self.clone(), |now| self.one_by_one(&now))
     }
@@ -64,15 +64,15 @@ impl Listening {
         if places.is_empty() { self.clone() } else { Self { places, ..self.clone() } }
     }
 
-    /// Listens at each place, for the gate.
+    /// Binds a listener at each place, for the gate.
     ///
     /// # Errors
-    /// The system's, of the first place that cannot be listened on.
+    /// The system's error for the first place that cannot be bound.
     pub(crate) fn bind(&self) -> io::Result<Vec<TcpListener>> {
         self.places.iter().map(Place::bind).collect()
     }
 
-    /// As an operator is told of it.
+    /// The places as shown to the operator.
     pub(crate) fn shown(&self) -> Vec<String> {
         let protocol = if self.how == LinkProof::Tls { "tls" } else { "tcp" };
         self.places
@@ -81,7 +81,7 @@ impl Listening {
             .collect()
     }
 
-    /// The endpoints for Zenoh, of `tcp/`.
+    /// The endpoints for Zenoh, all of `tcp/`.
     pub(super) fn endpoints(&self) -> Vec<String> {
         let is_tls = self.how == LinkProof::Tls;
         let host = HostAddresses::now();
@@ -97,7 +97,7 @@ impl Listening {
                     IpAddr::V6(Ipv6Addr::UNSPECIFIED) if is_tls && is_v6_only(&own) => {
                         dialed.map(|ip| endpoint(place, &format!("[{ip}]"))).collect()
                     }
-                    // Of every address it announces none of the loopback.
+                    // For the unspecified address Zenoh does not announce the loopback.
                     ip if ip.is_unspecified() && dialed.next().is_none() => {
                         vec![endpoint(place, &Ipv4Addr::LOCALHOST.to_string())]
                     }
@@ -107,8 +107,7 @@ impl Listening {
             .collect()
     }
 
-    /// Where a node whose packets come from `asker` can dial this one, as the interfaces are
-    /// now.
+    /// The addresses at which a node whose packets come from `asker` can dial this node now.
     pub(crate) fn addresses_for(&self, asker: IpAddr) -> Vec<SocketAddr> {
         let mut cache = self.host.lock();
         let host = cache.addresses(Instant::now());
@@ -121,21 +120,21 @@ impl Listening {
         all.filter(is_useful).collect()
     }
 
-    /// The endpoint of an address as another node gave it.
+    /// The endpoint of an address that another node announced.
     pub(crate) fn endpoint(&self, address: SocketAddr) -> String {
         let endpoint = format!("tcp/{address}");
         match self.how {
             LinkProof::Gate | LinkProof::Sealed | LinkProof::Challenge => endpoint,
-            // It fails for addresses with a zone alone, which cannot be given.
+            // `as_tls` fails only for an address with a zone, which no node announces.
             LinkProof::Tls => as_tls(&endpoint, false).unwrap_or(endpoint),
         }
     }
 
-    /// Where this host dials itself.
+    /// The endpoints at which this host dials itself.
     pub(crate) fn own_endpoints(&self) -> Vec<String> {
         let own = self.places.iter().map(|place| match place.address {
             IpAddr::V4(Ipv4Addr::UNSPECIFIED) => Ipv4Addr::LOCALHOST.into(),
-            // It takes IPv4 too, and there is a host without IPv6.
+            // The listener accepts IPv4 too, and some hosts have no IPv6.
             IpAddr::V6(Ipv6Addr::UNSPECIFIED) => Ipv4Addr::LOCALHOST.into(),
             ip => ip,
         });
@@ -155,7 +154,7 @@ impl Place {
             io::Error::new(error.kind(), format!("tcp/{}:{}: {error}", self.host, self.port))
         };
         match bound {
-            // A host without IPv6.
+            // The host has no IPv6.
             Err(_) if self.address == IpAddr::V6(Ipv6Addr::UNSPECIFIED) => {
                 bind((Ipv4Addr::UNSPECIFIED, self.port).into()).map_err(failed)
             }
@@ -163,10 +162,10 @@ impl Place {
         }
     }
 
-    /// A place for each address that the host has.
+    /// One place for each current address of the host that this place covers.
     fn on(&self, now: &HostAddresses) -> Vec<Self> {
         let address = self.host.trim_matches(['[', ']']).parse::<IpAddr>();
-        // A name, which Zenoh resolves.
+        // The host is a name: the place stays as it is.
         let Ok(_) = address else { return vec![self.clone()] };
         let each = now.of_listener(self.address, &self.settings, self.is_chosen).into_iter();
         each.map(|address| {
@@ -179,7 +178,7 @@ impl Place {
         .collect()
     }
 
-    /// The addresses that it is, on a host with these.
+    /// The addresses that this place covers on `host`.
     fn addresses(&self, host: Option<&HostAddresses>) -> Vec<IpAddr> {
         if !self.address.is_unspecified() {
             return vec![self.address];
@@ -190,10 +189,11 @@ impl Place {
     }
 }
 
-/// Listens at an address, of one interface if that is named.
+/// Binds a listener at an address. On Linux the listener is bound to `interface` if there is one;
+/// other systems ignore the interface.
 ///
 /// # Errors
-/// The system's.
+/// The system's error.
 pub(super) fn bind(address: SocketAddr, interface: Option<&str>) -> io::Result<TcpListener> {
     let socket = Socket::new(Domain::for_address(address), Type::STREAM, None)?;
     socket.set_reuse_address(true)?;
@@ -220,7 +220,7 @@ fn place(endpoint: &str) -> io::Result<Place> {
     };
     if !is_chosen {
         let bound = TcpListener::bind(resolved).or_else(|error| {
-            // A host without IPv6.
+            // The host has no IPv6.
             if resolved.ip() != IpAddr::V6(Ipv6Addr::UNSPECIFIED) {
                 return Err(error);
             }
@@ -234,7 +234,7 @@ fn place(endpoint: &str) -> io::Result<Place> {
     Ok(Place { host, address, scope, port, is_chosen, settings: settings.to_owned() })
 }
 
-/// Whether other hosts reach this one by IPv6 alone.
+/// Whether other hosts can reach this one by IPv6 only.
 pub(super) fn is_v6_only(addresses: &[IpAddr]) -> bool {
     let mut dialed = addresses.iter().filter(|ip| !ip.is_loopback() && !is_link_local(**ip));
     dialed.clone().any(IpAddr::is_ipv6) && !dialed.any(IpAddr::is_ipv4)
@@ -247,7 +247,7 @@ pub(super) fn is_link_local(address: IpAddr) -> bool {
     }
 }
 
-/// The addresses of this host; none if the system does not tell.
+/// The addresses of this host; empty if the system does not report them.
 pub(super) fn addresses() -> Vec<IpAddr> {
     let interfaces = if_addrs::get_if_addrs().unwrap_or_default();
     interfaces.iter().map(if_addrs::Interface::ip).collect()

@@ -1,5 +1,5 @@
-//! Checks of the machine that only `mailmesh check` makes: whether names resolve, and whether the
-//! port of discovery can be had.
+//! Checks of the machine that only `mailmesh check` makes: names, the port of discovery, and a
+//! trial session of Zenoh.
 
 use std::io::ErrorKind;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -15,11 +15,11 @@ use super::resolve::{Found, WITHIN, resolve};
 use super::{LinkProtection, Warning, ZenohSettings};
 use crate::open_error::open_error;
 
-/// How long a session that speaks to nobody may take to open.
+/// Timeout for opening the trial session, which neither listens nor dials.
 const OPENING: Duration = Duration::from_secs(10);
 
 impl ZenohSettings {
-    /// Looks up the names in `connect.endpoints`. One that does not resolve now may later.
+    /// Warns of names in `connect.endpoints` that do not resolve now; they may resolve later.
     pub(super) fn check_names(&self) -> Vec<Warning> {
         let mut names: Vec<String> = Vec::new();
         for endpoint in self.others() {
@@ -59,8 +59,8 @@ impl ZenohSettings {
         warnings
     }
 
-    /// Whether Zenoh opens a session with these settings: it has checks of its own that its parser
-    /// does not make. The session neither listens nor dials.
+    /// Checks that Zenoh opens a session with these settings: it makes checks that its parser does
+    /// not make. The session neither listens nor dials.
     pub(super) fn check_opens(&self) -> Result<(), ConfigError> {
         let config = self.for_trial()?;
         let refused = |why: String| Err(ConfigError::new(ConfigErrorKind::Zenoh { why }));
@@ -71,7 +71,7 @@ impl ZenohSettings {
             // The caller may have stopped waiting.
             let _late = answer.send(said.map_err(|error| error.to_string()));
         };
-        // Zenoh blocks, which a thread of an asynchronous runtime may not do; and it may panic.
+        // Zenoh blocks, which is not allowed on a thread of an async runtime, and it may panic.
         let thread = std::thread::Builder::new().name("mailmesh-trial".to_owned()).spawn(open);
         if thread.is_err() {
             return Ok(());
@@ -90,8 +90,8 @@ impl ZenohSettings {
         }
     }
 
-    /// Whether the port at which other nodes are found by multicast can be had. Several nodes of
-    /// a host share it; a program that does not share it takes it from them.
+    /// Checks that this node can bind the UDP port of multicast discovery. Several nodes of a host
+    /// share the port; a program that does not share it blocks them.
     pub(super) fn check_discovery(&self, has_key: bool) -> Result<Vec<Warning>, ConfigError> {
         if !self.scouts() || self.mode() == "client" {
             return Ok(Vec::new());
@@ -101,7 +101,7 @@ impl ZenohSettings {
             && self.discovers(protection.has_gate());
         let (ours, ..) = self.discovery_group();
         let group = if is_ours { ours } else { self.scouting_group() };
-        // As each binds it.
+        // mailmesh's discovery binds the unspecified address, Zenoh's scouting the group itself.
         let address = match group.ip() {
             group if !is_ours => group,
             IpAddr::V4(_) => Ipv4Addr::UNSPECIFIED.into(),
@@ -129,7 +129,7 @@ impl ZenohSettings {
         if !is_ours {
             return Err(ConfigError::bad_value("scouting.multicast.address", &why));
         }
-        // A node starts all the same, and tries again.
+        // A node starts nevertheless, and retries.
         let message = format!("`scouting.multicast.address`: {why}");
         Ok(vec![Warning { message, corrected: None, place: None }])
     }
@@ -146,7 +146,7 @@ mod tests {
         let refused = |value: serde_json::Value| {
             let coordinator = Coordinator::parse("{ mode: 'client' }").unwrap();
             let Backend::Zenoh(settings) = coordinator.backend() else { panic!() };
-            // As if no check of ours knew it.
+            // The value bypasses mailmesh's own checks.
             settings.with_value(value).check_opens().err().map(|error| error.to_string())
         };
         assert_eq!(refused(json!({})), None);

@@ -1,12 +1,12 @@
-//! What of a configuration may stand in an error or a warning: no secret, nothing that moves a
-//! terminal's cursor, and not more than a line.
+//! Texts that may appear in an error or a warning: without secrets and without characters that
+//! control a terminal, and no longer than a line.
 
 use mailmesh_secrets::redact;
 
 /// Longest piece of a configuration in a message, in characters.
 const SHOWN: usize = 400;
 
-/// Unprintable characters as their escapes.
+/// Replaces unprintable characters by their escapes.
 pub(crate) fn escaped(text: &str) -> String {
     let mut out = String::new();
     for c in text.chars() {
@@ -15,9 +15,8 @@ pub(crate) fn escaped(text: &str) -> String {
     out
 }
 
-/// Whether a character moves a terminal's cursor, ends a line or reorders text. The same set as
-/// that of `mailmesh-events`, which is no layer below this one; a test of the facade compares
-/// them.
+/// Whether a character moves a terminal's cursor, ends a line or reorders text. `mailmesh-events`,
+/// which is no dependency of this crate, has the same set; a test of the facade compares the two.
 pub(super) fn is_unprintable(c: char) -> bool {
     c.is_control()
         || matches!(
@@ -26,18 +25,18 @@ pub(super) fn is_unprintable(c: char) -> bool {
         )
 }
 
-/// A piece of a configuration as it may stand in a line.
+/// A piece of a configuration, redacted and escaped for one line.
 pub(super) fn printable(text: &str) -> String {
     escaped(&redact(text))
 }
 
-/// The same, cut where it is long.
+/// The same, cut to at most 400 characters.
 pub(super) fn shown(text: &str) -> String {
     cut(&printable(text))
 }
 
-/// Words of Zenoh without the places in its source, ` at /.../manager.rs:386.`, which are of no use
-/// to an operator.
+/// Removes positions in Zenoh's source, ` at /.../manager.rs:386.`, from an error of Zenoh, since they
+/// do not help an operator.
 pub(super) fn without_source(words: &str) -> String {
     let mut out = String::with_capacity(words.len());
     let mut rest = words;
@@ -58,8 +57,8 @@ pub(super) fn without_source(words: &str) -> String {
     out + rest
 }
 
-/// Words of our own, with pieces in them that were redacted: escaped, and cut where they are
-/// long.
+/// A text of mailmesh whose quoted pieces are redacted already: escaped, and cut to at most 400
+/// characters.
 pub(super) fn own(text: &str) -> String {
     cut(&escaped(text))
 }

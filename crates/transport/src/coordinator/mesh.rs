@@ -1,4 +1,4 @@
-//! Our own settings, under `mesh`.
+//! mailmesh's own settings, under `mesh`.
 
 use std::fmt;
 use std::io::Read;
@@ -17,40 +17,41 @@ use super::outline::Outline;
 use super::source::Source;
 use crate::{KeySpace, LinkProof};
 
-/// Longest file that holds a key, in bytes.
+/// Longest accepted file with a key, in bytes.
 const MAX_KEY_FILE: u64 = 4096;
-/// Most further names of a node.
+/// Most entries of `mesh.names`.
 const MAX_NAMES: usize = 32;
 
-/// Our own settings beside Zenoh's, all optional.
+/// mailmesh's own settings beside Zenoh's, all optional.
 #[derive(Clone)]
 #[non_exhaustive]
 pub struct MeshSettings {
-    /// The node's name; the host's name without it.
+    /// The node's name; `None` for the name of the host.
     pub name: Option<NodeName>,
-    /// The cluster's name; `mail` without it.
+    /// The cluster's name; `None` for `mail`.
     pub cluster: Option<String>,
-    /// Where the cluster key is; without it the mesh is open.
+    /// The source of the cluster key; without a key the mesh is open.
     pub key: Option<Secret>,
-    /// After how long without a sign of life a peer has failed.
+    /// A peer that sends no heartbeat for this long has failed; a configuration may set 2 s to 1 h.
     pub failure_timeout: Option<Duration>,
-    /// The directory of the mirror's store; without it the mirror is in memory only.
+    /// The directory of the mirror's store; `None` keeps the mirror in memory only.
     pub store: Option<PathBuf>,
-    /// Events an inbox holds before its reader is told of a gap.
+    /// Most events an inbox holds; beyond that its reader is notified of a gap.
     pub inbox_events: Option<usize>,
-    /// Bytes of events an inbox holds before its reader is told of a gap.
+    /// Most bytes of events an inbox holds; beyond that its reader is notified of a gap.
     pub inbox_bytes: Option<usize>,
-    /// How each link proves the cluster key before a message on it is read; `None`: not at all.
+    /// How each link proves the cluster key before a message on it is read; `None` for no proof.
     pub links: Option<LinkProof>,
-    /// Where the configuration says so; `None` if it does not.
+    /// Position of `mesh.links`; `None` if the configuration does not set it.
     pub(super) links_at: Option<Place>,
-    /// Names and addresses by which other nodes dial this one, besides those it knows of.
+    /// More names and addresses by which other nodes dial this one, besides those of the host and
+    /// of the endpoints.
     pub names: Vec<String>,
-    /// The mesh is meant to be open: nobody is warned that there is no cluster key.
+    /// Whether the mesh is meant to be open: a missing cluster key then causes no warning.
     pub open: bool,
 }
 
-/// Without what may be a key that stands in the wrong place.
+/// Redacts every text that may be a key in the wrong place.
 impl fmt::Debug for MeshSettings {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("MeshSettings")
@@ -86,30 +87,30 @@ impl Default for MeshSettings {
     }
 }
 
-/// Where a secret is, in the forms of the mail server.
+/// The source of a secret, in the forms of the mail server.
 #[derive(Clone)]
 #[non_exhaustive]
 pub enum Secret {
-    /// The text itself.
+    /// The secret itself.
     Value(Zeroizing<String>),
-    /// An environment variable holds it.
+    /// The name of the environment variable that holds the secret.
     EnvironmentVariable(String),
-    /// A file holds it.
+    /// The path of the file that holds the secret.
     File(PathBuf),
 }
 
 impl Secret {
-    /// The secret's text.
+    /// Reads the text of the secret; may block on a file.
     ///
     /// # Errors
-    /// [`ConfigErrorKind::Secret`] if it cannot be had, or its file may be read
-    /// by everybody.
+    /// [`ConfigErrorKind::Secret`] if the secret cannot be read, or if its file is longer than
+    /// 4,096 bytes, gives any access to all users, or may be written by its group.
     pub fn resolve(&self) -> Result<Zeroizing<String>, ConfigError> {
         let fail = |why: String| ConfigError::new(ConfigErrorKind::Secret { why });
         match self {
             Self::Value(text) => Ok(text.clone()),
             Self::EnvironmentVariable(name) => {
-                // The library's error of a text that is not UTF-8 shows that text.
+                // The error of the standard library for a text that is not UTF-8 quotes that text.
                 let why = match std::env::var(name) {
                     Ok(text) => return Ok(Zeroizing::new(text)),
                     Err(std::env::VarError::NotPresent) => "it is not set",
@@ -140,8 +141,8 @@ impl Secret {
                 if let Some(what) = is_open(&metadata) {
                     return Err(fail(format!("{shown} {what}; run `chmod 600 {shown}`")));
                 }
-                // A device or a pipe has no length: no more is read than is accepted.
-                // With room for all of it: a buffer that grows leaves its bytes where it was.
+                // A device or a pipe has no length, so the read is bounded too. The buffer has room
+                // for all bytes: one that grows leaves copies of the secret behind.
                 let room = usize::try_from(MAX_KEY_FILE).unwrap_or_default() + 1;
                 let mut text = Zeroizing::new(String::with_capacity(room));
                 let file = std::fs::File::open(path).map_err(failed)?;
@@ -152,7 +153,8 @@ impl Secret {
     }
 }
 
-/// Where a relative path begins: not where the configuration is.
+/// The end of an error about a relative path: it starts at the working directory of the process,
+/// not at the configuration. Empty for an absolute path.
 pub(super) fn taken_from(path: &Path) -> String {
     match std::env::current_dir() {
         Ok(here) if path.is_relative() => format!(
@@ -163,14 +165,14 @@ pub(super) fn taken_from(path: &Path) -> String {
     }
 }
 
-/// A path as far as it does not read like a key. Unlike [`display_path`], this does not look whether
-/// it is there: a hung mount would hang a line of the log.
+/// A path for display, redacted where it looks like a key. Unlike [`display_path`], this does not
+/// access the file system: a hung mount would block the log line.
 fn path_text(path: &Path) -> String {
     own(&redact(&path.to_string_lossy()))
 }
 
-/// The access that a file with keys gives to others than its owner and must not give. Its group
-/// may read it: orchestrators mount secrets like that.
+/// The excessive access to a file with keys, if any. The group may read the file: orchestrators
+/// mount secrets like that.
 #[cfg(unix)]
 fn is_open(metadata: &std::fs::Metadata) -> Option<&'static str> {
     let mode = std::os::unix::fs::PermissionsExt::mode(&metadata.permissions());
@@ -192,7 +194,7 @@ impl fmt::Debug for Secret {
 }
 
 impl fmt::Display for Secret {
-    /// Where it is, never what it is. Does not look whether a file is there, which may block.
+    /// Names the source, never the secret. Does not access the file, which might block.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Value(_) => f.write_str("the configuration itself"),
@@ -253,7 +255,7 @@ impl MeshSettings {
     }
 }
 
-/// Whether this is an address, or a host name of ASCII labels.
+/// Whether `name` is an IP address, or a host name of ASCII labels.
 fn is_host(name: &str) -> bool {
     let is_label = |label: &str| {
         (1..=63).contains(&label.len())
@@ -305,7 +307,7 @@ impl Reader<'_> {
         }
     }
 
-    /// A list, as an array or as an object of `"value": true`.
+    /// A list of strings, written as an array or as an object of `"value": true`.
     fn texts(&self, key: &str, most: usize) -> Result<Vec<String>, ConfigError> {
         let wrong = |found| {
             let expected = "a list of strings";
@@ -330,7 +332,7 @@ impl Reader<'_> {
         Ok(texts)
     }
 
-    /// `mesh.names`: names and addresses alone, as certificates have them.
+    /// Reads `mesh.names`: host names and addresses in the form that certificates hold.
     fn host_names(&self) -> Result<Vec<String>, ConfigError> {
         let names = self.texts("names", MAX_NAMES)?;
         match names.iter().find(|name| !is_host(name)) {

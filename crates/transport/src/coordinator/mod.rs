@@ -5,9 +5,9 @@
 //!      --repair (bare words)--> JSON5 --json5--> value --check--> Coordinator
 //! ```
 //!
-//! The outline (our own, over tokens) exists because the parser of the `json5`
-//! crate recurses without limit, knows no repair, and says where an error is but
-//! not what would be right. It decides nothing about values: `json5` does.
+//! The outline is mailmesh's own, over tokens. The parser of the `json5` crate recurses without
+//! limit, repairs nothing, and reports where an error is but not the correction. The outline does
+//! not decide values: `json5` does.
 
 mod address_cache;
 mod addresses;
@@ -60,27 +60,27 @@ pub use zenoh::ZenohSettings;
 use outline::Outline;
 use source::Source;
 
-/// Longest configuration in bytes.
+/// Longest accepted configuration, in bytes.
 pub const MAX_CONFIG_LEN: usize = 1 << 20;
 
-/// What coordinates the cluster.
+/// The system that coordinates the cluster.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub enum Backend {
     /// Peer-to-peer over Zenoh.
     Zenoh(Box<ZenohSettings>),
-    /// Nothing: a server that runs alone.
+    /// None: the server runs alone.
     Disabled,
 }
 
-/// Something that was put right, or that deserves a look.
+/// A part of the configuration that was repaired, or that the operator should review.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Warning {
-    /// What, in a sentence.
+    /// The problem, with its remedy where there is one.
     pub message: String,
-    /// The line as it should be, if it was repaired.
+    /// The corrected line, if the text was repaired.
     pub corrected: Option<String>,
-    /// Where.
+    /// The position; `None` if the warning has none in the text.
     pub place: Option<Place>,
 }
 
@@ -130,7 +130,7 @@ impl Coordinator {
         Self::parse(r#"{"@type": "Zenoh", "config": "{}"}"#)
     }
 
-    /// No coordination.
+    /// A configuration without coordination: the server runs alone.
     #[must_use]
     pub fn disabled() -> Self {
         let (mesh, warnings) = (MeshSettings::default(), Vec::new());
@@ -140,8 +140,7 @@ impl Coordinator {
     /// Reads a configuration from a file.
     ///
     /// # Errors
-    /// [`ConfigErrorKind::Read`], and those of [`parse`](Self::parse), each naming
-    /// the file.
+    /// [`ConfigErrorKind::Read`], and the errors of [`parse`](Self::parse), each naming the file.
     pub fn load(path: impl AsRef<Path>) -> Result<Self, ConfigError> {
         let path = path.as_ref();
         let name = display_path(path);
@@ -155,18 +154,18 @@ impl Coordinator {
         if len > MAX_CONFIG_LEN as u64 {
             return Err(ConfigError::new(ConfigErrorKind::TooLong { len }));
         }
-        // A device or a pipe has no length: no more is read than is accepted.
+        // The length of a device or a pipe is unknown, so the read is bounded too.
         let mut bytes = Vec::new();
         let file = std::fs::File::open(path).map_err(read)?;
         file.take(MAX_CONFIG_LEN as u64 + 1).read_to_end(&mut bytes).map_err(read)?;
         Self::from_bytes(&bytes, &name)
     }
 
-    /// Reads a configuration from a text: the Coordinator object, or a Zenoh
-    /// configuration alone (an object without `@type`).
+    /// Reads a configuration from a text: the Coordinator object, or a Zenoh configuration alone
+    /// (an object without `@type`).
     ///
     /// # Errors
-    /// [`ConfigError`], which says what is wrong, where, and what was expected.
+    /// [`ConfigError`] with the fault, its position, and the expected form.
     pub fn parse(text: &str) -> Result<Self, ConfigError> {
         Self::from_bytes(text.as_bytes(), "the configuration")
     }
@@ -221,30 +220,31 @@ impl Coordinator {
         Ok(Self { backend, mesh, warnings })
     }
 
-    /// What coordinates.
+    /// The system that coordinates the cluster.
     #[must_use]
     pub fn backend(&self) -> &Backend {
         &self.backend
     }
 
-    /// Our own settings.
+    /// mailmesh's own settings, under `mesh`.
     #[must_use]
     pub fn mesh(&self) -> &MeshSettings {
         &self.mesh
     }
 
-    /// What was repaired or deserves a look.
+    /// The repairs made, and the settings that the operator should review.
     #[must_use]
     pub fn warnings(&self) -> &[Warning] {
         &self.warnings
     }
 
-    /// Whether the certificates and keys that the configuration itself holds (settings that end
-    /// in `_base64`) can be read, and each key is that of its certificate. Of the machine nothing
-    /// is asked. Returns what deserves a look: what was mended, left out, or is over.
+    /// Checks the certificates and keys that the configuration itself holds (settings that end in
+    /// `_base64` or `_raw`): each must be readable, and each key must match its certificate. The
+    /// check does not access the machine. Returns warnings about parts that were repaired, left out
+    /// or have expired.
     ///
     /// # Errors
-    /// [`ConfigErrorKind::BadValue`]: what is wrong with the first that is, without any of it.
+    /// [`ConfigErrorKind::BadValue`] for the first fault; the error does not quote the secret.
     pub fn check_embedded(&self) -> Result<Vec<Warning>, ConfigError> {
         match &self.backend {
             Backend::Zenoh(settings) => settings.check_embedded(),
@@ -252,13 +252,13 @@ impl Coordinator {
         }
     }
 
-    /// Whether the machine has what the configuration asks for: listening ports free, files
-    /// readable, the interface there, the key resolvable; and whether certificates and keys, of
-    /// files or of the configuration, can be read and belong together. Nothing is left open.
-    /// Returns what deserves a look, as [`check_embedded`](Self::check_embedded).
+    /// Checks the machine: listening ports are free, files are readable, the interface exists, and
+    /// the key can be read. Certificates and keys, of files or of the configuration, must be
+    /// readable and match. All ports are closed again. Returns warnings, as
+    /// [`check_embedded`](Self::check_embedded).
     ///
     /// # Errors
-    /// The first thing missing.
+    /// The first fault found.
     pub fn preflight(&self) -> Result<Vec<Warning>, ConfigError> {
         if let Some(secret) = &self.mesh.key {
             secret.resolve()?;
@@ -269,14 +269,14 @@ impl Coordinator {
         }
     }
 
-    /// What a node that starts finds by itself, or only in time: the names of `connect.endpoints`
-    /// are looked up, for 3 s at most, the port of discovery is tried, and a session of Zenoh is
-    /// opened that speaks to nobody. `has_key`: whether the node has a cluster key, by whatever
-    /// way; discovery has another port then.
+    /// Makes the checks that a starting node makes later or only in time. The names of
+    /// `connect.endpoints` are resolved, within 3 s. The port of discovery is bound. A session of
+    /// Zenoh is opened that neither listens nor dials. `has_key` states whether the node has a
+    /// cluster key from any source: discovery then uses another port.
     ///
     /// # Errors
-    /// A port of discovery that another program keeps for itself, and settings with which Zenoh
-    /// opens no session.
+    /// The discovery port is held by a program that does not share it, or Zenoh opens no session
+    /// with these settings.
     pub fn check_machine(&self, has_key: bool) -> Result<Vec<Warning>, ConfigError> {
         match &self.backend {
             Backend::Zenoh(settings) => {
@@ -290,7 +290,7 @@ impl Coordinator {
     }
 }
 
-/// Whether a text is the path of a file, and not a configuration.
+/// Whether a text is the path of a file instead of a configuration.
 fn is_path(text: &str) -> bool {
     let text = text.trim();
     let is_line = !text.contains(['{', '\n', ':']) || text.starts_with("file:");
@@ -298,8 +298,8 @@ fn is_path(text: &str) -> bool {
     is_line && (is_rooted || text.ends_with(".json5") || text.ends_with(".json"))
 }
 
-/// The Zenoh configuration inside the object: text (as the mail server keeps it)
-/// or, as a convenience, an object.
+/// Reads the Zenoh configuration inside the object: a text, as the mail server stores it, or, for
+/// convenience, an object.
 fn embedded(
     source: &Source<'_>,
     outline: &Outline,
