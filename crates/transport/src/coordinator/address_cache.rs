@@ -6,7 +6,7 @@ use tokio::time::Instant;
 
 use super::addresses::HostAddresses;
 
-/// Time after a change during which each call reads the addresses anew: they may appear one by one.
+/// Time after a change during which each call queries the addresses: they may appear one by one.
 const CHANGING: Duration = Duration::from_secs(5);
 /// Longest age of the cached addresses if the system reports no change.
 const QUIET: Duration = Duration::from_secs(10);

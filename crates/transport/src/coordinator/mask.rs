@@ -30,13 +30,13 @@ pub(super) fn printable(text: &str) -> String {
     escaped(&redact(text))
 }
 
-/// The same, cut to at most 400 characters.
+/// The same, cut to at most `SHOWN` characters.
 pub(super) fn shown(text: &str) -> String {
     cut(&printable(text))
 }
 
-/// Removes positions in Zenoh's source, ` at /.../manager.rs:386.`, from an error of Zenoh, since they
-/// do not help an operator.
+/// Removes positions in Zenoh's source, ` at /.../manager.rs:386.`, from an error of Zenoh, since
+/// they do not help an operator.
 pub(super) fn without_source(words: &str) -> String {
     let mut out = String::with_capacity(words.len());
     let mut rest = words;
@@ -57,8 +57,8 @@ pub(super) fn without_source(words: &str) -> String {
     out + rest
 }
 
-/// A text of mailmesh whose quoted pieces are redacted already: escaped, and cut to at most 400
-/// characters.
+/// A text of mailmesh whose quoted pieces are redacted already: escaped, and cut to at most
+/// `SHOWN` characters.
 pub(super) fn own(text: &str) -> String {
     cut(&escaped(text))
 }

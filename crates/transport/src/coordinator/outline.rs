@@ -1,5 +1,5 @@
-//! The structure of a text: where each key and value stands, and which bare words
-//! are to be quoted. Iterative, so nesting costs no stack.
+//! The structure of a text: the position of each key and value, and the bare words to be quoted.
+//! The parser is iterative, so deep nesting uses no stack.
 
 use std::collections::HashMap;
 use std::ops::Range;
@@ -20,8 +20,7 @@ const MAX_DEPTH: usize = 64;
 pub(super) struct Outline {
     keys: HashMap<Vec<String>, Range<usize>>,
     values: HashMap<Vec<String>, Range<usize>>,
-    /// Words that stand where a string is meant.
-    /// Each with whether it is a secret.
+    /// Bare words in places where a string is meant, each with whether it is a secret.
     bare: Vec<(Range<usize>, bool)>,
 }
 
@@ -29,7 +28,7 @@ pub(super) struct Outline {
 struct Open {
     bracket: u8,
     at: Range<usize>,
-    /// Elements so far, for arrays.
+    /// Index of the current element, for arrays.
     index: usize,
 }
 
@@ -48,7 +47,7 @@ enum Expect {
 impl Outline {
     pub(super) fn of(source: &Source<'_>) -> Result<Self, ConfigError> {
         let tokens = match tokens(source) {
-            // What has other strings than JSON5 is another format before it is wrong.
+            // If the tokens fail and the first line looks like another format, report that format.
             Err(error) => {
                 let (line, begin) = first_line(source.text());
                 let other = other_format(source, &[]);
@@ -173,7 +172,7 @@ impl Outline {
                     );
                 }
                 (Expect::CommaOrEnd, TokenKind::Text | TokenKind::Word) => {
-                    // The mistake is behind the value before.
+                    // The mistake is directly after the previous value.
                     let end = tokens[index - 1].span.end;
                     return Err(syntax(
                         source,
@@ -197,7 +196,7 @@ impl Outline {
         Err(syntax(source, last.at, &message))
     }
 
-    /// After a value: back to its key's object, or on in its array.
+    /// The state after a value: a comma or a closing bracket, or nothing at the top level.
     fn after_value(&mut self, path: &mut Vec<String>, open: &[Open]) -> Expect {
         match open.last() {
             None => Expect::Nothing,
@@ -215,12 +214,12 @@ impl Outline {
         quote(source.text(), 0, self.bare.iter().map(|(span, _)| span))
     }
 
-    /// The value, as the json5 crate reads it.
+    /// The value, as the json5 crate reads the repaired text.
     pub(super) fn parse(&self, source: &Source<'_>) -> Result<Value, ConfigError> {
         json5::from_str(&self.repaired(source)).map_err(|error| {
             let json5::Error::Message { msg, location } = error;
             let at = location.map_or(0, |l| source.offset_of(l.line, l.column));
-            // pest draws a picture with the line in it; its last line says what was expected.
+            // pest's message draws the line; its last line states what was expected.
             let last = msg.lines().last().unwrap_or_default().trim().strip_prefix("= ");
             let word = &source.text()[at..];
             let end = word.find(|c: char| c.is_whitespace() || ",]}".contains(c));
@@ -239,7 +238,7 @@ impl Outline {
         })
     }
 
-    /// One warning a line that has bare words.
+    /// One warning for each line that has bare words; it names the first of them.
     pub(super) fn warnings(&self, source: &Source<'_>) -> Vec<Warning> {
         let mut warnings: Vec<Warning> = Vec::new();
         let mut rest = self.bare.as_slice();
@@ -261,12 +260,12 @@ impl Outline {
         warnings
     }
 
-    /// Where a key stands; the beginning if it does not.
+    /// The position of a key; the start of the text if the key does not exist.
     pub(super) fn key<S: AsRef<str>>(&self, path: &[S]) -> Range<usize> {
         Self::find(&self.keys, path)
     }
 
-    /// Where a value stands; the beginning if it does not.
+    /// The position of a value; the start of the text if the value does not exist.
     pub(super) fn value<S: AsRef<str>>(&self, path: &[S]) -> Range<usize> {
         Self::find(&self.values, path)
     }
@@ -276,7 +275,7 @@ impl Outline {
         self.keys.keys().filter(move |path| path.last().is_some_and(|last| last == key))
     }
 
-    /// The path of the innermost key or value at an offset.
+    /// The path of the value or key that begins at this offset.
     pub(super) fn path_at(&self, at: usize) -> Option<&Vec<String>> {
         let starts = |(_, span): &(&Vec<String>, &Range<usize>)| span.start == at;
         self.values.iter().find(starts).or_else(|| self.keys.iter().find(starts)).map(|(p, _)| p)
@@ -315,7 +314,7 @@ fn quote<'a>(text: &str, offset: usize, spans: impl Iterator<Item = &'a Range<us
     out + &text[at..]
 }
 
-/// A line as it may be shown, its bare words in quotes.
+/// A line for display, without secrets and with its bare words in quotes.
 fn corrected(
     source: &Source<'_>,
     start: usize,
@@ -337,8 +336,8 @@ fn corrected(
     out
 }
 
-/// Whether the value of this path is a secret. What a list or an object of a secret name holds is
-/// one too, except for the object of a key, which says where the key is.
+/// Whether the value at this path is a secret. Everything inside a list or an object with a secret
+/// name is one too, except for the object `key`, which states where the key is.
 fn is_secret(path: &[String]) -> bool {
     let mut names = path.iter().rev().filter(|part| part.parse::<usize>().is_err());
     names.next().is_some_and(|name| is_secret_name(name))
@@ -356,7 +355,7 @@ fn key_text(raw: &str) -> String {
 enum Word {
     /// A number or a literal.
     Literal,
-    /// Looks like a string whose quotes were forgotten.
+    /// A string whose quotes were probably forgotten.
     Name,
     Neither,
 }
@@ -376,7 +375,7 @@ fn word(text: &str) -> Word {
     }
 }
 
-/// What a text that does not begin with `{` most likely is.
+/// The most likely format of a text that does not begin with `{`.
 fn other_format(source: &Source<'_>, tokens: &[Token]) -> ConfigErrorKind {
     let text = source.text();
     let (first, _) = first_line(text);
@@ -386,7 +385,7 @@ fn other_format(source: &Source<'_>, tokens: &[Token]) -> ConfigErrorKind {
     };
     let is_toml = first.starts_with('[') && first.ends_with(']') && !first.contains(',')
         || first.split_once('=').is_some_and(|(key, _)| is_key(key));
-    // Sections, and dotted keys, of that server.
+    // Sections and dotted keys of the older mail server.
     let of_server = ["cluster", "store", "storage", "server"];
     let is_of_server = |line: &str| {
         let line = line.trim().trim_start_matches('[');
@@ -409,7 +408,7 @@ fn other_format(source: &Source<'_>, tokens: &[Token]) -> ConfigErrorKind {
     }
 }
 
-/// The first line that says something, without the blanks around it, and where it begins.
+/// The first line that is neither blank nor a comment, trimmed, with the offset of its start.
 fn first_line(text: &str) -> (&str, usize) {
     let mut begin = 0;
     for line in text.split_inclusive('\n') {

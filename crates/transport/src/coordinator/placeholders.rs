@@ -1,5 +1,5 @@
-//! Placeholders that other programs would have replaced, and a shell: a configuration is read as
-//! it is.
+//! Refuses placeholders that other programs or a shell would replace: mailmesh reads a
+//! configuration literally.
 
 use serde_json::Value;
 
@@ -10,10 +10,10 @@ use super::known::dotted;
 use super::outline::Outline;
 use super::source::Source;
 
-/// Parts whose texts are the operator's own, or another program's.
+/// Sections whose texts belong to the operator or to another program.
 const FREE: [&str; 2] = ["metadata", "plugins"];
 
-/// Refuses the first text with a placeholder. `path` is where `value` stands.
+/// Refuses the first text with a placeholder. `path` is the path of `value`.
 pub(super) fn check(
     source: &Source<'_>,
     outline: &Outline,
@@ -61,8 +61,8 @@ pub(super) fn check(
     }
 }
 
-/// What a text has, if that is a placeholder. A secret may hold any character, so one counts only
-/// if it is nothing else.
+/// The kind of placeholder in a text, if there is one. A secret may contain any character, so a
+/// secret is refused only if the placeholder is the whole text.
 fn kind(text: &str, path: &[String]) -> Option<&'static str> {
     let between = |open: &str, close: &str| {
         let rest = text.split_once(open).map(|(_, rest)| rest);
@@ -76,7 +76,7 @@ fn kind(text: &str, path: &[String]) -> Option<&'static str> {
             let is_name = |c: char| c.is_ascii_alphanumeric() || "_:".contains(c);
             name.is_some_and(|name| !name.is_empty() && name.chars().all(is_name))
         };
-        // A cluster key has none of these characters; a password may be `$WORD`.
+        // A cluster key has none of these characters, but a password may be `$WORD`.
         let is_key = path.first().is_some_and(|part| part == "mesh") && whole("$", "");
         return match () {
             () if is_key || whole("${", "}") => Some("a variable (`$...`)"),

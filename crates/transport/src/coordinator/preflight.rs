@@ -1,4 +1,4 @@
-//! What a configuration asks of the machine.
+//! The requirements of a configuration on the machine, and their checks.
 
 use std::io::ErrorKind;
 use std::net::TcpListener;
@@ -16,7 +16,7 @@ use super::tls::Credentials;
 use super::zenoh::{endpoints, endpoints_of_mode};
 use super::{session_settings, tls_settings};
 
-/// Ports, files and interfaces that must be there. It holds secrets, so it has no `Debug`.
+/// Ports, files and interfaces that the machine must have. Holds secrets, so it has no `Debug`.
 #[derive(Clone, Default)]
 pub(super) struct Needs {
     listens: Vec<(String, Place)>,
@@ -58,12 +58,12 @@ impl Needs {
         self.group.as_ref()
     }
 
-    /// Whether what the configuration itself holds can be used.
+    /// Checks the certificates and keys that the configuration itself holds.
     pub(super) fn check_embedded(&self) -> Result<Vec<Warning>, ConfigError> {
         self.credentials.check(false)
     }
 
-    /// Puts what Zenoh would read otherwise than we do into its configuration.
+    /// Replaces credentials in `value` that Zenoh would read differently from mailmesh.
     pub(super) fn mend(&self, value: &mut Value) {
         self.credentials.mend(value);
     }
@@ -80,7 +80,7 @@ impl Needs {
             let key = "scouting.multicast.interface".into();
             return Err(ConfigError::new(ConfigErrorKind::BadValue { key, why }).at(place.clone()));
         }
-        // Each stays open until all are: two that exclude each other are found.
+        // All listeners stay open until the end, so that two that exclude each other are found.
         let mut bound: Vec<(&str, Vec<TcpListener>)> = Vec::new();
         for (text, place) in &self.listens {
             let listener = listen(text, &bound).map_err(|why| {
@@ -93,7 +93,7 @@ impl Needs {
     }
 }
 
-/// Listens at an endpoint of TCP or TLS, where others are listened on already.
+/// Binds a listener at a TCP or TLS endpoint; `bound` holds the earlier ones, for the error text.
 fn listen(text: &str, bound: &[(&str, Vec<TcpListener>)]) -> Result<Option<TcpListener>, String> {
     let endpoint = Endpoint::of(text);
     if !matches!(endpoint.protocol, "tcp" | "tls") {
@@ -150,7 +150,7 @@ fn listen(text: &str, bound: &[(&str, Vec<TcpListener>)]) -> Result<Option<TcpLi
     Err(format!("{error}; {advice}"))
 }
 
-/// Why an interface cannot be used, if there is none of this name.
+/// The error for an interface that this machine does not have.
 fn no_interface(name: &str) -> Option<String> {
     let present = interfaces()?;
     let is_one = present.iter().any(|one| one == name);
@@ -158,7 +158,7 @@ fn no_interface(name: &str) -> Option<String> {
         .then(|| format!("there is no interface `{name}` here; there are {}", present.join(", ")))
 }
 
-/// The network interfaces, where the system lists them as files.
+/// The network interfaces, on systems that list them as files (Linux).
 fn interfaces() -> Option<Vec<String>> {
     let entries = std::fs::read_dir(Path::new("/sys/class/net")).ok()?;
     let mut names: Vec<String> =

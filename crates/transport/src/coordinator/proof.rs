@@ -16,14 +16,14 @@ use crate::gate::SessionSlots;
 use crate::link_keys::TlsCredentials;
 use crate::link_proof::{LinkProof, SessionProof};
 
-/// How long a dialer has to prove the key, in milliseconds. It bounds the descriptors and the
-/// memory that strangers hold: their rate times this.
+/// Timeout for a dialer to prove the key, in milliseconds. The connection rate of strangers times
+/// this bounds the descriptors and the memory that they hold.
 const PROOF_MS: u32 = 2_000;
-/// Most links that are open and have not proven the key.
+/// Most open links that have not proven the key.
 const PENDING: u32 = 1_000;
-/// How long a slot waits for a link before Zenoh dials it again, in milliseconds: a day.
+/// Timeout of a slot that waits for a link before Zenoh dials it again, in milliseconds: a day.
 const SLOT_MS: u32 = 86_400_000;
-/// Links that Zenoh takes behind the gate: as many as the gate has, and those that are ending.
+/// Links that Zenoh accepts behind the gate: the 1,024 of the gate, and as many that are closing.
 const SESSIONS: u64 = 2_048;
 
 /// How the links of a configuration are protected.
@@ -32,21 +32,22 @@ const SESSIONS: u64 = 2_048;
 pub enum LinkProtection {
     /// Each link proves the cluster key before a message on it is read.
     Proven(LinkProof),
-    /// As the configuration sets it itself; this is what it sets.
+    /// The configuration protects its links itself, or names endpoints other than `tcp/`. The text
+    /// names the cause.
     Own(&'static str),
-    /// Whoever reaches the port can link, and end or freeze the process.
+    /// No protection: any host that reaches the port can link, and end or freeze the process.
     None,
 }
 
 impl LinkProtection {
-    /// Whether links come through a gate of our own.
+    /// Whether links pass mailmesh's own gate.
     pub(crate) fn has_gate(self) -> bool {
         matches!(self, Self::Proven(proof) if proof.has_gate())
     }
 }
 
 impl ZenohSettings {
-    /// How links are protected, if there is a cluster key or not.
+    /// How links are protected; `has_key` states whether there is a cluster key.
     #[must_use]
     pub fn link_protection(&self, has_key: bool) -> LinkProtection {
         let proof = self.proof().filter(|_| has_key).map(|proof| self.possible(proof));
@@ -57,8 +58,8 @@ impl ZenohSettings {
         }
     }
 
-    /// How links can prove the key: a client speaks to a router of Zenoh, which has no gate, and
-    /// Zenoh's access control may go by interfaces, which a gate hides from it.
+    /// The proof that is possible in place of `proof`. A client dials a router of Zenoh, which has
+    /// no gate. Zenoh's access control may select by interface, which a gate hides.
     fn possible(&self, proof: LinkProof) -> LinkProof {
         let has_no_gate = self.mode() == "client" || self.flag("/access_control/enabled", false);
         match proof {
@@ -67,7 +68,7 @@ impl ZenohSettings {
         }
     }
 
-    /// The setting by which the configuration protects its links itself, which is kept as it is.
+    /// The setting by which the configuration protects its links itself; mailmesh keeps it.
     fn own_protection(&self) -> Option<&'static str> {
         let by_setting = ["transport.link.tls", "transport.auth", "transport.link.protocols"]
             .into_iter()
@@ -82,25 +83,24 @@ impl ZenohSettings {
         by_setting.or_else(|| has_other().then_some("endpoints of another kind than `tcp/`"))
     }
 
-    /// Whether nodes that hold the key find each other by discovery of our own. Without a gate
-    /// the nodes found are introduced by gossip; where gossip is off, Zenoh's scouting is all
-    /// there is.
+    /// Whether holders of the key find each other by mailmesh's own discovery. Without a gate,
+    /// gossip introduces the nodes found; if gossip is off too, only Zenoh's scouting remains.
     pub(crate) fn discovers(&self, has_gate: bool) -> bool {
         self.mode() != "client" && self.scouts() && (has_gate || self.gossips())
     }
 
-    /// Whether nodes tell each other of the nodes that they are linked to.
+    /// Whether nodes report to each other the nodes that they are linked to.
     pub(crate) fn gossips(&self) -> bool {
         self.flag("/scouting/gossip/enabled", true)
     }
 
-    /// Hosts and ports that the gate dials, with their settings behind a `#`: the endpoints of the
-    /// configuration.
+    /// Hosts and ports that the gate dials, each with its settings behind a `#`: the `tcp/`
+    /// endpoints of other nodes in `connect.endpoints`.
     pub(crate) fn dialed(&self) -> Vec<String> {
         let address = |endpoint: String| {
             let (address, settings) = endpoint.split_once('#').unwrap_or((&endpoint, ""));
             let mut address = address.strip_prefix("tcp/")?.split('?').next()?.to_owned();
-            // The resolver takes a zone without brackets alone.
+            // The resolver accepts a zone only without brackets.
             if address.contains('%') {
                 address.retain(|c| !"[]".contains(c));
             }
@@ -109,20 +109,21 @@ impl ZenohSettings {
         self.others().into_iter().filter_map(address).collect()
     }
 
-    /// How long a link that is silent is taken for open.
+    /// How long a silent link counts as open.
     pub(crate) fn lease(&self) -> Duration {
         let lease = self.value().pointer("/transport/link/tx/lease").and_then(Value::as_u64);
         Duration::from_millis(lease.unwrap_or(LEASE_MS))
     }
 
-    /// Where Zenoh's scouting asks.
+    /// The multicast group of Zenoh's scouting.
     pub(super) fn scouting_group(&self) -> SocketAddr {
         let address = self.value().pointer("/scouting/multicast/address").and_then(Value::as_str);
         let address = address.and_then(|address| address.parse::<SocketAddr>().ok());
         address.unwrap_or_else(|| ([224, 0, 0, 224], 7446).into())
     }
 
-    /// Where discovery asks: the multicast group of Zenoh, one port on; its interfaces and TTL.
+    /// The multicast group of mailmesh's discovery, with its interfaces and TTL. The group is that
+    /// of Zenoh's scouting, with the next port.
     pub(crate) fn discovery_group(&self) -> (SocketAddr, String, u32) {
         let multicast = |key: &str| self.value().pointer(&format!("/scouting/multicast/{key}"));
         let mut address = self.scouting_group();
@@ -132,9 +133,9 @@ impl ZenohSettings {
         (address, interfaces.to_owned(), u32::try_from(ttl).unwrap_or(1))
     }
 
-    /// The names and addresses by which other nodes may dial this one: `mesh.names`, its
-    /// addresses, its host name, and the hosts of its endpoints (one list for all nodes names
-    /// this one too).
+    /// The names and addresses by which other nodes may dial this one: `mesh.names`, its addresses,
+    /// its host name, and the hosts of its endpoints. The endpoints include `connect.endpoints`,
+    /// since one list may serve all nodes.
     pub(crate) fn names_for_links(&self) -> Vec<String> {
         let mut names = self.names().to_vec();
         names.extend(addresses().iter().map(ToString::to_string));
@@ -150,8 +151,8 @@ impl ZenohSettings {
     }
 }
 
-/// Whether a value sets something: `null` and the defaults of Zenoh, as its commented default
-/// configuration has them, do not.
+/// Whether a value sets something. `null`, and the values of Zenoh's commented default
+/// configuration, set nothing.
 fn sets_something(name: &str, value: &Value) -> bool {
     const DEFAULTS: [(&str, bool); 3] = [
         ("enable_mtls", false),
@@ -166,7 +167,7 @@ fn sets_something(name: &str, value: &Value) -> bool {
     }
 }
 
-/// Makes every link of a configuration prove the cluster key.
+/// Changes a configuration so that every link proves the cluster key.
 ///
 /// # Errors
 /// [`ConfigErrorKind::BadValue`] for an endpoint that TLS cannot dial.
@@ -193,18 +194,18 @@ pub(super) fn prove(
             unicast[key] = json!(bound);
         }
     }
-    // Zenoh would wait for the first links, up to 500 ms; delivery does not need that.
+    // Zenoh would wait up to 500 ms for the first links, which delivery does not need.
     let conditions = &mut value["open"]["return_conditions"];
     if conditions.is_null() {
         *conditions = json!({ "connect_scouted": false, "declares": false });
     }
-    // Of two nodes that learn of each other at the same time one dials: Zenoh refuses the second
-    // link of a pair whose logins differ, as they do by direction, and each would refuse the other's.
+    // Zenoh refuses the second link of a pair whose logins differ, and logins differ by direction.
+    // If two nodes dialed each other at once, each would refuse the other's link: only one dials.
     let gossip = &mut value["scouting"]["gossip"];
     if gossip["autoconnect_strategy"].is_null() {
         gossip["autoconnect_strategy"] = json!({ "router": "greater-zid", "peer": "greater-zid" });
     }
-    // A session that was opened anew is dialed again before its senders give it up (500 ms).
+    // Peers dial a reopened session again before senders drop this node (500 ms).
     let retry = &mut value["connect"]["retry"];
     if retry.is_null() {
         *retry =
@@ -225,7 +226,7 @@ pub(super) fn prove(
     }
 }
 
-/// Has Zenoh listen for the gate, and dial it, alone.
+/// Makes Zenoh listen for the gate and dial the gate, and nothing else.
 fn behind_the_gate(value: &mut Value, settings: &ZenohSettings, slots: &SessionSlots) {
     value["listen"] = json!({ "endpoints": { settings.mode(): [slots.listen()] } });
     value["connect"] = json!({
@@ -240,7 +241,7 @@ fn behind_the_gate(value: &mut Value, settings: &ZenohSettings, slots: &SessionS
     value["transport"]["link"]["protocols"] = json!(["unixsock-stream"]);
     let unicast = &mut value["transport"]["unicast"];
     unicast["open_timeout"] = json!(SLOT_MS);
-    // Only proven nodes come so far.
+    // Only proven nodes get this far.
     unicast["accept_pending"] = json!(PENDING);
     let most = unicast["max_sessions"].as_u64().unwrap_or(0).max(SESSIONS);
     unicast["max_sessions"] = json!(most);
@@ -280,8 +281,8 @@ pub(super) fn each_text(
     Ok(())
 }
 
-/// The same endpoint over TLS. Zenoh 1.10.2 takes the brackets of an IPv6 address for a part
-/// of the server's name, so a literal stands without them.
+/// The same endpoint over TLS. Zenoh 1.10.2 takes the brackets of an IPv6 address for a part of the
+/// server's name, so the address is written without brackets.
 pub(super) fn as_tls(endpoint: &str, listens: bool) -> Result<String, ConfigError> {
     let Some(rest) = endpoint.strip_prefix("tcp/") else {
         return Ok(endpoint.to_owned());
@@ -294,7 +295,7 @@ pub(super) fn as_tls(endpoint: &str, listens: bool) -> Result<String, ConfigErro
             let (key, why) = (endpoint.to_owned(), why.to_owned());
             return Err(ConfigError::new(ConfigErrorKind::BadValue { key, why }));
         }
-        // Zenoh shows the addresses of the host in its place.
+        // Zenoh announces the addresses of the host in place of `::`.
         Some(("::", _)) | None => address.to_owned(),
         Some((v6, port)) => format!("{v6}:{port}"),
     };

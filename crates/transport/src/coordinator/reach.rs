@@ -1,4 +1,4 @@
-//! Whether a node can meet another at all, as its configuration is.
+//! Whether the configuration of a node lets it link to another node at all.
 
 use std::net::{IpAddr, Ipv6Addr};
 
@@ -16,14 +16,13 @@ use super::{Backend, Coordinator, LinkProtection, Warning, ZenohSettings};
 use crate::LinkProof;
 
 impl Coordinator {
-    /// What becomes of the links of a node that has a cluster key, or has none: whether it can
-    /// meet another as the configuration is, and whether links prove the key as `mesh.links`
-    /// asks. Returns what deserves a look. [`check_embedded`](Self::check_embedded) and
-    /// [`preflight`](Self::preflight) do not ask this: a key may come from elsewhere than the
-    /// configuration.
+    /// Checks the links of a node; `has_key` states whether it has a cluster key. Warns if the node
+    /// cannot link to another, or if links do not prove the key as `mesh.links` demands.
+    /// [`check_embedded`](Self::check_embedded) and [`preflight`](Self::preflight) do not check
+    /// this, because a key may come from outside the configuration.
     ///
     /// # Errors
-    /// [`ConfigErrorKind::BadValue`] for what no session of Zenoh can be opened with.
+    /// [`ConfigErrorKind::BadValue`] for a setting with which no session of Zenoh opens.
     pub fn check_links(&self, has_key: bool) -> Result<Vec<Warning>, ConfigError> {
         let Backend::Zenoh(settings) = &self.backend else { return Ok(Vec::new()) };
         let protection = settings.link_protection(has_key);
@@ -139,7 +138,7 @@ impl ZenohSettings {
         !self.scouts() && self.others().is_empty()
     }
 
-    /// Settings of Zenoh's features that are not built in, as far as they are in use.
+    /// Settings in use that belong to features of Zenoh that are not built in.
     fn not_built_in(&self) -> Vec<&'static str> {
         let plugins = self.value().get("plugins").and_then(Value::as_object);
         let mut ignored = Vec::new();
@@ -153,7 +152,7 @@ impl ZenohSettings {
         ignored
     }
 
-    /// Checks that need neither the machine nor the key.
+    /// Warnings of the checks that need neither the machine nor the key.
     pub(super) fn warnings(&self) -> Vec<Warning> {
         let mut warnings = Vec::new();
         let mut warn = |message: &str| {
@@ -224,12 +223,12 @@ impl ZenohSettings {
     }
 }
 
-/// Whether a group is of the interface, or of the link, that a packet is sent on.
+/// Whether the scope of a multicast group is the interface or the link (RFC 4291, section 2.7).
 fn is_of_one_link(group: Ipv6Addr) -> bool {
     matches!(group.octets(), [0xff, flags_and_scope, ..] if flags_and_scope & 0x0f <= 2)
 }
 
-/// What Zenoh reads when it is compiled, as we do: for TCP and TLS, seconds.
+/// Linger times of TCP and TLS in seconds. Zenoh reads the same variables at compile time.
 const LINGER: [Option<&str>; 2] =
     [option_env!("TCP_LINGER_TIMEOUT"), option_env!("TLS_LINGER_TIMEOUT")];
 

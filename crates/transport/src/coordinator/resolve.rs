@@ -1,5 +1,5 @@
-//! Whether the names of endpoints resolve, within a bounded time: a resolver that hangs costs a
-//! warning and no more.
+//! Resolves the names of endpoints within a bounded time: a resolver that hangs causes no more than
+//! a warning.
 
 use std::io;
 use std::net::{SocketAddr, ToSocketAddrs};
@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use mailmesh_secrets::redact;
 
-/// How long all names together may take.
+/// Timeout for all names together.
 pub(super) const WITHIN: Duration = Duration::from_secs(3);
 /// Most names that are looked up.
 const MOST: usize = 64;
@@ -16,30 +16,30 @@ const MOST: usize = 64;
 /// The result of one lookup.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Found {
-    /// Its addresses, one at least.
+    /// At least one address.
     Addresses(Vec<SocketAddr>),
-    /// None, and what the system said.
+    /// No address, with the error of the system.
     Nothing(String),
-    /// No answer in time.
+    /// No answer within the timeout.
     Unknown,
-    /// Not looked up: there are too many names, or no thread for it.
+    /// Not looked up: too many names, or no thread could be started.
     NotAsked,
 }
 
-/// Looks up hosts with their ports, all at once.
+/// Looks up hosts with their ports, in parallel.
 pub(super) fn resolve(hosts: &[String]) -> Vec<Found> {
     resolve_by(|host| host.to_socket_addrs().map(Iterator::collect), hosts, WITHIN)
 }
 
-/// The address and port of a literal; the zone of an IPv6 address may be an interface's name,
-/// which neither Zenoh nor the standard library takes.
+/// The address and port of a literal. The zone of an IPv6 address may be the name of an interface,
+/// which neither Zenoh nor the standard library accepts.
 pub(super) fn zoned(address: &str) -> Option<SocketAddr> {
     if let Ok(address) = address.parse() {
         return Some(address);
     }
     let (host, port) = address.rsplit_once(':')?;
     let host = host.strip_prefix('[')?.strip_suffix(']').filter(|host| host.contains('%'))?;
-    // The system's resolver takes a zone without brackets alone, and asks nobody for it.
+    // The system's resolver accepts a zone only without brackets, and sends no query for it.
     (host, port.parse::<u16>().ok()?).to_socket_addrs().ok()?.next()
 }
 
@@ -58,7 +58,7 @@ fn resolve_by(
             // The caller may have stopped waiting.
             let _late = answers.send((number, look_up(&host)));
         };
-        // A thread that hangs in the system's resolver is left to it.
+        // A thread that hangs in the system's resolver is not joined.
         let asked = std::thread::Builder::new().name("mailmesh-resolve".to_owned()).spawn(ask);
         if asked.is_ok() {
             all[number] = Found::Unknown;

@@ -1,5 +1,5 @@
-//! Settings that Zenoh's parser takes, and that its session does not open with: lists that name
-//! what is not there, and settings that exclude each other.
+//! Refuses settings that Zenoh's parser accepts but its session does not open with: references to
+//! missing entries, and settings that exclude each other.
 
 use std::collections::BTreeSet;
 
@@ -12,7 +12,7 @@ use super::error::ConfigError;
 use super::known::nearest;
 use super::zenoh::endpoints_of_mode;
 
-/// Lists whose entries may have an `id`, each its own.
+/// Lists whose entries may have an `id`, which must be unique.
 const WITH_IDS: [&str; 3] = ["/downsampling", "/low_pass_filter", "/qos/network"];
 
 pub(super) fn check(checked: &Checked<'_>, value: &Value, mode: &str) -> Result<(), ConfigError> {
@@ -28,7 +28,7 @@ fn path(pointer: &str) -> Vec<String> {
     pointer.split('/').skip(1).map(str::to_owned).collect()
 }
 
-/// `transport.link.protocols` without what the node needs.
+/// Refuses a `transport.link.protocols` that lacks a protocol which the node needs.
 fn check_protocols(checked: &Checked<'_>, value: &Value, mode: &str) -> Result<(), ConfigError> {
     const POINTER: &str = "/transport/link/protocols";
     let Some(listed) = value.pointer(POINTER).and_then(Value::as_array) else { return Ok(()) };
@@ -47,7 +47,7 @@ fn check_protocols(checked: &Checked<'_>, value: &Value, mode: &str) -> Result<(
         let why = format!("{why}; name \"tcp\" or \"tls\", or take `protocols` out");
         return Err(checked.bad(&path(POINTER), why));
     }
-    // A peer or router starts without those that it dials, which is warned of.
+    // A peer or router starts even if it cannot dial an endpoint; `reach.rs` warns of that.
     let sections = if mode == "client" { &["listen", "connect"][..] } else { &["listen"] };
     for section in sections {
         for (at, text) in endpoints_of_mode(value, section, mode) {
@@ -74,7 +74,7 @@ fn check_protocols(checked: &Checked<'_>, value: &Value, mode: &str) -> Result<(
     Ok(())
 }
 
-/// `lowlatency` has no queues by priority, which `qos` is, and is on unless it is set.
+/// Refuses `lowlatency` together with `qos`, which is on by default: it has no priority queues.
 fn check_low_latency(checked: &Checked<'_>, value: &Value) -> Result<(), ConfigError> {
     const POINTER: &str = "/transport/unicast/lowlatency";
     let flag = |pointer: &str| value.pointer(pointer).and_then(Value::as_bool);
@@ -89,7 +89,7 @@ fn check_low_latency(checked: &Checked<'_>, value: &Value) -> Result<(), ConfigE
     Ok(())
 }
 
-/// An `id` that stands twice in a list.
+/// Refuses an `id` that occurs twice in a list.
 fn check_ids(checked: &Checked<'_>, value: &Value, pointer: &str) -> Result<(), ConfigError> {
     let mut seen = BTreeSet::new();
     let items = value.pointer(pointer).and_then(Value::as_array).into_iter().flatten();
@@ -103,7 +103,7 @@ fn check_ids(checked: &Checked<'_>, value: &Value, pointer: &str) -> Result<(), 
     Ok(())
 }
 
-/// Access control whose lists are not there, or name what is not there.
+/// Refuses access control that lacks a list, or refers to a missing entry.
 fn check_access(checked: &Checked<'_>, value: &Value) -> Result<(), ConfigError> {
     let Some(access) = value.get("access_control") else { return Ok(()) };
     if access.get("enabled").and_then(Value::as_bool) != Some(true) {
@@ -159,7 +159,7 @@ fn check_access(checked: &Checked<'_>, value: &Value) -> Result<(), ConfigError>
     Ok(())
 }
 
-/// Empty names of interfaces, certificates and users.
+/// Refuses empty names of interfaces, certificates and users.
 fn check_subjects(checked: &Checked<'_>, subjects: Option<&Vec<Value>>) -> Result<(), ConfigError> {
     for (number, subject) in subjects.into_iter().flatten().enumerate() {
         for name in ["interfaces", "cert_common_names", "usernames"] {

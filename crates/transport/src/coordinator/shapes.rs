@@ -1,16 +1,16 @@
-//! Lists where an object is due: Zenoh's parser takes the elements of one for the settings of the
-//! object, in their order.
+//! Refuses a list where an object is expected: Zenoh's parser would assign the elements to the
+//! settings of the object, in their order.
 
 use serde_json::Value;
 
 use super::checked::Checked;
 use super::error::ConfigError;
 
-/// An object of these is by mode, and a plain value or a list may stand in its place.
+/// An object with these keys selects by mode; a plain value or a list may replace it.
 const MODES: [&str; 3] = ["router", "peer", "client"];
 
 pub(super) fn check(checked: &Checked<'_>, value: &Value) -> Result<(), ConfigError> {
-    // The schema, as far as it can be had: what is unset has no shape.
+    // Zenoh's defaults serve as the schema; an unset default imposes no shape.
     let defaults = serde_json::from_str(&zenoh::Config::default().to_string());
     defaults.map_or(Ok(()), |defaults| compare(checked, value, &defaults, &mut Vec::new()))
 }

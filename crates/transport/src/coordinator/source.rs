@@ -7,14 +7,14 @@ use super::MAX_CONFIG_LEN;
 use super::error::{ConfigError, ConfigErrorKind, Place};
 use super::mask::is_unprintable;
 
-/// A configuration text and where it is from.
+/// A configuration text and its origin.
 #[derive(Debug)]
 pub(super) struct Source<'a> {
     name: String,
     text: &'a str,
-    /// Where each line begins: many places may be asked for.
+    /// Offsets of the line starts, kept because many positions may be looked up.
     lines: Vec<usize>,
-    /// The lines as they may be shown: a secret may go over several.
+    /// The redacted lines, made together because a secret may span several lines.
     shown: OnceCell<Vec<Box<[char]>>>,
 }
 
@@ -59,7 +59,7 @@ impl<'a> Source<'a> {
         ConfigError::new(kind).at(self.place(span))
     }
 
-    /// Line and column (in characters, from 1), and the line itself.
+    /// The line and column of a span (in characters, from 1), and the line itself.
     pub(super) fn place(&self, span: Range<usize>) -> Place {
         let start = self.floor(span.start.min(self.text.len()));
         let line = self.lines.partition_point(|begin| *begin <= start);
@@ -67,7 +67,7 @@ impl<'a> Source<'a> {
         let column = self.text[bounds.start..start].chars().count() + 1;
         let end = self.floor(span.end.clamp(start, bounds.end));
         let width = self.text[start..end].chars().count().max(1);
-        // Of a very long line, the piece around the place.
+        // Of a very long line, show the piece around the position.
         let skipped = column.saturating_sub(SHOWN / 2);
         let shown = self.masked(line - 1).iter().skip(skipped).take(SHOWN);
         let excerpt = shown.map(|c| if is_unprintable(*c) { ' ' } else { *c }).collect();
@@ -76,14 +76,14 @@ impl<'a> Source<'a> {
         Place { source: self.name.clone(), line, column, excerpt, caret, width }
     }
 
-    /// The line that an offset is in, without its end.
+    /// The line that contains an offset, without its line break.
     pub(super) fn line(&self, at: usize) -> Range<usize> {
         let next = self.lines.partition_point(|begin| *begin <= at);
         let end = self.lines.get(next).map_or(self.text.len(), |begin| begin - 1);
         self.lines[next - 1]..end
     }
 
-    /// The line of this number, from 0, without secrets; as wide as it is.
+    /// The redacted line of this number, from 0; as many characters as the line has.
     pub(super) fn masked(&self, line: usize) -> &[char] {
         let lines = self.shown.get_or_init(|| {
             redact_source(self.text).split('\n').map(|line| line.chars().collect()).collect()
@@ -91,7 +91,7 @@ impl<'a> Source<'a> {
         lines.get(line).map_or(&[], |line| line)
     }
 
-    /// The place of a line and column as the json5 crate counts them.
+    /// The offset of a line and column as the json5 crate counts them.
     pub(super) fn offset_of(&self, line: usize, column: usize) -> usize {
         let mut at = 0;
         for (number, text) in self.text.split_inclusive('\n').enumerate() {

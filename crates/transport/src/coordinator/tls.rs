@@ -1,4 +1,4 @@
-//! Checks the TLS files and logins before Zenoh reads them, since Zenoh's errors may quote them.
+//! Checks TLS files and logins before Zenoh reads them, since Zenoh's errors may quote them.
 
 use std::fmt::Display;
 use std::io::Read;
@@ -25,10 +25,10 @@ const MAX_FILE: u64 = 4 << 20;
 /// Most certificates of a chain, and most authorities.
 const CHAIN: usize = 64;
 const AUTHORITIES: usize = 4096;
-/// Where Zenoh's TLS settings are.
+/// Path of Zenoh's TLS settings.
 const TLS: [&str; 3] = ["transport", "link", "tls"];
 
-/// Everything that is checked.
+/// The certificates, keys and logins of a configuration.
 #[derive(Clone, Default)]
 pub(super) struct Credentials {
     authorities: Vec<Material>,
@@ -37,7 +37,7 @@ pub(super) struct Credentials {
     links: TlsLinks,
 }
 
-/// A certificate and the key that is to be its own.
+/// A certificate and the private key that must match it.
 #[derive(Clone, Default)]
 struct Identity {
     certificate: Option<Material>,
@@ -46,9 +46,9 @@ struct Identity {
 
 #[derive(Clone)]
 struct Material {
-    /// The setting.
+    /// The path of the setting.
     key: String,
-    /// Its name without what says where the PEM is, like `listen_certificate`.
+    /// Its name without the suffix for the form of the PEM, like `listen_certificate`.
     name: String,
     from: Origin,
     place: Place,
@@ -63,7 +63,7 @@ enum Origin {
 }
 
 impl Credentials {
-    /// Those of a configuration, and of its endpoints: their paths and texts.
+    /// The credentials of a configuration and of `endpoints`, given as paths and texts.
     pub(super) fn of(
         checked: &Checked<'_>,
         value: &Value,
@@ -123,8 +123,8 @@ impl Credentials {
         all
     }
 
-    /// Whether all can be read and belong together; without `files`, those that the
-    /// configuration itself holds. Returns what deserves a look.
+    /// Checks that all credentials can be read and match; without `files`, only those that the
+    /// configuration itself holds. Returns warnings.
     pub(super) fn check(&self, files: bool) -> Result<Vec<Warning>, ConfigError> {
         let (mut warnings, mut chains) = (Vec::new(), LinkChains::default());
         for material in self.authorities.iter().filter(|material| material.is_here(files)) {
@@ -171,9 +171,9 @@ impl Credentials {
         Ok(warnings)
     }
 
-    /// Puts what Zenoh would read otherwise into its configuration, as base64 of what was read
-    /// here. What it reads alike stays a path: Zenoh reads the file of a node that dials anew for
-    /// each link. What cannot be read is left to Zenoh.
+    /// Replaces credentials that Zenoh would read differently by base64 of what was read here. The
+    /// others stay paths: on a node that dials, Zenoh rereads the file for each link.
+    /// Credentials that cannot be read are left to Zenoh.
     pub(super) fn mend(&self, value: &mut Value) {
         for material in &self.authorities {
             let Ok(text) = material.read() else { continue };
@@ -202,7 +202,7 @@ impl Credentials {
     }
 }
 
-/// Reads a certificate and its key; an error names the one that it is about.
+/// Reads a certificate and its key; an error names the one at fault.
 fn read_pair(
     (certificate, chain_text): (&Material, &[u8]),
     (key, key_text): (&Material, &[u8]),
@@ -213,8 +213,8 @@ fn read_pair(
     })
 }
 
-/// Whether a warning says something of a link: its ends know their authorities, and dial
-/// addresses. What was mended only matters if Zenoh is given it so.
+/// Whether a warning concerns a link: its ends know their authorities, and dial addresses. A repair
+/// matters only if Zenoh is given the repaired copy.
 fn matters(warning: &PemWarning, is_mended: bool) -> bool {
     match warning {
         PemWarning::IssuerMissing { .. }
@@ -228,7 +228,7 @@ fn matters(warning: &PemWarning, is_mended: bool) -> bool {
     }
 }
 
-/// Puts base64 in the place of a setting, wherever it stands.
+/// Replaces a setting by base64, in the TLS settings and in every endpoint.
 fn replace(value: &mut Value, material: &Material, encoded: &str) {
     let (suffixes, given): (&[&str], String) = match &material.from {
         Origin::File(path) => (&["", "_file"], path.to_string_lossy().into_owned()),
@@ -265,7 +265,7 @@ fn replace(value: &mut Value, material: &Material, encoded: &str) {
     }
 }
 
-/// The seconds since 1970.
+/// Seconds since 1970.
 fn now() -> i64 {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     i64::try_from(since.as_secs()).unwrap_or(i64::MAX)
@@ -300,7 +300,7 @@ impl Material {
         }
     }
 
-    /// The setting, and the file if it names one.
+    /// The setting, with the path of the file if it names one.
     fn shown(&self) -> String {
         match &self.from {
             Origin::File(path) => format!("`{}`: {}", self.key, display_path(path)),
@@ -316,7 +316,7 @@ impl Material {
         self.bad(&self.words(&error))
     }
 
-    /// Something that was found in it, with where it was.
+    /// A finding about the material, with its location.
     fn words(&self, found: &dyn Display) -> String {
         match &self.from {
             Origin::File(path) => format!("{}: {found}", display_path(path)),
@@ -365,7 +365,7 @@ fn read_pem(path: &Path) -> Result<Zeroizing<Vec<u8>>, String> {
     read(path, "a PEM file")
 }
 
-/// The content of a file; `what` it should be.
+/// The content of a file; `what` names the expected kind of file for the error.
 fn read(path: &Path, what: &str) -> Result<Zeroizing<Vec<u8>>, String> {
     let shown = display_path(path);
     let failed = |error: std::io::Error| {
@@ -384,7 +384,7 @@ fn read(path: &Path, what: &str) -> Result<Zeroizing<Vec<u8>>, String> {
     Ok(bytes)
 }
 
-/// What Zenoh wants of a dictionary: a user and a password a line, a colon between them.
+/// Checks a dictionary as Zenoh reads it: one user, a colon and a password per line.
 fn check_dictionary(path: &Path) -> Result<(), String> {
     let bytes = read(path, "a file of logins")?;
     let shown = display_path(path);
@@ -403,7 +403,7 @@ fn check_dictionary(path: &Path) -> Result<(), String> {
     }
 }
 
-/// The secrets of a configuration: what its settings of secret names hold, and those of its
+/// Collects the secrets of a configuration: the values of settings with secret names, also those in
 /// endpoints.
 pub(super) fn secrets(value: &Value, is_secret: bool, found: &mut Vec<Zeroizing<String>>) {
     match value {
@@ -414,7 +414,7 @@ pub(super) fn secrets(value: &Value, is_secret: bool, found: &mut Vec<Zeroizing<
             let secret = pairs.filter(|(name, _)| is_secret_name(name));
             found.extend(secret.map(|(_, text)| Zeroizing::new(text.to_owned())));
         }
-        // The outline bounds the depth of what is parsed.
+        // The outline bounds the depth of parsed values.
         Value::Array(items) => items.iter().for_each(|item| secrets(item, is_secret, found)),
         Value::Object(map) => {
             map.iter().for_each(|(key, item)| {

@@ -1,17 +1,17 @@
-//! IPv6 addresses of TLS endpoints, as Zenoh can dial them.
+//! IPv6 addresses of TLS endpoints, in the form that Zenoh can dial.
 //!
-//! Zenoh 1.10.2 takes the brackets of an IPv6 address for a part of the server's name, which no
-//! certificate has: the link is never made, and nothing is logged. Without brackets both the
-//! resolver and the name check take the address, so endpoints are given to Zenoh without them:
-//! those that are dialed, and those that are listened on, since others dial what is announced.
-//! `tests/zenoh_faults.rs` fails once a newer Zenoh takes brackets.
+//! Zenoh 1.10.2 takes the brackets of an IPv6 address for a part of the server's name. No
+//! certificate has such a name, so the link is never made, and Zenoh logs nothing. Without brackets
+//! both the resolver and the name check accept the address, so mailmesh removes them. This includes
+//! listen endpoints, since other nodes dial the announced address. `tests/zenoh_faults.rs` fails
+//! once a newer Zenoh accepts brackets.
 
 use serde_json::Value;
 
 use super::addresses::HostAddresses;
 use super::listening::is_v6_only;
 
-/// Takes the brackets from the IPv6 addresses of all TLS and QUIC endpoints.
+/// Removes the brackets from the IPv6 addresses of all TLS and QUIC endpoints.
 pub(super) fn take_brackets(value: &mut Value) {
     for section in ["listen", "connect"] {
         if let Some(endpoints) = value.pointer_mut(&format!("/{section}/endpoints")) {
@@ -41,8 +41,8 @@ fn each(endpoints: &mut Value, listens: bool) {
     }
 }
 
-/// The protocol, the address in brackets, and what follows them, of an endpoint that has a part
-/// for Zenoh's TLS to misread.
+/// The protocol, the address in brackets, and the rest of a TLS or QUIC endpoint; `None` for other
+/// endpoints.
 fn literal(endpoint: &str) -> Option<(&str, &str, &str)> {
     let (protocol, rest) = endpoint.split_once('/')?;
     let (address, rest) = rest.strip_prefix('[')?.split_once(']')?;
@@ -51,13 +51,14 @@ fn literal(endpoint: &str) -> Option<(&str, &str, &str)> {
 
 fn bare(endpoint: &str) -> String {
     match literal(endpoint) {
-        // Zenoh announces the addresses of the host in its place.
+        // Zenoh announces the addresses of the host in place of `::`.
         None | Some((_, "::", _)) => endpoint.to_owned(),
         Some((protocol, address, rest)) => format!("{protocol}/{address}{rest}"),
     }
 }
 
-/// What a listener is announced as: on a host that others reach by IPv6 alone, each address.
+/// The endpoints to listen at. On a host that others reach by IPv6 only, `[::]` becomes one
+/// endpoint for each address.
 fn announced(endpoint: String) -> Vec<String> {
     if let Some((_, "::", _)) = literal(&endpoint)
         && let Some(now) = HostAddresses::now()
@@ -71,10 +72,10 @@ fn announced(endpoint: String) -> Vec<String> {
     vec![bare(&endpoint)]
 }
 
-/// Refuses an address with a zone where TLS dials it: no certificate can name one.
+/// Refuses an address with a zone in a dialed TLS endpoint: no certificate can name a zone.
 ///
 /// # Errors
-/// What is wrong, and what to do.
+/// The fault and its remedy, as text.
 pub(super) fn refuse_zone(endpoint: &str) -> Result<(), String> {
     match literal(endpoint) {
         Some((_, address, _)) if address.contains('%') => {

@@ -1,5 +1,5 @@
-//! Which settings of TLS each end needs. What Zenoh says of one that is missing names no setting,
-//! and of an endpoint that it dials it says nothing.
+//! Refuses missing TLS settings. Zenoh's error about a listener does not name the missing setting,
+//! and Zenoh reports nothing about an endpoint that it dials.
 
 use serde_json::Value;
 
@@ -9,7 +9,7 @@ use super::error::{ConfigError, ConfigErrorKind};
 use super::zenoh::endpoints_of_mode;
 
 const TLS: &str = "/transport/link/tls";
-/// Settings that have a form in base64.
+/// Settings that also have a base64 form.
 const TEXTS: [&str; 5] = [
     "root_ca_certificate",
     "listen_certificate",
@@ -18,7 +18,7 @@ const TEXTS: [&str; 5] = [
     "connect_private_key",
 ];
 
-/// Refuses what no listener, and no endpoint that is dialed, can be had with.
+/// Refuses settings with which a TLS endpoint can neither be listened at nor dialed.
 pub(super) fn check(checked: &Checked<'_>, value: &Value, mode: &str) -> Result<(), ConfigError> {
     check_forms(checked, value)?;
     for section in ["listen", "connect"] {
@@ -38,7 +38,7 @@ fn path(name: &str) -> [String; 4] {
     ["transport", "link", "tls", name].map(str::to_owned)
 }
 
-/// Refuses a setting that is there as a path and as base64.
+/// Refuses a setting that is given both as a path and as base64.
 fn check_forms(checked: &Checked<'_>, value: &Value) -> Result<(), ConfigError> {
     for name in TEXTS {
         let encoded = format!("{name}_base64");
@@ -52,7 +52,7 @@ fn check_forms(checked: &Checked<'_>, value: &Value) -> Result<(), ConfigError> 
     Ok(())
 }
 
-/// One end of links of TLS.
+/// One end of a TLS link.
 struct End<'a> {
     value: &'a Value,
     endpoint: Endpoint<'a>,
@@ -60,7 +60,7 @@ struct End<'a> {
 }
 
 impl End<'_> {
-    /// The first of these that neither the configuration nor the endpoint sets.
+    /// The first of `names` that neither the configuration nor the endpoint sets.
     fn lacks(&self, names: &[&'static str]) -> Option<&'static str> {
         names.iter().copied().find(|name| {
             !is_set(self.value, name)
@@ -69,7 +69,7 @@ impl End<'_> {
         })
     }
 
-    /// A listener needs a certificate.
+    /// Refuses a listener without a certificate or its key.
     fn check_certificate(&self, checked: &Checked<'_>, at: &[String]) -> Result<(), ConfigError> {
         let needed = ["listen_certificate", "listen_private_key"];
         let Some(name) = self.lacks(&needed).filter(|_| self.is_listener) else { return Ok(()) };
@@ -78,7 +78,7 @@ impl End<'_> {
         Err(checked.source.error_at(checked.span(at), kind))
     }
 
-    /// With `enable_mtls`, both ends show a certificate.
+    /// With `enable_mtls`: a listener needs authorities, and a dialer needs a certificate.
     fn check_mutual(&self, checked: &Checked<'_>, at: &[String]) -> Result<(), ConfigError> {
         let own = self.endpoint.setting("enable_mtls");
         if !own.map_or_else(|| is_mutual(self.value), |flag| flag == "true") {
@@ -102,7 +102,7 @@ impl End<'_> {
     }
 }
 
-/// Whether a node with TLS at both ends has no certificate to show where it dials.
+/// Whether mutual TLS is on, but this node has no certificate to show where it dials.
 pub(super) fn shows_nothing(value: &Value) -> bool {
     let lacks = |name: &str| !is_set(value, name) && !is_set(value, &format!("{name}_base64"));
     is_mutual(value) && (lacks("connect_certificate") || lacks("connect_private_key"))
@@ -116,7 +116,7 @@ fn is_set(value: &Value, name: &str) -> bool {
     value.pointer(&format!("{TLS}/{name}")).is_some_and(|set| !set.is_null())
 }
 
-/// Whether the settings of an endpoint have a file, base64 or text of this name.
+/// Whether the endpoint sets `name` as a file, as base64 or as text.
 fn is_set_in(endpoint: &Endpoint<'_>, name: &str) -> bool {
     let mut forms = ["file", "base64", "raw"].into_iter();
     forms.any(|form| endpoint.setting(&format!("{name}_{form}")).is_some())

@@ -1,5 +1,5 @@
-//! The Zenoh configuration: what we check ourselves because we can say it better,
-//! then Zenoh's own parser, which has the last word.
+//! The Zenoh configuration: mailmesh's own checks, whose errors are clearer, and then the check by
+//! Zenoh's own parser, which decides.
 
 use std::fmt;
 
@@ -28,18 +28,17 @@ use super::tls::secrets;
 use super::tls_literals::take_brackets;
 use crate::link_proof::{LinkProof, SessionProof};
 
-/// Link lease in milliseconds unless the configuration sets one. Zenoh's default
-/// of 10 s is how long a cut goes unnoticed.
+/// Default link lease in milliseconds. With Zenoh's default, a cut goes unnoticed for 10 s.
 pub(super) const LEASE_MS: u64 = 3_000;
-/// Keep-alives of a lease unless the configuration sets them: one each 1.5 s, if nothing else was
-/// sent. A heartbeat goes over each link every second, so that a node at rest sends none; with
-/// Zenoh's default, 4, one goes beside each heartbeat.
+/// Default keep-alives of a lease: one each 1.5 s if nothing else was sent. Each link carries a
+/// heartbeat every second, so an idle node sends no keep-alive. With Zenoh's default, 4, each
+/// heartbeat would have a keep-alive beside it.
 const KEEP_ALIVES: u64 = 2;
-/// Largest message accepted off a link, in bytes, unless the configuration sets
-/// one: two of our largest frames. Zenoh's default is 1 GiB.
+/// Default of the largest message accepted from a link, in bytes: almost two of mailmesh's largest
+/// frames (260 KiB each). Zenoh's default is 1 GiB.
 const MAX_MESSAGE: usize = 512 << 10;
-/// Batches of 64 KiB that wait for a link, of events, unless the configuration sets it: a flight
-/// fits while the link's task is not scheduled. Zenoh's default is 2.
+/// Default number of 64 KiB batches of events that may wait for a link: enough for one flight while
+/// the link's task is not scheduled. Zenoh's default is 2.
 const DATA_QUEUE: usize = 4;
 const MODES: [&str; 3] = ["peer", "client", "router"];
 
@@ -48,14 +47,14 @@ const MODES: [&str; 3] = ["peer", "client", "router"];
 pub struct ZenohSettings {
     value: Value,
     needs: Needs,
-    /// More names by which other nodes dial this one.
+    /// `mesh.names`: more names by which other nodes dial this one.
     names: Vec<String>,
-    /// How links prove the cluster key, if there is one.
+    /// How links prove the cluster key, if there is a key.
     proof: Option<LinkProof>,
     pub(crate) first_slots: Option<usize>,
 }
 
-/// Not the configuration, which may hold keys and passwords.
+/// Omits the configuration, which may hold keys and passwords.
 impl fmt::Debug for ZenohSettings {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("ZenohSettings").field("mode", &self.mode()).finish_non_exhaustive()
@@ -63,7 +62,7 @@ impl fmt::Debug for ZenohSettings {
 }
 
 impl ZenohSettings {
-    /// How many links a gated node may dial before its session is opened anew; for tests.
+    /// Sets how many links a gated node may dial before its session is reopened; for tests.
     #[doc(hidden)]
     #[must_use]
     pub fn with_first_slots(mut self, slots: usize) -> Self {
@@ -109,7 +108,7 @@ impl ZenohSettings {
         })
     }
 
-    /// Takes over what `mesh` says of links.
+    /// Applies the settings of `mesh` that concern links.
     pub(super) fn link_as(&mut self, names: &[String], proof: Option<LinkProof>) {
         (self.names, self.proof) = (names.to_vec(), proof);
     }
@@ -122,11 +121,11 @@ impl ZenohSettings {
         self.proof
     }
 
-    /// The configuration for Zenoh, with our defaults where it sets none; with a proof, each
+    /// The configuration for Zenoh, with mailmesh's defaults for unset values. With a proof, each
     /// link proves the cluster key, and the node listens at `listening`.
     ///
     /// # Errors
-    /// [`ConfigErrorKind::Zenoh`] if Zenoh refuses it after all.
+    /// [`ConfigErrorKind::Zenoh`] if Zenoh refuses the result, and the errors of the proof.
     pub(crate) fn to_zenoh(
         &self,
         listening: Option<&Listening>,
@@ -137,8 +136,8 @@ impl ZenohSettings {
             ConfigError::new(ConfigErrorKind::Zenoh { why })
         };
         let mut value = self.value.clone();
-        // One list for all nodes is handy; a node that connects to itself is refused, again
-        // and again.
+        // Operators may use one list for all nodes, but Zenoh refuses a node that connects to
+        // itself, and would retry for ever.
         if let Some(connect) = value.pointer_mut("/connect/endpoints") {
             leave_out(connect, &self.endpoints("listen"));
         }
@@ -168,19 +167,19 @@ impl ZenohSettings {
         Ok(config)
     }
 
-    /// Whether peers are found by multicast.
+    /// Whether multicast scouting is on.
     pub(crate) fn scouts(&self) -> bool {
         let enabled = self.value.pointer("/scouting/multicast/enabled");
         enabled.and_then(Value::as_bool).unwrap_or(true)
     }
 
-    /// The configuration of a session that speaks to nobody, to see whether Zenoh opens it.
+    /// The configuration of the trial session, which neither listens nor dials.
     ///
     /// # Errors
-    /// [`ConfigErrorKind::Zenoh`] if Zenoh refuses it.
+    /// [`ConfigErrorKind::Zenoh`] if Zenoh refuses the configuration.
     pub(super) fn for_trial(&self) -> Result<zenoh::Config, ConfigError> {
         let mut value = self.value.clone();
-        // A client opens with a router alone, and a router waits for others.
+        // A client opens only with a router, and a router waits for others.
         value["mode"] = json!("peer");
         for (section, alone) in [
             ("listen", json!({ "endpoints": [] })),
@@ -192,15 +191,15 @@ impl ZenohSettings {
         self.with_value(value).to_zenoh(None, None)
     }
 
-    /// The same settings with another configuration of Zenoh.
+    /// The same settings with another Zenoh configuration.
     pub(super) fn with_value(&self, value: Value) -> Self {
         Self { value, ..self.clone() }
     }
 
-    /// The configuration of a short-lived session that connects to `locators` alone.
+    /// The configuration of a short-lived session whose only connect endpoints are `locators`.
     ///
     /// # Errors
-    /// [`ConfigErrorKind::Zenoh`] if Zenoh refuses it.
+    /// [`ConfigErrorKind::Zenoh`] if Zenoh refuses the configuration.
     pub(crate) fn for_introducing(
         &self,
         locators: &[String],
@@ -212,18 +211,18 @@ impl ZenohSettings {
             "connect": { "endpoints": locators, "timeout_ms": 500, "exit_on_failure": false },
             "scouting": { "multicast": { "enabled": false }, "gossip": { "enabled": true } },
         });
-        // How links are made, their certificates among it.
+        // The session makes links as the node does, with the same certificates.
         if let Some(transport) = self.value.get("transport") {
             value["transport"] = transport.clone();
         }
         self.with_value(value).to_zenoh(None, proof)
     }
 
-    /// Whether the machine has what it asks for; see
+    /// Checks that the machine meets the configuration; see
     /// [`Coordinator::preflight`](super::Coordinator::preflight).
     ///
     /// # Errors
-    /// The first thing missing.
+    /// The first fault found.
     pub fn preflight(&self) -> Result<Vec<Warning>, ConfigError> {
         self.needs.check()
     }
@@ -232,10 +231,10 @@ impl ZenohSettings {
         self.needs.check_embedded()
     }
 
-    /// Words of a library that was given the configuration, without the secrets of it and of
-    /// the session.
+    /// Removes the secrets of the configuration and of the session from an error of a library that
+    /// was given the configuration.
     pub(crate) fn hide(&self, words: &str, proof: Option<&SessionProof>) -> String {
-        // With the secrets that Zenoh was given in place of files.
+        // Includes the secrets that Zenoh was given in place of files.
         let mut given = self.value.clone();
         self.needs.mend(&mut given);
         let mut found = Vec::new();
@@ -262,8 +261,7 @@ impl ZenohSettings {
         all.into_iter().map(|(_, text)| text).collect()
     }
 
-    /// The endpoints of other nodes that this one dials. A node that its own list names does not
-    /// dial itself.
+    /// The endpoints that this node dials: `connect.endpoints` without its own listen endpoints.
     pub(super) fn others(&self) -> Vec<String> {
         let own = self.endpoints("listen");
         let mut others = self.endpoints("connect");
@@ -275,7 +273,7 @@ impl ZenohSettings {
         self.value.pointer(pointer).and_then(Value::as_bool).unwrap_or(default)
     }
 
-    /// Where the multicast group stands, if the configuration names one.
+    /// The position of the multicast group, if the configuration names one.
     pub(super) fn group_place(&self) -> Option<&Place> {
         self.needs.group()
     }
@@ -327,8 +325,9 @@ fn check_multicast_address(checked: &Checked<'_>, value: &Value) -> Result<(), C
     Ok(())
 }
 
-/// The json5 crate reads a negative number as 0 where an unsigned one is meant.
-/// Only the time-outs of connecting and listening may be negative ("for ever").
+/// Refuses negative numbers: the json5 crate reads one as 0 where an unsigned number is expected.
+/// Keys named `timeout_ms` are exempt: those of `connect` and `listen` may be negative ("for
+/// ever").
 fn check_negative(
     checked: &Checked<'_>,
     value: &Value,
@@ -350,7 +349,7 @@ fn check_negative(
     Ok(())
 }
 
-/// Writes the zones of IPv6 addresses as numbers: Zenoh takes no interface's name there.
+/// Writes the zones of IPv6 addresses as numbers: Zenoh accepts no interface name as a zone.
 fn number_zones(value: &mut Value) -> Result<(), ConfigError> {
     for section in ["listen", "connect"] {
         let Some(endpoints) = value.pointer_mut(&format!("/{section}/endpoints")) else { continue };
@@ -366,7 +365,7 @@ fn number_zones(value: &mut Value) -> Result<(), ConfigError> {
     Ok(())
 }
 
-/// Takes a node's own endpoints out of those that it dials.
+/// Removes a node's own endpoints from those that it dials.
 fn leave_out(endpoints: &mut Value, own: &[String]) {
     match endpoints {
         Value::Array(items) => {
@@ -392,7 +391,7 @@ pub(super) fn endpoints_of_mode(
     all
 }
 
-/// Every endpoint text of a section, with its path.
+/// Every endpoint of a section, with its path.
 pub(super) fn endpoints(value: &Value, section: &str) -> Vec<(Vec<String>, String)> {
     fn collect(value: &Value, path: &mut Vec<String>, out: &mut Vec<(Vec<String>, String)>) {
         let mut into = |key: String, value: &Value| {
@@ -402,7 +401,7 @@ pub(super) fn endpoints(value: &Value, section: &str) -> Vec<(Vec<String>, Strin
         };
         match value {
             Value::String(text) => out.push((path.clone(), text.clone())),
-            // The outline bounds the depth of what is parsed.
+            // The outline bounds the depth of parsed values.
             Value::Array(items) => {
                 items.iter().enumerate().for_each(|(i, item)| into(i.to_string(), item));
             }
