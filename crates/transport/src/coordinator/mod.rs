@@ -269,7 +269,7 @@ impl Coordinator {
         }
     }
 
-    /// Makes the checks that a starting node makes later or only in time. The names of
+    /// Checks settings whose faults a node would notice only after its start. The names of
     /// `connect.endpoints` are resolved, within 3 s. The port of discovery is bound. A session of
     /// Zenoh is opened that neither listens nor dials. `has_key` states whether the node has a
     /// cluster key from any source: discovery then uses another port.
