@@ -72,8 +72,8 @@ impl CertificateDetails {
 
 /// Reads a certificate from PEM texts: the chain in any order, and the leaf's private key. Both may
 /// be the same text. The leaf is the certificate that belongs to the key; of several, the first that
-/// is valid at `now`. Warnings report what was
-/// repaired or left out, and which certificates are expired or not valid yet at `now`.
+/// is valid at `now`. Warnings report what was repaired or left out, and which certificates are
+/// expired or not valid yet at `now`.
 ///
 /// # Errors
 /// As [`certificate_from_pem`].
@@ -87,9 +87,8 @@ pub fn read_certificate(
     let dates = || identity.dates(now);
     let certificate =
         certificate_from_identity(&identity).map_err(|error| match (error, dates().next()) {
-            // The operator should ask the authority only once, so both problems are reported.
-            (StateError::NoNames { reason }, Some(ended @ PemWarning::LeafExpired { .. })) => {
-                StateError::NoNames { reason: format!("{reason}; in addition, {ended}") }
+            (StateError::NoNames { reason }, Some(expired @ PemWarning::LeafExpired { .. })) => {
+                StateError::NoNames { reason: and_expired(&reason, &expired) }
             }
             (error, _) => error,
         })?;
@@ -105,10 +104,40 @@ fn read_identity(chain: &[u8], key: &[u8], now: Option<i64>) -> Result<Identity,
     pem::identity(chain, key, limits::CHAIN_CERTIFICATES, now).map_err(|error| {
         match (error.error, error.input) {
             (PemError::Mismatch, _) => key_mismatch(chain),
+            (error @ PemError::Refused { number, .. }, Expected::Certificates) => {
+                refused_leaf(chain, number, error, now)
+            }
             (error, Expected::Certificates) => parse_error(Material::Chain, error),
             (error, _) => parse_error(Material::PrivateKey, error),
         }
     })
+}
+
+/// The error for a leaf that TLS refuses, `number` in the text from 1. A leaf without DNS names is
+/// reported as such: TLS refuses certificates of version 1, which have no `subjectAltName`, and the
+/// operator has to request the names.
+fn refused_leaf(chain: &[u8], number: usize, error: PemError, now: Option<i64>) -> StateError {
+    let certificates = pem::certificates(chain, MAX_SCANNED_CERTIFICATES).unwrap_or_default();
+    let leaf = number.checked_sub(1).and_then(|index| certificates.get(index));
+    let facts = leaf.and_then(|der| CertificateInfo::of(der).ok());
+    let Some(facts) = facts.filter(|facts| facts.dns_names.is_empty()) else {
+        return parse_error(Material::Chain, error);
+    };
+    let end = facts.not_after;
+    let is_over = now.is_some_and(|now| end <= now || end <= facts.not_before);
+    let reason = no_names_reason(&facts);
+    StateError::NoNames {
+        reason: if is_over {
+            and_expired(&reason, &PemWarning::LeafExpired { end })
+        } else {
+            reason
+        },
+    }
+}
+
+/// The operator should ask the authority only once, so both problems are reported.
+fn and_expired(reason: &str, expired: &PemWarning) -> String {
+    format!("{reason}; in addition, {expired}")
 }
 
 /// The error for a key that belongs to no certificate of the chain. It names the first certificate

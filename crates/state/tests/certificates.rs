@@ -302,3 +302,64 @@ fn more_names_than_are_taken_are_refused_with_the_bound() {
     assert!(error.contains("257 names, more than 256") && error.contains("a wildcard"), "{error}");
     assert_eq!(made(&hosts[1..], &[]).unwrap().certificate.names().iter().len(), 256);
 }
+
+/// The first element of a DER text and what follows it. Lengths of one to three bytes.
+fn split(der: &[u8]) -> (&[u8], &[u8]) {
+    let (head, len) = content_of(der);
+    der.split_at(head + len)
+}
+
+/// The lengths of the tag and length bytes of the first element, and of its content.
+fn content_of(der: &[u8]) -> (usize, usize) {
+    match der[1] {
+        0x81 => (3, usize::from(der[2])),
+        0x82 => (4, usize::from(der[2]) << 8 | usize::from(der[3])),
+        len => (2, usize::from(len)),
+    }
+}
+
+fn sequence(content: &[u8]) -> Vec<u8> {
+    let len = u16::try_from(content.len()).unwrap().to_be_bytes();
+    [&[0x30, 0x82], &len[..], content].concat()
+}
+
+/// The certificate as one of X.509 version 1, which has no extensions. Its signature is invalid.
+fn as_version_1(der: &[u8]) -> Vec<u8> {
+    let (fields, signature) = split(&der[content_of(der).0..]);
+    let (_version, mut rest) = split(&fields[content_of(fields).0..]);
+    let mut kept = Vec::new();
+    while let Some(tag) = rest.first() {
+        let (field, next) = split(rest);
+        if *tag != 0xa3 {
+            kept.extend_from_slice(field);
+        }
+        rest = next;
+    }
+    sequence(&[sequence(&kept), signature.to_vec()].concat())
+}
+
+#[test]
+fn a_certificate_of_version_1_is_refused_for_its_missing_names_and_its_end() {
+    use base64::Engine as _;
+
+    let mut params = rcgen::CertificateParams::new(Vec::<String>::new()).unwrap();
+    params.distinguished_name.push(rcgen::DnType::CommonName, "mail.example.org");
+    params.not_after = rcgen::date_time_ymd(2021, 2, 3);
+    let key = rcgen::KeyPair::generate().unwrap();
+    let der = as_version_1(params.self_signed(&key).unwrap().der());
+    let body = base64::engine::general_purpose::STANDARD.encode(der);
+    let chain = format!("-----BEGIN CERTIFICATE-----\n{body}\n-----END CERTIFICATE-----\n");
+    let read = |seconds: u64| {
+        let now = UnixMillis(seconds * 1000);
+        read_certificate(chain.as_bytes(), key.serialize_pem().as_bytes(), now)
+    };
+    let error = read(1_790_000_000).unwrap_err().to_string();
+    for words in [
+        "only in the common name (CN=mail.example.org)",
+        "the subjectAltName DNS:mail.example.org",
+        "in addition, the certificate expired at 2021-02-03T00:00:00Z",
+    ] {
+        assert!(error.contains(words), "{error}");
+    }
+    assert!(!read(1_600_000_000).unwrap_err().to_string().contains("expired"));
+}

@@ -65,6 +65,11 @@ fn reason(der: &[u8], error: &Error) -> String {
              authority for a certificate in which that is not critical"
         );
     }
+    if is_of_old_version(error) {
+        return "it is not of X.509 version 3, the only one that TLS takes here (version 1 has no \
+                subjectAltName); ask the authority for one of version 3"
+            .to_owned();
+    }
     let said = match error {
         Error::InvalidCertificate(CertificateError::Other(other)) => other.to_string(),
         Error::InvalidCertificate(error) => format!("{error:?}"),
@@ -72,6 +77,11 @@ fn reason(der: &[u8], error: &Error) -> String {
     };
     let said: String = said.chars().filter(char::is_ascii).take(MAX_SHOWN_CHARS).collect();
     format!("TLS refuses it ({said}); ask the authority for another")
+}
+
+fn is_of_old_version(error: &Error) -> bool {
+    let Error::InvalidCertificate(CertificateError::Other(other)) = error else { return false };
+    other.to_string() == "UnsupportedCertVersion"
 }
 
 /// The first critical extension that the verifier of TLS does not know.
