@@ -53,7 +53,7 @@ impl Format {
         ("routeros", Self::RouterOs),
     ];
 
-    /// Guesses the format of a text, mostly from its first line that is neither empty nor a comment.
+    /// Guesses the format of a text, mostly from its first line that is not empty or a comment.
     #[must_use]
     pub fn guess(text: &str) -> Self {
         let text = &*with_newlines(clean(text));

@@ -2,12 +2,12 @@
 //!
 //! Input: plain lists (Spamhaus DROP as text, FireHOL netsets, address ranges, Postfix tables), CSV
 //! with reason and end, JSON lines (Spamhaus DROP), the decisions of CrowdSec, the output of
-//! `fail2ban-client`, sets of ipset and nftables, ranges of file-sharing programs, `hosts.deny`, and
-//! access lists of nginx and RouterOS. Output: plain, CSV, JSON lines, sets for nftables, and a
+//! `fail2ban-client`, sets of ipset and nftables, ranges of file-sharing programs, `hosts.deny`,
+//! and access lists of nginx and RouterOS. Output: plain, CSV, JSON lines, sets for nftables, and a
 //! `cidr:` table for Postfix.
 //!
-//! Each line is imported or counted under a [`Reason`]; the numbers add up to the lines. A line that
-//! cannot be read is reported with its number, and the other lines are read. The caller decides
+//! Each line is imported or counted under a [`Reason`]; the numbers add up to the lines. A line
+//! that cannot be read is reported with its number, and the other lines are read. The caller decides
 //! whether to use the rest. This crate has no I/O and no clock.
 //!
 //! ```

@@ -167,7 +167,7 @@ impl List {
                     is_bad = true;
                     break;
                 };
-                // Too wide as listed: the entry stays whole, and is refused in the width that the list has.
+                // Too wide even as listed: keep the entry whole, so that it is refused as listed.
                 if terms.rule == Rule::Block
                     && pieces.iter().any(|piece| unblockable(*piece, terms).is_some())
                     && unblockable(entry.network, terms).is_some()
