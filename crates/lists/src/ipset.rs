@@ -139,7 +139,7 @@ impl Sets {
     }
 }
 
-/// Refuses a script that removes what it added: the final sets cannot be told from the text.
+/// Refuses a script that removes what it added: the final sets do not follow from the text.
 fn not_a_list(number: usize, line: &str) -> ListError {
     let why = format!("line {number}: `{}` changes a set that was filled before", shown(line));
     ListError::NotAList { why, command: "ipset save" }

@@ -7,8 +7,8 @@
 //! `cidr:` table for Postfix.
 //!
 //! Each line is imported or counted under a [`Reason`]; the numbers add up to the lines. A line
-//! that cannot be read is reported with its number, and the other lines are read. The caller decides
-//! whether to use the rest. This crate has no I/O and no clock.
+//! that cannot be read is reported with its number, and the other lines are read. The caller
+//! decides whether to use the rest. This crate has no I/O and no clock.
 //!
 //! ```
 //! use mailmesh_lists::{Ends, Format, read};

@@ -64,7 +64,7 @@ fn iso_day(text: &str) -> Option<String> {
 enum Day {
     /// In the form `2026-12-31`.
     Iso(String),
-    /// Day and month cannot be told apart.
+    /// Either of the two numbers may be the month.
     Ambiguous { year: u16, a: u16, b: u16 },
     /// The year has two digits: it may be the first number or the last.
     ShortYear { parts: [u16; 3] },

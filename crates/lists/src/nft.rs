@@ -133,7 +133,7 @@ fn fill(filled: &mut HashSet<String>, name: &str, line: usize) -> Result<(), Lis
     Ok(())
 }
 
-/// Refuses a script that removes what it added: the final sets cannot be told from the text.
+/// Refuses a script that removes what it added: the final sets do not follow from the text.
 fn refuse_removal(number: usize, line: &str, filled: &HashSet<String>) -> Result<(), ListError> {
     let words: Vec<&str> = line.split_whitespace().take(2).collect();
     let ["delete" | "destroy" | "flush" | "reset", kind] = words.as_slice() else {

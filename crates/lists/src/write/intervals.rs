@@ -130,7 +130,7 @@ pub(super) fn first_change(listed: &[Listed<'_>]) -> Option<UnixMillis> {
                 }
                 next = allow.last.checked_add(1);
                 if allow.last > block.last {
-                    // The allowance reaches into the next block: its end may be too early, but is safe.
+                    // The allowance reaches into the next block: its end is early, but safe.
                     first = first.min(allow.end);
                 }
             }
