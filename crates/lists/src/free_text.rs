@@ -154,7 +154,7 @@ fn end_at<'a>(text: &'a str, words: &[Word<'a>], at: usize) -> Option<&'a str> {
     let is_weak = ["to", "do", "end", "thru", "through", "for"].contains(&&*name);
     let is_block = is_block(&name);
     let begins = begins_name_of_end(&name);
-    // Most words are none of these.
+    // Most words need no further checks.
     if !(is_weak || is_block || begins) {
         return None;
     }

@@ -156,7 +156,7 @@ pub(crate) struct Doubt {
 /// The kind of a doubted moment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum DoubtKind {
-    /// It may be the end of the entry.
+    /// A moment that may be the end of the entry.
     End,
     /// The time of a sighting, a report or the like; the source's clock may be ahead.
     Sight,
@@ -461,7 +461,7 @@ impl List {
         }
     }
 
-    /// Excludes a network from the entries with units in `from_unit..to_unit` that contain it.
+    /// Cuts a network out of the entries with units in `from_unit..to_unit`.
     pub(crate) fn except(
         &mut self,
         network: Network,
@@ -476,8 +476,8 @@ impl List {
         Ok(())
     }
 
-    /// Excludes a network from all wider or equal entries, but keeps narrower ones: for tables
-    /// where the longest match decides.
+    /// Cuts a network out of all wider or equal entries, but keeps narrower ones: for tables where
+    /// the longest match decides.
     pub(crate) fn except_by_longest_match(&mut self, network: Network) -> Result<(), ListError> {
         self.except(network, 0, usize::MAX)?;
         if let Some(exception) = self.exceptions.last_mut() {

@@ -85,8 +85,8 @@ pub(super) fn without_quoted(text: &str) -> String {
     text.split('"').step_by(2).collect::<Vec<_>>().join("\"\"")
 }
 
-/// Whether the name of a set says that it is for the other rule. For [`Rule::Block`] whole words
-/// count, so that `f2b-dovecot-password` and `compass` are bans.
+/// Whether the name of a set says that it is for the other rule. For [`Rule::Block`] the name is
+/// matched word by word, so that `f2b-dovecot-password` and `compass` are bans.
 pub(crate) fn is_other_rule(name: &str, rule: Rule) -> bool {
     const WITHIN: [&str; 4] = ["whitelist", "allowlist", "safelist", "trusted"];
     const BEGINS: [&str; 9] =

@@ -51,7 +51,7 @@ impl Table {
         let (true, Some((first, rest))) = (self.is_answered, all.split_first()) else {
             return Ok(());
         };
-        // The unread line blocks or passes on to later lines: later lines may block, either way.
+        // The unread line answers with the list's rule: a later line of that rule does no harm.
         if answer(rest) == Some(list.rule.0) {
             return Ok(());
         }

@@ -1,5 +1,5 @@
-//! Plants secrets in every input that may hold one, in every malformed way, and searches all outputs
-//! for them.
+//! Plants secrets in every input that may hold one, in every malformed way, and searches all
+//! outputs for them.
 
 mod forms;
 mod inputs;

@@ -130,7 +130,7 @@ fn check_and_node_show_no_secret() {
     for (index, (input, form, text)) in configs.iter().enumerate() {
         let file = files.write(text.as_bytes());
         let file = file.to_str().unwrap();
-        // Each case runs in one of three ways; the library's tests cover most, and processes are slow.
+        // The library's tests cover most: a process for each case in each way would take long.
         match index % 3 {
             0 => run(&mut outcome, input, form, &["check", file], b""),
             1 => run(&mut outcome, input, form, &["check", "-"], text.as_bytes()),
