@@ -34,7 +34,7 @@ pub(crate) enum Role {
     /// The kind of a decision: an action if the record also has a scope or a duration.
     Kind,
     Simulated,
-    /// The address of a victim: never a network to ban.
+    /// The target of traffic, such as a victim: not a ban, except in tables of malware servers.
     Destination,
     /// `from` and `to` may be the bounds of a range, a source and a destination, or moments.
     From,
