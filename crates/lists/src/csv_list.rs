@@ -1,5 +1,5 @@
-//! Tables in text (RFC 4180), with commas, semicolons, tabs or strokes between the columns:
-//! network, reason, end; or as a first line, or a comment before it, names the columns.
+//! Tables in text (RFC 4180), with commas, semicolons, tabs or vertical bars between the columns:
+//! network, reason and end, unless a first line or a comment before it names others.
 
 mod columns;
 mod rows;
@@ -40,7 +40,7 @@ pub(crate) fn read(text: &str, rule: Rule) -> Result<List, ListError> {
             RowKind::Frame => list.pass(Reason::Frame),
             RowKind::Comment(comment) => {
                 refuse_in_comment(line, comment, rule)?;
-                // A comment may name the columns, in a table of which nothing was read.
+                // A comment before the first row may name the columns.
                 if !has_begun && let Some(named) = Columns::named_in(comment, rows.separator()) {
                     commented = Some(named);
                 }
@@ -53,7 +53,7 @@ pub(crate) fn read(text: &str, rule: Rule) -> Result<List, ListError> {
             RowKind::Row(text)
                 if !has_begun && clean(text).contains(':') && is_heading(clean(text)) =>
             {
-                // A line that says something of the list, before the names of columns.
+                // A line of metadata before the names of the columns.
                 refuse_section(line, clean(text), rule)?;
                 list.pass(Reason::Frame);
             }
@@ -116,7 +116,7 @@ fn take(
     record.take(list, line)
 }
 
-/// A row of a table that does not name its columns: network, reason, end; or addresses alone.
+/// Reads a row of a table without column names: network, reason, end; or addresses alone.
 fn unnamed(
     list: &mut List,
     line: usize,
@@ -127,7 +127,7 @@ fn unnamed(
     let first = row.get(0).map_or("", clean);
     let mut read: Vec<Parsed> = match networks(first) {
         Ok(networks) => networks,
-        // Lists of lines have commas too, in comments or between addresses.
+        // Plain lists contain commas too, in comments or between addresses.
         Err(_) => return take_line(list, table, line, clean(text)),
     };
     if table.lacks_network && row.fields().count() > 1 {
@@ -205,7 +205,7 @@ fn unnamed(
         list.leave_out(Reason::NotABan);
         return Ok(());
     }
-    // `ip|jail|start|duration` of fail2ban's database; count and last sight of StopForumSpam.
+    // `ip|jail|start|duration` of fail2ban's database; count and last sighting of StopForumSpam.
     let lasts = row.get(3).map_or("", clean);
     let moment = ends(until, Bare::Moment).ok().filter(|ends| *ends != Ends::Never);
     if let (Some(start @ (Ends::At(_) | Ends::Local(_))), Ok(lasts)) =
@@ -258,22 +258,22 @@ fn unnamed(
     push_meant(list, line, &read, reason, "", until)
 }
 
-/// The networks that a column behind the first takes out (`!192.0.2.9`).
+/// The networks that a field behind the first excludes (`!192.0.2.9`).
 fn excepted_field(field: &str) -> Vec<Network> {
     if clean(field).starts_with(['!', '~']) { excepted(field) } else { Vec::new() }
 }
 
-/// The fault of a row where the first line names columns, but none that holds the network.
+/// The fault of a row if the first line names columns, but none for the network.
 const NO_NETWORK: &str =
     "no column of the first line is known to hold the network: name that one `ip`";
 
-/// Whether the first line has names of columns, though none that is known to hold the network.
+/// Whether the first line names columns, but none that is known to hold the network.
 fn has_other_names(row: &Row) -> bool {
     let is_known = |name: &str| role(name).is_some() || speaks(name);
     row.fields().filter(|field| !clean(field).is_empty()).count() > 1 && row.fields().any(is_known)
 }
 
-/// A row whose second column is the length of the prefix: network, length, reason.
+/// Reads a row of network, prefix length and reason.
 fn with_length(
     list: &mut List,
     line: usize,

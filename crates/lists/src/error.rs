@@ -1,77 +1,77 @@
 use mailmesh_events::Printable;
 
-/// The error of reading a list.
+/// Why a whole list is refused.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum ListError {
-    /// The text is not in the format.
+    /// The text is not in the expected format.
     #[error("this is no {format}: {}; give its format, if it is another", Printable(.why))]
     NotThis {
         /// The format that was expected.
         format: &'static str,
-        /// The fault, and its line.
+        /// The fault and its line.
         why: String,
     },
-    /// The text is known, and not a list: reading a part of it would block what it does not mean.
+    /// The text is recognised as no list: reading a part of it would block what it does not mean.
     #[error("{}; make a list with `{command}`", Printable(.why))]
     NotAList {
-        /// The content of the text, and its line.
+        /// What the text is, and the line that shows it.
         why: String,
         /// The command that prints a list.
         command: &'static str,
     },
-    /// There is no such format.
+    /// No format has this name.
     #[error("there is no format `{}`; one of {known}", Printable(.name))]
     UnknownFormat {
-        /// The name that was given.
+        /// The name that the caller gave, at most 40 characters.
         name: String,
-        /// The names of the formats.
+        /// The names of all formats, separated by commas.
         known: String,
     },
-    /// A line is a key: the text is not shown.
+    /// A line looks like a secret key: the text is not shown.
     #[error(
         "line {line}: this looks like a key ({what}), so it is not shown and nothing is read; is \
          this the right file?"
     )]
     Key {
-        /// The line, from 1.
+        /// The line of the key, from 1.
         line: usize,
         /// The kind of key.
         what: &'static str,
     },
-    /// The data is no text.
+    /// The data is not text.
     #[error("it is not text: byte {at} is NUL; is this the right file?")]
     NotText {
-        /// The first byte that is not, from 0.
+        /// The offset of the first NUL byte, from 0.
         at: usize,
     },
-    /// The data is compressed, or an archive.
+    /// The data is compressed or an archive.
     #[error(
         "it is compressed ({format}); unpack it first: `{command} FILE | mailmesh block import -`"
     )]
     Compressed {
         /// The format of the compression.
         format: &'static str,
-        /// The command that unpacks it to standard output.
+        /// The command that unpacks the data to standard output.
         command: &'static str,
     },
-    /// The data is a workbook of a spreadsheet.
+    /// The data is a workbook of a spreadsheet program.
     #[error("it is a workbook of a spreadsheet: save it as CSV, and import that")]
     Workbook,
-    /// The data is packed with gzip, and cannot be unpacked.
+    /// The data is packed with gzip, but cannot be unpacked.
     #[error("it is compressed (gzip), and cannot be unpacked: {}; fetch it again", Printable(.why))]
     Damaged {
-        /// The fault.
+        /// The fault that the unpacker reports.
         why: String,
     },
-    /// Something in it passes a limit that holds for all of it.
+    /// A part of the text exceeds a limit for which the whole text is refused.
     #[error("line {line}: {what}, the limit is {limit}; is this the right file, or format?")]
     Limit {
         /// The line, from 1.
         line: usize,
-        /// The quantity that passes the limit.
+        /// The quantity that exceeds the limit.
         what: &'static str,
-        /// The limit.
+        /// The limit, in the unit of that quantity.
         limit: usize,
     },
     /// The text is too long to be read at once.
@@ -79,7 +79,7 @@ pub enum ListError {
     TooLong {
         /// The length in bytes.
         len: usize,
-        /// Most bytes.
+        /// The limit in bytes.
         limit: usize,
     },
     /// The list has more entries than a mirror holds.
@@ -88,7 +88,7 @@ pub enum ListError {
          prefixes"
     )]
     TooMany {
-        /// Most entries.
+        /// The limit on entries.
         limit: usize,
     },
 }

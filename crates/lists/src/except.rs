@@ -1,14 +1,14 @@
-//! Exceptions in lines and reasons that are not read otherwise: the networks that a list means to
-//! let in must not stay blocked by a wider entry.
+//! Exceptions in lines and reasons that are otherwise not read: a network that a list means to let
+//! in must not stay blocked by a wider entry.
 
 use mailmesh_events::{Network, Rule};
 
 use crate::field::{network, words};
 use crate::verdict::{begins_otherwise, name_of};
 
-/// Most words that are looked at.
+/// Upper bound on the words that are examined.
 const MAX_WORDS: usize = 4_096;
-/// Words that come before or behind an exception.
+/// Words before or behind an exception.
 const MARKERS: [&str; 15] = [
     "!",
     "~",
@@ -27,19 +27,19 @@ const MARKERS: [&str; 15] = [
     "tranne",
 ];
 
-/// The networks that a text takes out: those behind a sign or word of an exception; without any
-/// behind it, those before it (`192.0.2.7/32 except;`).
+/// The networks that a text excludes: those behind the sign or word of an exception, or else those
+/// before it (`192.0.2.7/32 except;`).
 pub(crate) fn excepted(text: &str) -> Vec<Network> {
     of(text, &MARKERS)
 }
 
-/// As [`excepted`], for a reason in words: a hyphen or `not` is common there.
+/// As [`excepted`], for the prose of a reason, where a hyphen or `not` is common.
 pub(crate) fn excepted_in_reason(reason: &str) -> Vec<Network> {
     of(reason, &["!", "except", "excluding", "but"])
 }
 
-/// As [`excepted`], for a line that is not read otherwise: also the networks of one that begins
-/// with the verdict of the other rule (`permit 192.0.2.7`).
+/// As [`excepted`], for a line that cannot be read. Also gives the networks of a line that begins
+/// with a verdict against `rule` (`permit 192.0.2.7`).
 pub(crate) fn excepted_by_line(line: &str, rule: Rule) -> Vec<Network> {
     if begins_otherwise(line, rule) {
         let networks = words(line).take(MAX_WORDS).filter_map(|word| network(word).ok());
@@ -48,7 +48,7 @@ pub(crate) fn excepted_by_line(line: &str, rule: Rule) -> Vec<Network> {
     excepted(line)
 }
 
-/// Whether a column or key holds what is taken out of the network beside it, or of its list.
+/// Whether a column or key holds exclusions from the network beside it, or from its list.
 pub(crate) fn is_of_exceptions(name: &str) -> bool {
     let name = name_of(name);
     ["except", "exclu", "exempt", "ausnahm", "excep", "falsepositive"]

@@ -1,6 +1,6 @@
-//! The output of `fail2ban-client`: `banned` (a Python list of dictionaries, one a jail, from its
-//! name to its addresses), `get JAIL banned` (a Python list of addresses), `status JAIL` (a tree),
-//! and `get JAIL banip --with-time` (a ban a line, with its end).
+//! The output of `fail2ban-client`: `banned` (a Python list of dictionaries that map a jail to its
+//! addresses), `get JAIL banned` (a Python list of addresses), `status JAIL` (a tree), and
+//! `get JAIL banip --with-time` (one ban a line, with its end).
 
 use mailmesh_events::Rule;
 
@@ -19,7 +19,7 @@ pub(crate) fn read(text: &str, rule: Rule) -> Result<List, ListError> {
     }
 }
 
-/// Whether a line is one of a status, or of a ban with its end.
+/// Whether a line belongs to a status, or is a ban with its end.
 pub(crate) fn is_one(line: &str) -> bool {
     line == "Status"
         || line.starts_with("Status for the jail")
@@ -33,7 +33,7 @@ fn is_listing(line: &str) -> Option<&str> {
     Some(clean(&line[at + "Banned IP list:".len()..]))
 }
 
-/// A ban with its end: the address, and the end.
+/// The address and the end of a line that is a ban with its end.
 fn timed(line: &str) -> Option<(&str, Result<Ends, String>)> {
     let (before, end) = line.rsplit_once('=')?;
     let (begin, lasts) = before.rsplit_once('+')?;
@@ -56,7 +56,7 @@ fn lines(text: &str, rule: Rule) -> Result<List, ListError> {
         let line = clean(line);
         list.begin();
         if list.passes_over(number, line, &["#"]) {
-            // It is counted.
+            // `passes_over` counted the line.
         } else if let Some((_, name)) = line.split_once("Status for the jail:") {
             jail = bounded(name).into();
             list.leave_out(Reason::Frame);
@@ -133,17 +133,17 @@ fn address(reader: &mut Reader<'_>, list: &mut List, jail: &str) -> Result<(), L
     Ok(())
 }
 
-/// Reads the part of Python that the client prints: strings, in lists and dictionaries.
+/// Reads the part of Python syntax that the client prints: strings in lists and dictionaries.
 struct Reader<'a> {
     text: &'a str,
     at: usize,
-    /// Up to where lines were counted, and the line there.
+    /// The offset up to which lines were counted; `line` is the line there.
     counted: usize,
     line: usize,
 }
 
 impl Reader<'_> {
-    /// The next character that is no space.
+    /// Skips white space and returns the next character.
     fn peek(&mut self) -> Option<char> {
         let rest = &self.text[self.at..];
         let trimmed = rest.trim_start();
@@ -179,7 +179,7 @@ impl Reader<'_> {
         ListError::NotThis { format: FORMAT, why }
     }
 
-    /// Items between brackets, with commas between them.
+    /// Reads items between brackets, separated by commas.
     fn list(
         &mut self,
         open: char,
@@ -196,8 +196,8 @@ impl Reader<'_> {
         Ok(())
     }
 
-    /// A string in quotes of one of the two sorts. A backslash stands before what is taken as
-    /// it is: names of jails have nothing else to escape.
+    /// Reads a string in single or double quotes. The character behind a backslash is taken as
+    /// written: names of jails need no other escapes.
     fn string(&mut self) -> Result<String, ListError> {
         let Some(quote @ ('\'' | '"')) = self.peek() else {
             return Err(self.wrong("a text in quotes"));

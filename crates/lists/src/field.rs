@@ -1,4 +1,4 @@
-//! Networks, ends and reasons, as lists write them.
+//! Reads networks, ends and reasons as lists write them.
 
 use std::net::{IpAddr, Ipv4Addr};
 use std::time::Duration;
@@ -10,18 +10,18 @@ use crate::key::hidden;
 use crate::verdict::name_of;
 use crate::{Ends, moment};
 
-/// Without spaces, byte-order marks and characters of no width at both ends: files that were
-/// joined have them in the middle.
+/// The text without white space, byte-order marks and zero-width spaces at both ends. Files that
+/// were concatenated have byte-order marks in the middle.
 pub(crate) fn clean(text: &str) -> &str {
     text.trim_matches(|c: char| c.is_whitespace() || matches!(c, '\u{feff}' | '\u{200b}'))
 }
 
-/// The begin of a text, for a message: what may be a key is not shown.
+/// The first 80 characters of a text for a message; parts that may be a secret key are masked.
 pub(crate) fn shown(text: &str) -> String {
     hidden(text).chars().take(80).collect()
 }
 
-/// A text of a list in bounds, on one line.
+/// A text of a list on one line, cut to `limits::TEXT_LEN` bytes.
 pub(crate) fn bounded(text: &str) -> Box<str> {
     let text = clean(text);
     let mut end = text.len().min(limits::TEXT_LEN);
@@ -31,19 +31,19 @@ pub(crate) fn bounded(text: &str) -> Box<str> {
     text[..end].chars().map(|c| if c.is_control() { ' ' } else { c }).collect::<String>().into()
 }
 
-/// Whether a text is nothing but addresses: such a text is no reason.
+/// Whether a text consists of addresses only: such a text is not a reason.
 pub(crate) fn is_addresses(text: &str) -> bool {
     let mut words = words(text).peekable();
     words.peek().is_some() && words.all(|word| network(word).is_ok())
 }
 
-/// The words of a text, between spaces and commas.
+/// The words of a text, separated by white space and commas.
 pub(crate) fn words(text: &str) -> impl Iterator<Item = &str> {
     let words = text.split(|c: char| c.is_whitespace() || matches!(c, ',' | '\u{feff}'));
     words.filter(|word| !word.is_empty())
 }
 
-/// A network, and whether bits of a host were set in it.
+/// A network, and whether its text had host bits set.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Parsed {
     pub(crate) network: Network,
@@ -56,13 +56,14 @@ impl From<Network> for Parsed {
     }
 }
 
-/// Whether a network is another one, or a part of it.
+/// Whether `inner` equals `outer` or is a part of it.
 pub(crate) fn is_within(inner: Network, outer: Network) -> bool {
     inner.prefix_len() >= outer.prefix_len() && outer.contains(inner.address())
 }
 
-/// The network of a field, or the fault in it: an address or prefix, with the length as a
-/// netmask (`192.0.2.0/255.255.255.0`), in brackets, or after a scope of CrowdSec (`Ip:`).
+/// The network of a field, or the fault in the field. A field holds an address or prefix, with the
+/// length also as a netmask (`192.0.2.0/255.255.255.0`), in brackets, or after a CrowdSec scope
+/// (`Ip:`).
 pub(crate) fn network(text: &str) -> Result<Parsed, String> {
     let text = clean(text);
     if let Some(parsed) = bare(text) {
@@ -75,7 +76,7 @@ pub(crate) fn network(text: &str) -> Result<Parsed, String> {
     let unwrapped = after_scope.map(clean).unwrap_or(text);
     let without_brackets = unwrapped.strip_prefix('[').and_then(|rest| {
         let (address, rest) = rest.split_once(']')?;
-        // A port (`[2001:db8::1]:25`) must not become a part of the address.
+        // The port of `[2001:db8::1]:25` must not become a part of the address.
         let is_whole = rest.is_empty() || rest.starts_with('/');
         is_whole.then(|| format!("{address}{rest}"))
     });
@@ -83,13 +84,12 @@ pub(crate) fn network(text: &str) -> Result<Parsed, String> {
         if let Some(why) = zone_or_wildcard(text) {
             return why;
         }
-        // The error of events, so that there is one wording for it.
+        // The parser of `mailmesh_events` words the error, so that there is one wording.
         hidden(text).parse::<Network>().err().map_or_else(String::new, |error| error.to_string())
     })
 }
 
-/// The fault of an address with a zone (`fe80::1%eth0`), or with a sign for any number
-/// (`192.0.2.*`).
+/// The fault of an address with a zone (`fe80::1%eth0`) or a wildcard (`192.0.2.*`).
 fn zone_or_wildcard(text: &str) -> Option<String> {
     let is_wildcard = |part: &str| matches!(part, "*" | "x" | "X");
     if let Some((address, _)) = text.trim_start_matches('[').split_once('%') {
@@ -128,7 +128,7 @@ fn bare(text: &str) -> Option<Parsed> {
     masked(address.parse().ok()?, mask.parse().ok()?)
 }
 
-/// A network as address and netmask, or as address and the mask of its hosts.
+/// The network of an address and a netmask, or of an address and a wildcard (inverse) mask.
 pub(crate) fn masked(address: Ipv4Addr, mask: Ipv4Addr) -> Option<Parsed> {
     let bits = u32::from(mask);
     let len = match mask.octets()[0] {
@@ -140,7 +140,7 @@ pub(crate) fn masked(address: Ipv4Addr, mask: Ipv4Addr) -> Option<Parsed> {
     Some(Parsed { network, has_host_bits: network.address() != IpAddr::V4(address) })
 }
 
-/// The network of all addresses that begin with one to three numbers (`192.0.2`).
+/// The network of all addresses that begin with these one to three numbers (`192.0.2`).
 pub(crate) fn part(text: &str) -> Option<Network> {
     let count = text.split('.').count();
     let len = u8::try_from(count * 8).ok().filter(|len| *len < 32)?;
@@ -148,8 +148,8 @@ pub(crate) fn part(text: &str) -> Option<Network> {
     Network::new(address.into(), len).ok()
 }
 
-/// Two addresses side by side: `None` if they are just that; the network, if the second is the mask
-/// of the first; a fault, if they are the bounds of a network, which may be meant.
+/// Reads two adjacent addresses. Gives `None` if they are separate addresses, the network if the
+/// second is the mask of the first, and a fault if they may be the bounds of one network.
 pub(crate) fn pair(first: &str, second: &str) -> Option<Result<Parsed, String>> {
     let (first, second): (IpAddr, IpAddr) = (first.parse().ok()?, second.parse().ok()?);
     if let (IpAddr::V4(address), IpAddr::V4(mask)) = (first, second)
@@ -159,7 +159,7 @@ pub(crate) fn pair(first: &str, second: &str) -> Option<Result<Parsed, String>> 
     }
     let [one] = *range(first, second).ok()? else { return None };
     let host_bits = if first.is_ipv4() { 32 } else { 128 } - one.network.prefix_len();
-    // Two neighbours are the same either way.
+    // Two neighbours are the same addresses either way.
     (host_bits > 1).then(|| {
         Err(format!(
             "`{first}` and `{second}` may be a range: write {first}-{second}, or two lines"
@@ -167,7 +167,7 @@ pub(crate) fn pair(first: &str, second: &str) -> Option<Result<Parsed, String>> 
     })
 }
 
-/// The networks of a field: one, or those of a range like `192.0.2.1 - 192.0.2.9`.
+/// The networks of a field: one network, or those of a range like `192.0.2.1 - 192.0.2.9`.
 pub(crate) fn networks(field: &str) -> Result<Vec<Parsed>, String> {
     let Some((first, last)) = field.split_once('-') else {
         return Ok(vec![network(field)?]);
@@ -179,10 +179,10 @@ pub(crate) fn networks(field: &str) -> Result<Vec<Parsed>, String> {
     range(address(first)?, address(last)?)
 }
 
-/// Most prefixes that a range becomes: any range is fewer.
+/// Upper bound on the prefixes of one range; every range needs fewer.
 const MAX_PREFIXES: usize = 256;
 
-/// The networks of a range.
+/// The networks that cover a range exactly.
 pub(crate) fn range(first: IpAddr, last: IpAddr) -> Result<Vec<Parsed>, String> {
     let subnets = match (first.to_canonical(), last.to_canonical()) {
         (IpAddr::V4(a), IpAddr::V4(b)) if a <= b => IpSubnets::from(Ipv4Subnets::new(a, b, 0)),
@@ -195,28 +195,28 @@ pub(crate) fn range(first: IpAddr, last: IpAddr) -> Result<Vec<Parsed>, String> 
     Ok(subnets.take(MAX_PREFIXES + 1).map(|net| Network::from(net).into()).collect())
 }
 
-/// Whether a text is a number and nothing besides, such as a score.
+/// Whether a text is a number and nothing else, such as a score.
 pub(crate) fn is_number(text: &str) -> bool {
     text.len() <= 20
         && text.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.')
         && text.parse::<f64>().is_ok()
 }
 
-/// The meaning of a bare number as an end.
+/// How to read a bare number as an end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Bare {
-    /// Seconds or milliseconds since 1970.
+    /// Time since 1970, in the unit that [`moment_of`] finds.
     Moment,
-    /// Seconds from now, unless it is as large as a moment.
+    /// Seconds from now, unless the number is as large as a moment.
     Seconds,
 }
 
-/// A number below this is no moment (of the last decades, in seconds).
+/// 2001-09-09 in seconds since 1970: smaller numbers are not read as moments.
 const FIRST_MOMENT: u64 = 1_000_000_000;
-/// A number below this is no moment before the year 2200, in seconds.
+/// 2200-01-01 in seconds since 1970: larger numbers are not read as seconds.
 const LAST_MOMENT: u64 = 7_258_118_400;
 
-/// 9999-12-31, in seconds.
+/// 9999-12-31 in seconds since 1970.
 const LAST_DAY: u64 = 253_402_214_400;
 
 /// Whether a text says that there is no end.
@@ -225,7 +225,7 @@ pub(crate) fn is_no_end(text: &str) -> bool {
         || (text.contains(char::is_alphabetic) && NO_END.contains(&name_of(text).as_str()))
 }
 
-/// Words for "no end", as [`name_of`] gives them.
+/// Words for "no end", in the form of [`name_of`].
 const NO_END: [&str; 68] = [
     "never",
     "null",
@@ -301,7 +301,7 @@ const NO_END: [&str; 68] = [
     "nikdy",
 ];
 
-/// The moment of a number, by the unit that puts it between 2001 and 2200.
+/// The moment of a number. The unit (s, ms, µs or ns) is the one that puts it in 2001 to 2199.
 pub(crate) fn moment_of(number: u64) -> Option<UnixMillis> {
     let units_in_second = [1, 1_000, 1_000_000, 1_000_000_000];
     let unit = units_in_second
@@ -310,7 +310,7 @@ pub(crate) fn moment_of(number: u64) -> Option<UnixMillis> {
     Some(UnixMillis(if unit == 1 { number * 1_000 } else { number / (unit / 1_000) }))
 }
 
-/// An end: a moment, or a duration such as `4h30m`.
+/// Reads an end: a moment, or a duration such as `4h30m`.
 pub(crate) fn ends(text: &str, bare: Bare) -> Result<Ends, String> {
     let text = clean(text);
     if is_no_end(text) {
@@ -330,7 +330,7 @@ pub(crate) fn ends(text: &str, bare: Bare) -> Result<Ends, String> {
             None => Err(format!("`{number}` is no moment: seconds since 1970 are expected")),
         };
     }
-    // CrowdSec lists a decision that has run out with the time since its end.
+    // CrowdSec lists an expired decision with the time since its end, as a negative duration.
     if let Some(past) = text.strip_prefix('-')
         && duration(past).is_ok()
     {
@@ -338,7 +338,7 @@ pub(crate) fn ends(text: &str, bare: Bare) -> Result<Ends, String> {
     }
     if let Some((moment, has_zone)) = moment::read_zoned(text) {
         let seconds = moment.0 / 1_000;
-        // Databases write the last day that they have for no end.
+        // Databases write the latest date they can hold for "no end".
         return if seconds < LAST_MOMENT {
             Ok(if has_zone { Ends::At(moment) } else { Ends::Local(moment) })
         } else if seconds >= LAST_DAY {
@@ -360,7 +360,7 @@ pub(crate) fn ends(text: &str, bare: Bare) -> Result<Ends, String> {
     ))
 }
 
-/// Refuses a number such as `3.600`: the point may stand before thousands.
+/// Refuses a number such as `3.600`: the point may be a thousands separator.
 fn refuse_thousands(text: &str) -> Result<(), String> {
     let Some((whole, part)) = text.split_once('.') else { return Ok(()) };
     let is_number = |text: &str| text.bytes().all(|byte| byte.is_ascii_digit());
@@ -372,7 +372,7 @@ fn refuse_thousands(text: &str) -> Result<(), String> {
     Ok(())
 }
 
-/// The end after a duration whose unit the name of the column gives, in milliseconds.
+/// The end after a duration whose unit, in milliseconds, the name of the column gives.
 pub(crate) fn ends_after(text: &str, unit: u64) -> Result<Ends, String> {
     let text = clean(text);
     refuse_thousands(text)?;
@@ -381,7 +381,7 @@ pub(crate) fn ends_after(text: &str, unit: u64) -> Result<Ends, String> {
     }
     let (whole, part) = text.split_once('.').unwrap_or((text, ""));
     let of_whole = whole.parse::<u64>().ok().and_then(|number| number.checked_mul(unit));
-    // Six digits behind the point, so that no product is too large.
+    // At most six decimals, so that the product does not overflow.
     let part = &part[..part.len().min(6)];
     let of_part = part.parse::<u64>().unwrap_or(0) * unit / 10_u64.pow(part.len() as u32);
     match of_whole.filter(|millis| millis / 1_000 < FIRST_MOMENT) {
@@ -390,27 +390,27 @@ pub(crate) fn ends_after(text: &str, unit: u64) -> Result<Ends, String> {
     }
 }
 
-/// Whether a text is a length of a prefix, as it is written behind an address (`/24`).
+/// Whether a text is a prefix length as written behind an address (`/24`).
 pub(crate) fn is_length(text: &str) -> bool {
     text.strip_prefix('/').is_some_and(|digits| {
         (1..=3).contains(&digits.len()) && digits.bytes().all(|byte| byte.is_ascii_digit())
     })
 }
 
-/// Whether a text is a netmask, or the mask of the hosts of a network.
+/// Whether a text is a netmask or a wildcard (inverse) mask.
 pub(crate) fn is_netmask(text: &str) -> bool {
     text.parse().is_ok_and(|mask| masked(Ipv4Addr::UNSPECIFIED, mask).is_some())
 }
 
-/// Whether a text in a column without a name is an end, though perhaps one that cannot be read.
+/// Whether a text in a column without a name looks like an end, even one that cannot be read.
 pub(crate) fn may_be_end(text: &str) -> bool {
     moment::is_date(text) || ends(text, Bare::Moment).is_ok_and(|ends| ends != Ends::Never)
 }
 
-/// A duration such as `4h30m`, or as Go writes it, `3h59m57.4s`; parts of seconds are left
-/// out.
+/// Reads a duration such as `4h30m`, or in the form of Go, `3h59m57.4s`. Fractions of a second are
+/// dropped.
 pub(crate) fn duration(text: &str) -> Result<Duration, humantime::DurationError> {
-    // Only parts of a second may be left out: `1.5 hours` is no second.
+    // Only fractions of a second may be dropped: `1.5 hours` must fail.
     let whole = text.split_once('.').and_then(|(whole, part)| {
         let unit = part.trim_start_matches(|c: char| c.is_ascii_digit()).trim_start();
         matches!(unit, "s" | "sec" | "secs" | "second" | "seconds").then(|| format!("{whole}s"))

@@ -10,35 +10,35 @@ use crate::{ListError, MAX_LINE, fail2ban, hosts_deny, json, mikrotik, nginx, p2
 #[non_exhaustive]
 pub enum Format {
     /// Addresses, prefixes or ranges on lines; the text behind `;` or `#` is the reason. Also a
-    /// `cidr:` table of Postfix, and a score or a name behind a tab.
+    /// Postfix `cidr:` table, and a score or a name behind a tab.
     Plain,
-    /// A table with commas, semicolons, tabs or strokes: network, reason, end. A first line may
-    /// name the columns.
+    /// A table of network, reason and end, separated by commas, semicolons, tabs or vertical bars.
+    /// A first line may name the columns.
     Csv,
-    /// An object a line with `cidr` or `network` in it, as Spamhaus DROP is published.
+    /// One JSON object a line with `cidr` or `network` in it, as Spamhaus publishes DROP.
     JsonLines,
-    /// One value of JSON: decisions of CrowdSec (`cscli decisions list -o json`, its local API), a
-    /// list of networks or of objects, or sets of nftables (`nft -j`).
+    /// One JSON value: decisions of CrowdSec (`cscli decisions list -o json`, its local API), a
+    /// list of networks or objects, or sets of nftables (`nft -j`).
     CrowdSec,
     /// The output of `fail2ban-client`: `banned`, `get JAIL banned`, `status JAIL`,
     /// `get JAIL banip --with-time`.
     Fail2ban,
-    /// Sets, as `ipset save` or `ipset list` prints them.
+    /// Sets as `ipset save` or `ipset list` prints them.
     Ipset,
-    /// Sets, as `nft list set` or `nft list ruleset` prints them.
+    /// Sets as `nft list set` or `nft list ruleset` prints them.
     Nft,
-    /// Ranges with names, of PeerGuardian or eMule.
+    /// Ranges with names, as PeerGuardian and eMule use them.
     P2p,
     /// `/etc/hosts.deny`.
     HostsDeny,
-    /// `deny` and `allow` of nginx.
+    /// `deny` and `allow` directives of nginx.
     Nginx,
     /// Address lists of RouterOS, as `export` prints them.
     RouterOs,
 }
 
 impl Format {
-    /// Every format, by name.
+    /// Every format with its name.
     pub const ALL: [(&'static str, Self); 11] = [
         ("plain", Self::Plain),
         ("csv", Self::Csv),
@@ -53,7 +53,7 @@ impl Format {
         ("routeros", Self::RouterOs),
     ];
 
-    /// The format that a text looks like: by its first line that says something.
+    /// Guesses the format of a text, mostly from its first line that is not empty or a comment.
     #[must_use]
     pub fn guess(text: &str) -> Self {
         let text = &*with_newlines(clean(text));
@@ -74,7 +74,7 @@ impl Format {
         if nginx::is_one(first) {
             return Self::Nginx;
         }
-        // Scripts for the shell have the program's name before.
+        // Shell scripts have the program's name in front.
         let command = ["nft ", "ipset "].into_iter().find_map(|name| first.strip_prefix(name));
         let first = command.map_or(first, clean);
         let first_word = first.split_whitespace().next().unwrap_or_default();
@@ -117,7 +117,7 @@ impl Format {
 /// Whether a line begins with an address in brackets.
 fn is_in_brackets(line: &str) -> bool {
     let inner = line.strip_prefix('[').and_then(|rest| rest.split_once(']'));
-    // Between brackets of JSON a colon stands behind a text in quotes.
+    // In a JSON list a colon follows a quoted text or a nested value.
     let is_address = |inner: &str| {
         network(inner).is_ok() || (inner.contains(':') && !inner.contains(['"', '\'', '{', '[']))
     };
@@ -126,7 +126,7 @@ fn is_in_brackets(line: &str) -> bool {
 
 /// The format of a text that begins with a brace or bracket.
 fn json_or_python(text: &str, first: &str) -> Format {
-    // Outside of strings JSON has no apostrophe; Python quotes with one.
+    // JSON has no apostrophe outside of strings; Python quotes with apostrophes.
     let mut is_string = false;
     let is_python = text.bytes().take(MAX_LINE).any(|byte| {
         is_string ^= byte == b'"';
@@ -153,20 +153,20 @@ impl FromStr for Format {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum OutputFormat {
-    /// A network a line.
+    /// One network a line.
     Plain,
-    /// Columns network, reason, origin, expires; as [`Format::Csv`] reads it.
+    /// The columns network, reason, origin and expires; [`Format::Csv`] reads them back.
     Csv,
-    /// An object a line; as [`Format::JsonLines`] reads it.
+    /// One JSON object a line; [`Format::JsonLines`] reads them back.
     JsonLines,
-    /// A script for `nft -f`: a table with a set for each family.
+    /// A script for `nft -f`: a table with a set for each address family.
     Nftables,
-    /// A table for Postfix, `cidr:`.
+    /// A `cidr:` table for Postfix.
     Postfix,
 }
 
 impl OutputFormat {
-    /// Every format, by name.
+    /// Every format with its name.
     pub const ALL: [(&'static str, Self); 5] = [
         ("plain", Self::Plain),
         ("csv", Self::Csv),

@@ -9,8 +9,8 @@ use crate::moment::is_date;
 use crate::role::{Hint, PARTS_OF_ENDS, Role, hint, names_of_ends, role};
 use crate::verdict::name_of;
 
-/// Units of time, by name without accents, with their milliseconds. The minutes of `m` may be
-/// months, and those and years have no certain length: they have none.
+/// Units of time by their names without accents, in milliseconds. Months and years have no fixed
+/// length, and `m` may mean months: their value is 0.
 const UNITS: [(&str, u64); 7] = [
     ("ms msec msecs millis millisecond milliseconds", 1),
     (
@@ -39,7 +39,7 @@ const UNITS: [(&str, u64); 7] = [
     ),
 ];
 
-/// The milliseconds of a unit of time; 0 if they are not certain.
+/// The milliseconds of a unit of time; 0 if its length is uncertain.
 pub(crate) fn unit(name: &str) -> Option<u64> {
     UNIT_BY_NAME.get(&*name_of(name)).copied()
 }
@@ -49,8 +49,8 @@ static UNIT_BY_NAME: LazyLock<HashMap<&str, u64>> = LazyLock::new(|| {
     UNITS.into_iter().flat_map(of).collect()
 });
 
-/// Whether a text is a duration, in any of the ways that people write it, read or not: `24h`,
-/// `3600 s`, `2 Stunden`, `1d 00:00:10`, `P1D`.
+/// Whether a text is a duration in any common notation, even one that [`crate::field::duration`]
+/// cannot read: `24h`, `3600 s`, `2 Stunden`, `1d 00:00:10`, `P1D`.
 pub(crate) fn is_duration(text: &str) -> bool {
     let text = clean(text).trim_start_matches('+');
     if text.len() > 40 || !text.bytes().any(|byte| byte.is_ascii_digit()) {
@@ -68,7 +68,7 @@ pub(crate) fn is_duration(text: &str) -> bool {
             return false;
         }
         if digits.starts_with(':') {
-            // The hours, minutes and seconds behind days.
+            // Hours, minutes and seconds may follow days.
             return rest.len() < text.len()
                 && digits.chars().all(|c| c.is_ascii_digit() || c == ':');
         }
@@ -83,7 +83,7 @@ pub(crate) fn is_duration(text: &str) -> bool {
     true
 }
 
-/// A word of a text, and where it stands.
+/// A word of a text, with its byte offsets.
 #[derive(Debug, Clone, Copy)]
 struct Word<'a> {
     text: &'a str,
@@ -91,7 +91,7 @@ struct Word<'a> {
     end: usize,
 }
 
-/// The words of a text, without the signs around them.
+/// The words of a text, without the punctuation around them.
 fn words(text: &str) -> Vec<Word<'_>> {
     let mut words = Vec::new();
     let is_between = |c: char| c.is_whitespace() || ",;()[]{}<>\"=|".contains(c);
@@ -118,9 +118,9 @@ fn words(text: &str) -> Vec<Word<'_>> {
     words
 }
 
-/// The part of a text that says an end, or may say one, whether or not it is to come: a date, a
-/// moment or a duration behind a word for an end; a duration beside a word for a block; a duration
-/// that stands alone.
+/// The part of a text that states an end, or may state one, past or future. This is a date, moment
+/// or duration behind a word for an end, a duration beside a word for a block, or a duration that
+/// stands alone.
 pub(crate) fn end_in(text: &str) -> Option<String> {
     let text = clean(text);
     if !text.bytes().any(|byte| byte.is_ascii_digit()) {
@@ -140,27 +140,27 @@ pub(crate) fn end_in(text: &str) -> Option<String> {
     Some(shown(found))
 }
 
-/// Whether a text may be read as an end, now or later: it has a date, a duration or a number that
-/// is long enough.
+/// Whether a text may be read as an end, now or later: it contains a date, a duration or a word
+/// with at least four digits.
 pub(crate) fn may_say_end(text: &str) -> bool {
     let is_long = |word: &str| word.bytes().filter(u8::is_ascii_digit).count() >= 4;
     is_date(text) || end_in(text).is_some() || text.split_whitespace().any(is_long)
 }
 
-/// The end that begins with the word at a place.
+/// The end that begins with the word at index `at`.
 fn end_at<'a>(text: &'a str, words: &[Word<'a>], at: usize) -> Option<&'a str> {
     let word = words.get(at).filter(|w| w.text.starts_with(char::is_alphabetic))?;
     let name = name_of(word.text);
     let is_weak = ["to", "do", "end", "thru", "through", "for"].contains(&&*name);
     let is_block = is_block(&name);
     let begins = begins_name_of_end(&name);
-    // Most words are none of these.
+    // Most words need no further checks.
     if !(is_weak || is_block || begins) {
         return None;
     }
     let next = |n: usize| words.get(at + n).map_or("", |word| word.text);
     let until = |n: usize| words.get(at + n).map_or("", |last| &text[word.begin..last.end]);
-    // `valid to`, `remove after`, `gesperrt bis`.
+    // Names of several words: `valid to`, `remove after`, `gesperrt bis`.
     let count = (0..3).rev().filter(|_| begins).find(|n| {
         let name = until(*n);
         !name.is_empty()
@@ -216,7 +216,7 @@ fn end_at<'a>(text: &'a str, words: &[Word<'a>], at: usize) -> Option<&'a str> {
     None
 }
 
-/// Whether a name may begin one of ends.
+/// Whether a name may begin a name of an end.
 fn begins_name_of_end(name: &str) -> bool {
     let at = NAMES_OF_ENDS.partition_point(|known| *known < name);
     let begins_one = NAMES_OF_ENDS.get(at).is_some_and(|known| known.starts_with(name));
@@ -229,7 +229,7 @@ static NAMES_OF_ENDS: LazyLock<Vec<&str>> = LazyLock::new(|| {
     names
 });
 
-/// Whether a name says that an address is blocked, or for a time.
+/// Whether a name means that an address is blocked, or blocked for a time.
 fn is_block(name: &str) -> bool {
     const BEGINS: [&str; 13] = [
         "ban",

@@ -1,5 +1,5 @@
-//! `/etc/hosts.deny` (hosts_access(5), hosts_options(5)): daemons, clients, and perhaps the
-//! action, with colons between.
+//! `/etc/hosts.deny` (hosts_access(5), hosts_options(5)): daemons, clients and options, with colons
+//! between; and Sendmail's access map, which looks similar.
 
 use mailmesh_events::Rule;
 
@@ -19,7 +19,7 @@ pub(crate) fn read(text: &str, rule: Rule) -> Result<List, ListError> {
         list.begin();
         refuse_in_comment(number, line, rule)?;
         if list.passes_over(number, line, &["#"]) {
-            // It is counted.
+            // `passes_over` counted the line.
         } else if line.ends_with('\\') {
             list.refuse(number, "it goes on in the next line: write it as one");
         } else {
@@ -39,10 +39,10 @@ pub(crate) fn read(text: &str, rule: Rule) -> Result<List, ListError> {
     Ok(list)
 }
 
-/// Lines that are looked at.
+/// Upper bound on the lines that [`is_it`] examines.
 const LOOKED_AT: usize = 64;
 
-/// Whether lines are of these, rather than of a list that says something of itself first
+/// Whether lines are of `hosts.deny`, rather than of a list that begins with metadata
 /// (`Generated: 2026-11-27`).
 pub(crate) fn is_it<'a>(lines: impl Iterator<Item = &'a str>) -> bool {
     let (mut is_any, mut is_other) = (false, false);
@@ -57,7 +57,7 @@ pub(crate) fn is_it<'a>(lines: impl Iterator<Item = &'a str>) -> bool {
     is_any && !is_other
 }
 
-/// Daemons that are built with libwrap, or were.
+/// Daemons that are, or were, built with libwrap.
 const DAEMONS: [&str; 54] = [
     "all",
     "sshd",
@@ -115,7 +115,7 @@ const DAEMONS: [&str; 54] = [
     "xinetd",
 ];
 
-/// Whether a word may be a daemon: most are not in a list of Windows, whois or a log.
+/// Whether a word may be a daemon: most words in a Windows, whois or log file are not.
 fn is_daemon(word: &str) -> bool {
     let name = word.split_once('@').map_or(word, |(daemon, _)| daemon);
     let is_word = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
@@ -142,7 +142,7 @@ fn take(list: &mut List, number: usize, line: &str) -> Result<(), ListError> {
         Some(_) => split(line),
         None => (line, ""),
     };
-    // Sendmail's access map has keys without a tag, too.
+    // Sendmail's access map also has keys without a tag.
     let all: Vec<&str> = words(field).take(3).collect();
     if let Some((first, rest)) = all.split_first()
         && answer(rest).is_some()
@@ -162,7 +162,7 @@ fn take(list: &mut List, number: usize, line: &str) -> Result<(), ListError> {
             Ok(())
         };
     }
-    // `Allow: 192.0.2.7` is of another list.
+    // `Allow: 192.0.2.7` belongs to another kind of list.
     if is_other_rule(daemons, list.rule.0) {
         list.leave_out(Reason::NotABan);
         return Ok(());
@@ -171,7 +171,7 @@ fn take(list: &mut List, number: usize, line: &str) -> Result<(), ListError> {
     let other = if list.rule.0 == Rule::Block { "allow" } else { "deny" };
     if options.split(':').any(|option| clean(option).eq_ignore_ascii_case(other)) {
         list.leave_out(Reason::NotABan);
-        // The first line that matches decides: later ones do not count for these.
+        // The first match decides: later lines do not apply to these networks.
         let networks = words(clients).filter_map(|client| pattern(client).ok().flatten());
         return networks
             .map(|parsed| parsed.network)
@@ -197,7 +197,7 @@ fn take(list: &mut List, number: usize, line: &str) -> Result<(), ListError> {
     for client in words(clients) {
         match pattern(client) {
             Ok(Some(parsed)) => networks.push(parsed),
-            // A host name, a user, `ALL`.
+            // A host name, a user or `ALL`.
             Ok(None) => list.leave_out(Reason::OtherScope),
             Err(why) => list.refuse(number, why),
         }
@@ -220,13 +220,13 @@ const TAGS: [&str; 9] = [
     "Try_TLS",
 ];
 
-/// Whether a key of an access map has a tag, or is a daemon.
+/// Whether a key has a tag of an access map, or ends with a colon as a daemon does.
 fn is_tagged(key: &str) -> bool {
     let tag = key.split_once(':').map(|(tag, _)| tag);
     key.ends_with(':') || tag.is_some_and(|tag| TAGS.iter().any(|t| t.eq_ignore_ascii_case(tag)))
 }
 
-/// A line of Sendmail's access map: the key behind its tag, and the answer.
+/// Reads a line of Sendmail's access map; `rest` holds the key behind its tag, and the answer.
 fn of_access_map(list: &mut List, number: usize, rest: &str) -> Result<(), ListError> {
     let (key, answer) = rest.split_once(char::is_whitespace).unwrap_or((rest, ""));
     let address = match key.split_at_checked(5) {
@@ -259,7 +259,7 @@ fn of_access_map(list: &mut List, number: usize, rest: &str) -> Result<(), ListE
     push(list, number, &[parsed], answer, "", Ends::Never)
 }
 
-/// The clients, and what comes after the next colon that is in no brackets.
+/// The clients, and the text behind the first colon outside of brackets.
 fn clients_of(rest: &str) -> (&str, &str) {
     let mut depth = 0_usize;
     let at = rest.bytes().position(|byte| {
@@ -277,7 +277,7 @@ fn pattern(client: &str) -> Result<Option<Parsed>, String> {
     if let Ok(parsed) = network(client) {
         return Ok(Some(parsed));
     }
-    // `192.0.2.` is all that begins like this.
+    // `192.0.2.` means all addresses that begin with these numbers.
     if let Some(network) = client.strip_suffix('.').and_then(part) {
         return Ok(Some(network.into()));
     }

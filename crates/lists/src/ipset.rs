@@ -13,15 +13,15 @@ use crate::{Ends, ListError, Reason};
 
 #[derive(Debug)]
 struct Set {
-    /// Whether the elements are addresses or networks, and nothing besides.
+    /// Whether the elements are addresses or networks only.
     is_addresses: bool,
     timeout: Option<u64>,
 }
 
-/// A set whose type no line gives: its elements tell whether they are addresses.
+/// A set whose type no line gives: its elements show whether they are addresses.
 const UNKNOWN: Set = Set { is_addresses: true, timeout: None };
 
-/// Most sets.
+/// Upper bound on the sets of a text.
 const MAX_SETS: usize = 10_000;
 
 pub(crate) fn read(text: &str, rule: Rule) -> Result<List, ListError> {
@@ -38,21 +38,21 @@ pub(crate) fn read(text: &str, rule: Rule) -> Result<List, ListError> {
     Ok(list)
 }
 
-/// The sets of a text, as far as it is read.
+/// The sets found so far in a text.
 #[derive(Debug, Default)]
 struct Sets {
     by_name: HashMap<String, Set>,
-    /// The sets that the text has added elements to.
+    /// The sets to which the text added elements.
     filled: HashSet<String>,
     /// The set that `ipset list` describes.
     listed: String,
-    /// Whether the members of that set follow.
+    /// Whether the following lines are members of that set.
     is_member: bool,
 }
 
 impl Sets {
     fn take(&mut self, list: &mut List, number: usize, line: &str) -> Result<(), ListError> {
-        // A script for the shell, or one for `ipset restore` that takes what is there already.
+        // A shell script, or a script for `ipset restore` that tolerates existing elements.
         let words = line.strip_prefix("ipset ").unwrap_or(line).split_whitespace();
         let words: Vec<&str> =
             words.filter(|word| !matches!(*word, "-exist" | "-!")).take(64).collect();
@@ -116,7 +116,7 @@ impl Sets {
         Ok(())
     }
 
-    /// Remembers that a set has elements.
+    /// Records that a set has elements.
     fn fill(&mut self, name: &str, line: usize) -> Result<(), ListError> {
         if self.filled.len() >= MAX_SETS && !self.filled.contains(name) {
             let what = "there are more sets";
@@ -128,7 +128,7 @@ impl Sets {
         Ok(())
     }
 
-    /// Keeps a set under its name, within the bound on sets.
+    /// Stores a set under its name, within the bound on sets.
     fn insert(&mut self, name: &str, set: Set, line: usize) -> Result<(), ListError> {
         if self.by_name.len() >= MAX_SETS && !self.by_name.contains_key(name) {
             let what = "there are more sets";
@@ -139,7 +139,7 @@ impl Sets {
     }
 }
 
-/// The refusal of a script that takes back what it added: its sets cannot be told from its text.
+/// Refuses a script that removes what it added: the final sets do not follow from the text.
 fn not_a_list(number: usize, line: &str) -> ListError {
     let why = format!("line {number}: `{}` changes a set that was filled before", shown(line));
     ListError::NotAList { why, command: "ipset save" }
@@ -180,7 +180,7 @@ fn take(
         }
     };
     if options.contains(&"nomatch") {
-        // It is an exception to wider networks of the set, wherever it stands.
+        // `nomatch` excludes the element from wider networks of the set, wherever it stands.
         for parsed in &networks {
             list.except(parsed.network, 0, usize::MAX)?;
         }
@@ -191,7 +191,7 @@ fn take(
         list.leave_out(Reason::NotABan);
         return Ok(());
     }
-    // A timeout of 0 means none, also where the set has one.
+    // A timeout of 0 means no timeout, even if the set has one.
     let timeout = number_after(options, "timeout").or(set.timeout).filter(|t| *t > 0);
     let ends = timeout.map_or(Ends::Never, |seconds| Ends::After(Duration::from_secs(seconds)));
     let comment = line

@@ -1,23 +1,23 @@
-//! Keys in files that are taken for lists: such a file is refused, and no message shows the key.
+//! Secret keys in files taken for lists: the file is refused, and no message shows the key.
 
 use std::borrow::Cow;
 
 use crate::ListError;
 use crate::field::clean;
 
-/// Fewest characters of a run that may be a key: 24 bytes in base64.
+/// The shortest run of characters that may be a key: 24 bytes in base64.
 const SHORTEST: usize = 32;
-/// 32 bytes in base64 without padding.
+/// The length of 32 bytes in base64 without padding.
 const IN_BASE64: usize = 43;
-/// 32 bytes in hexadecimal digits.
+/// The length of 32 bytes in hexadecimal.
 const IN_HEX: usize = 64;
 
-/// Refuses a text with PEM in it, or with a line that is a key of 32 bytes in base64.
-/// Gives the first line with 64 hexadecimal digits alone: a key, or the hash of a file.
+/// Refuses a text that contains PEM, or a line that is a key of 32 bytes in base64. Gives the first
+/// line that is 64 hexadecimal digits alone: a key, or the hash of a file.
 pub(crate) fn refuse(text: &str) -> Result<Option<usize>, ListError> {
     let mut in_hex = None;
     for (number, line) in (1..).zip(text.lines()) {
-        // Whatever its label says, which may be wrong.
+        // Any PEM label counts: the label may be wrong.
         if line.contains("-----BEGIN ") || line.contains("PRIVATE KEY-----") {
             return Err(ListError::Key { line: number, what: "a text in PEM" });
         }
@@ -31,12 +31,12 @@ pub(crate) fn refuse(text: &str) -> Result<Option<usize>, ListError> {
     Ok(in_hex)
 }
 
-/// The error for a line that is a key of a cluster.
+/// The error for a line that looks like the key of a cluster.
 pub(crate) fn cluster_key(line: usize) -> ListError {
     ListError::Key { line, what: "that of a cluster" }
 }
 
-/// The value of a line like `KEY="value"`, or the line.
+/// The value of a line like `KEY="value"`, or the line itself.
 fn without_name(line: &str) -> &str {
     let is_around = |c: char| c.is_whitespace() || "\"'`,;{}[]\u{feff}".contains(c);
     let line = clean(line).trim_matches(is_around);
@@ -44,7 +44,7 @@ fn without_name(line: &str) -> &str {
     let Some((at, sign)) = name_len.and_then(|at| Some((at, line[at..].chars().next()?))) else {
         return line;
     };
-    // The padding of base64 is no sign between name and value.
+    // The padding of base64 does not separate a name from a value.
     let value = line[at + sign.len_utf8()..].trim_matches(is_around);
     if matches!(sign, ':' | '=') && value.len() >= IN_BASE64 { value } else { line }
 }
@@ -61,13 +61,13 @@ fn is_base64(text: &str) -> bool {
     }
 }
 
-/// Whether a run has letters of both cases and digits, as random base64 does.
+/// Whether a run has upper-case letters, lower-case letters and digits, as random base64 does.
 fn is_mixed(run: &str) -> bool {
     let has = |is_it: fn(&u8) -> bool| run.bytes().any(|byte| is_it(&byte));
     has(u8::is_ascii_uppercase) && has(u8::is_ascii_lowercase) && has(u8::is_ascii_digit)
 }
 
-/// Whether a run has many hexadecimal digits in a row.
+/// Whether a run has at least [`SHORTEST`] hexadecimal digits in a row.
 fn has_digits(run: &str) -> bool {
     run.split(|c: char| !c.is_ascii_hexdigit()).any(|digits| digits.len() >= SHORTEST)
 }
@@ -76,14 +76,14 @@ fn is_of_key(c: char) -> bool {
     c.is_ascii_alphanumeric() || matches!(c, '+' | '/' | '=' | '-' | '_')
 }
 
-/// A text with stars for each run of characters that may be a key, or a line of one in PEM.
+/// Replaces each run of characters that may be a key, or a line of PEM, by asterisks.
 pub(crate) fn hidden(text: &str) -> Cow<'_, str> {
     if text.len() < SHORTEST {
         return Cow::Borrowed(text);
     }
     let mut out = String::new();
     let mut rest = text;
-    // Where the text begins that is not in `out`.
+    // `rest` is the text that is not yet in `out`.
     while let Some(at) = rest.find(is_of_key) {
         let run = &rest[at..];
         let run = &run[..run.find(|c| !is_of_key(c)).unwrap_or(run.len())];

@@ -1,12 +1,12 @@
-//! Texts that are known, and no lists: reading a part of one would block what it does not mean.
+//! Recognised texts that are not lists: reading a part of one would block what it does not mean.
 
 use crate::ListError;
 use crate::field::{clean, shown};
 
-/// Lines that are looked at.
+/// Upper bound on the lines that are examined.
 const LOOKED_AT: usize = 64;
 
-/// Refuses a text that is known and no list, with the command that prints one.
+/// Refuses a recognised text that is not a list, if possible with a command that prints a list.
 pub(crate) fn refuse(text: &str) -> Result<(), ListError> {
     let lines = (1..).zip(text.lines().map(clean)).filter(|(_, line)| !line.is_empty());
     let mut lines = lines.take(LOOKED_AT);
@@ -54,7 +54,7 @@ pub(crate) fn refuse(text: &str) -> Result<(), ListError> {
     }
 }
 
-/// Whether the first two lines are of YAML with keys: what they say of an address may be anywhere.
+/// Whether the first two lines are YAML with keys: what YAML says of an address may stand anywhere.
 fn is_yaml(first: &str, next: &str) -> bool {
     let has_key = |line: &str| {
         line.strip_prefix("- ").is_some_and(|item| {
@@ -66,7 +66,7 @@ fn is_yaml(first: &str, next: &str) -> bool {
     first == "---" || has_key(first) || is_section
 }
 
-/// Whether a line is one of `iptables-save`, or a call of iptables in a script.
+/// Whether a line belongs to `iptables-save`, or calls iptables in a script.
 fn is_of_iptables(line: &str) -> bool {
     if matches!(line, "*filter" | "*raw" | "*mangle" | "*nat" | "*security") {
         return true;
@@ -78,19 +78,19 @@ fn is_of_iptables(line: &str) -> bool {
     let is_program =
         ["iptables", "ip6tables"].iter().any(|name| program == *name || program.starts_with(name));
     let is_rule = matches!(program, "-A" | "-I") && {
-        // A set of ipset has an element behind its name, and no options before.
+        // In ipset, the element follows the name, and no options stand before it.
         words.any(|word| matches!(word, "-s" | "-j" | "-d" | "-p" | "-m" | "-i"))
     };
     is_program || is_rule
 }
 
-/// Prints the addresses from which ufw denies all.
+/// Prints the addresses for which ufw denies all traffic.
 const UFW: &str =
     r"ufw status | sed -nE 's/^Anywhere( \(v6\))? +(DENY|REJECT)( IN)? +([0-9a-f.:\/]+).*/\4/p'";
-/// Prints the addresses from which rules drop all, whatever rules stand before.
+/// Prints the addresses for which rules drop all traffic; earlier rules are not considered.
 const IPTABLES: &str =
     r"iptables-save | sed -nE 's/^-A [^ ]+ -s ([0-9a-f.:\/]+) -j (DROP|REJECT).*/\1/p'";
-/// Prints the far addresses of one rule.
+/// Prints the remote addresses of one rule.
 const NETSH: &str =
     "(Get-NetFirewallRule -DisplayName NAME | Get-NetFirewallAddressFilter).RemoteAddress";
 const FIREWALLD_SET: &str = "firewall-cmd --permanent --ipset=NAME --get-entries";

@@ -1,10 +1,10 @@
-//! Networks that are written with a mask, a length or a last address beside them.
+//! Networks with a mask, a prefix length or a last address beside them.
 
 use std::net::IpAddr;
 
 use crate::field::{Parsed, clean, network, networks, range, shown};
 
-/// The networks by every mask or length that a record has: they must agree.
+/// The networks that every mask or length of a record gives; all of them must agree.
 pub(crate) fn agreed(
     masks: &[&str],
     read: impl Fn(&str) -> Result<Vec<Parsed>, String>,
@@ -23,7 +23,7 @@ pub(crate) fn agreed(
     Ok(networks)
 }
 
-/// The networks of a text, with the mask or length beside it: if the text has one too, they agree.
+/// The networks of a text with a mask or length beside it; a length in the text must agree.
 pub(crate) fn of_length(text: &str, mask: &str) -> Result<Vec<Parsed>, String> {
     if mask.is_empty() {
         return networks(text);
@@ -38,7 +38,7 @@ pub(crate) fn of_length(text: &str, mask: &str) -> Result<Vec<Parsed>, String> {
     Ok(read)
 }
 
-/// The networks between two addresses, or of an address and a mask; of all three if they agree.
+/// The networks from `first` to `last`, or of `first` and a mask; if given, both must agree.
 pub(crate) fn spanned(first: &str, last: &str, mask: &str) -> Result<Vec<Parsed>, String> {
     let with_mask = if mask.is_empty() {
         None

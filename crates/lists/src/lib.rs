@@ -1,14 +1,14 @@
-//! Lists of blocked networks as other programs write them: read, and written.
+//! Reads and writes lists of blocked networks in the formats of other programs.
 //!
-//! Read: plain lists (Spamhaus DROP as text, FireHOL netsets, address ranges, tables of Postfix),
-//! CSV with reason and end, JSON lines (Spamhaus DROP), the decisions of CrowdSec, what
-//! `fail2ban-client` prints, sets of ipset and nftables, ranges of file-sharing programs,
-//! `hosts.deny`, and access lists of nginx and RouterOS. Written: plain, CSV, JSON lines, sets for nftables, and a `cidr:` table for
-//! Postfix.
+//! Input: plain lists (Spamhaus DROP as text, FireHOL netsets, address ranges, Postfix tables), CSV
+//! with reason and end, JSON lines (Spamhaus DROP), the decisions of CrowdSec, the output of
+//! `fail2ban-client`, sets of ipset and nftables, ranges of file-sharing programs, `hosts.deny`,
+//! and access lists of nginx and RouterOS. Output: plain, CSV, JSON lines, sets for nftables, and a
+//! `cidr:` table for Postfix.
 //!
-//! Each line is imported or counted under a [`Reason`]; the numbers add up to the lines.
-//! A line that cannot be read is reported with its number, and the others are read;
-//! whether the rest is then used is the caller's choice. No I/O, no clock.
+//! Each line is imported or counted under a [`Reason`]; the numbers add up to the lines. A line
+//! that cannot be read is reported with its number, and the other lines are read. The caller
+//! decides whether to use the rest. This crate has no I/O and no clock.
 //!
 //! ```
 //! use mailmesh_lists::{Ends, Format, read};
@@ -61,20 +61,20 @@ pub use select::{Ended, LeftOutNetworks, Terms};
 pub use text::Text;
 pub use write::{Listed, stale_at, write};
 
-/// Most entries of a list: as many networks as a mirror holds.
+/// Upper bound on the entries of a list: as many networks as a mirror holds.
 pub const MAX_ENTRIES: usize = 4_000_000;
-/// Longest list in bytes.
+/// Upper bound on the length of a list, in bytes.
 pub const MAX_LEN: usize = 512 << 20;
-/// Longest line, record of CSV or string of JSON, in bytes.
+/// Upper bound on the length of a line, CSV record or JSON string, in bytes.
 pub const MAX_LINE: usize = 64 << 10;
-/// Most columns of CSV.
+/// Upper bound on the columns of CSV.
 pub const MAX_COLUMNS: usize = 1_024;
-/// Deepest nesting of JSON that is one value.
+/// Upper bound on the nesting of JSON.
 pub const MAX_DEPTH: usize = 32;
-/// Most bad lines that are kept to be shown; the rest is counted.
+/// Upper bound on the bad lines that are kept to be shown; all of them are counted.
 pub const MAX_BAD: usize = 100;
 
-/// Later than any end: of what holds until it is removed.
+/// Later than any end: stands for the end of an entry that holds until it is removed.
 const NEVER: UnixMillis = UnixMillis(u64::MAX);
 
 /// A network of a list.
@@ -82,16 +82,16 @@ const NEVER: UnixMillis = UnixMillis(u64::MAX);
 pub struct Entry {
     /// The line of the entry in the file, from 1.
     pub line: usize,
-    /// The network.
+    /// The listed network.
     pub network: Network,
     /// The reason that the list gives; empty if it gives none. At most
-    /// [`limits::TEXT_LEN`](mailmesh_events::limits::TEXT_LEN) bytes: more is cut off.
+    /// [`limits::TEXT_LEN`](mailmesh_events::limits::TEXT_LEN) bytes: longer text is cut off.
     pub reason: Box<str>,
-    /// The program or service that found it; empty if the list names none.
+    /// The program or service that listed the network; empty if the list names none.
     pub origin: Box<str>,
-    /// The end of the entry.
+    /// When the entry ends.
     pub ends: Ends,
-    /// The number of the line, or entry of JSON, that has it: its networks are counted together.
+    /// The number of the line, or entry of JSON, with this network; its networks count as one.
     pub unit: usize,
 }
 
@@ -100,17 +100,17 @@ pub struct Entry {
 pub enum Ends {
     /// The entry holds until it is removed.
     Never,
-    /// At this moment.
+    /// The entry ends at this moment.
     At(UnixMillis),
-    /// At this moment, taken for one of UTC, in a time zone that the list does not say; a day alone
-    /// ends with it. See [`List::in_zone`].
+    /// The entry ends at this moment, read as UTC because the list does not give the time zone. A
+    /// date without a time ends with its day. See [`List::in_zone`].
     Local(UnixMillis),
-    /// This long after the list is read.
+    /// The entry ends this long after the list is read.
     After(Duration),
 }
 
 impl Ends {
-    /// The moment, for a list that is read at `now`.
+    /// The moment of the end, for a list that is read at `now`; `None` if there is no end.
     #[must_use]
     pub fn moment(self, now: UnixMillis) -> Option<UnixMillis> {
         match self {
@@ -125,13 +125,13 @@ impl Ends {
 /// data is parsed.
 ///
 /// # Errors
-/// [`ListError`] if the text is no list of this format, or too long.
+/// [`ListError`] if the text is not a list in this format, or exceeds a bound.
 pub fn read(text: &str, format: Format) -> Result<List, ListError> {
     read_for(Rule::Block, text, format)
 }
 
 /// As [`read`], for networks to block or to allow: where a source names an action, only entries
-/// whose action is of this rule are taken.
+/// with the action of `rule` are imported.
 ///
 /// # Errors
 /// As [`read`].
@@ -144,7 +144,7 @@ pub fn read_for(rule: Rule, text: &str, format: Format) -> Result<List, ListErro
     let line_in_hex = key::refuse(&text)?;
     let list = read_format(&text, rule, format);
     match line_in_hex {
-        // Lists of indicators have hashes of files between addresses.
+        // Lists of indicators have file hashes between addresses.
         Some(line) if list.as_ref().map_or(true, |list| list.entries.is_empty()) => {
             Err(key::cluster_key(line))
         }
@@ -173,7 +173,7 @@ fn read_format(text: &str, rule: Rule, format: Format) -> Result<List, ListError
     }
 }
 
-/// A text whose lines end with a newline: old spreadsheets have a carriage return alone.
+/// Ends each line with a newline: old spreadsheets write a carriage return alone.
 fn with_newlines(text: &str) -> Cow<'_, str> {
     if text.contains('\r') && !text.contains('\n') {
         Cow::Owned(text.replace('\r', "\n"))
@@ -182,7 +182,7 @@ fn with_newlines(text: &str) -> Cow<'_, str> {
     }
 }
 
-/// Checks that a line is in bounds.
+/// Checks that the length of a line is in bounds.
 fn check_line(line: &str) -> Result<(), String> {
     match line.len() {
         ..=MAX_LINE => Ok(()),

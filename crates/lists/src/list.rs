@@ -1,4 +1,4 @@
-//! A list that was read, and the account of its lines.
+//! A list that was read, and the count of its lines.
 
 use std::fmt;
 use std::time::Duration;
@@ -19,20 +19,20 @@ pub enum Reason {
     Blank,
     /// The line is a comment.
     Comment,
-    /// The line belongs to the format: names of columns, braces, metadata, the head of a status.
+    /// The line belongs to the format: column names, braces, metadata, the heading of a status.
     Frame,
-    /// The line belongs to the record of the line before.
+    /// The line continues the record of the line before.
     Continued,
-    /// The source means another action than a block, such as a captcha; in a list for the other
-    /// rule, another than letting in.
+    /// The source means another action than a block, such as a captcha. In a list of networks to
+    /// allow: another action than letting in.
     NotABan,
     /// The source only simulates the block.
     Simulated,
-    /// The entry is of a country, a user or a port, which the mirror does not hold.
+    /// The entry is a country, user, port or destination, which the mirror does not hold.
     OtherScope,
-    /// A rule of a firewall that names addresses; only sets are read.
+    /// The line is a firewall rule that names addresses; only sets are read.
     Rule,
-    /// The end is in the past.
+    /// The end of the entry is in the past.
     Ended,
     /// The network is private or reserved.
     Private,
@@ -43,7 +43,7 @@ pub enum Reason {
 }
 
 impl Reason {
-    /// Every reason.
+    /// Every reason, in the order of a report.
     pub const ALL: [Self; 12] = [
         Self::Blank,
         Self::Comment,
@@ -59,7 +59,7 @@ impl Reason {
         Self::Bad,
     ];
 
-    /// The words for this reason in a report, after a number.
+    /// The words for this reason in a report, to follow a number.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
@@ -79,24 +79,24 @@ impl Reason {
     }
 }
 
-/// The number of lines, or entries, that are left out for each reason.
+/// The number of lines, or entries of JSON, left out for each reason.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct LeftOut([usize; Reason::ALL.len()]);
 
 impl LeftOut {
-    /// The number for this reason.
+    /// The number left out for this reason.
     #[must_use]
     pub fn of(&self, reason: Reason) -> usize {
         self.0[reason as usize]
     }
 
-    /// The number for all reasons.
+    /// The number left out for all reasons together.
     #[must_use]
     pub fn total(&self) -> usize {
         self.0.iter().sum()
     }
 
-    /// The reasons that occur, with how often.
+    /// The reasons that occur, each with its number.
     pub fn iter(&self) -> impl Iterator<Item = (Reason, usize)> {
         Reason::ALL.into_iter().map(|reason| (reason, self.of(reason))).filter(|(_, n)| *n > 0)
     }
@@ -106,13 +106,13 @@ impl LeftOut {
     }
 }
 
-/// The unit that a list is counted in.
+/// The unit in which a list is counted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Unit {
-    /// Lines.
+    /// Lines of the file.
     #[default]
     Line,
-    /// Entries of a value of JSON or Python: a line may hold many.
+    /// Entries of a JSON or Python value: one line may hold many.
     Entry,
 }
 
@@ -121,53 +121,53 @@ pub enum Unit {
 pub struct BadLine {
     /// The line in the file, from 1.
     pub line: usize,
-    /// The fault, on one line that may be shown; at most 300 characters.
+    /// The fault on one printable line, at most 300 characters.
     pub why: String,
 }
 
-/// A remark on a line that is imported, for the operator.
+/// A remark for the operator on a line that is imported.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Note {
     /// The line in the file, from 1.
     pub line: usize,
-    /// The remark, on one line that may be shown; at most 300 characters.
+    /// The remark on one printable line, at most 300 characters.
     pub what: String,
 }
 
-/// A network that a list takes out of those it names otherwise.
+/// A network that a list excludes from its other entries.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Exception {
     pub(crate) network: Network,
-    /// Entries with a number from this one on are meant.
+    /// The first unit (line or entry) that the exception applies to.
     pub(crate) from_unit: usize,
-    /// Entries with a number below this one are meant.
+    /// The exception applies to units below this one.
     pub(crate) to_unit: usize,
-    /// Entries within the network stay: the longest match decides.
+    /// Narrower entries inside the network stay: the longest match decides.
     pub(crate) keeps_narrower: bool,
 }
 
-/// A moment that speaks against an entry if it is to come.
+/// A moment beside an entry that makes the entry bad if the moment is still to come.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Doubt {
     pub(crate) moment: UnixMillis,
     pub(crate) kind: DoubtKind,
 }
 
-/// The kind of such a moment.
+/// The kind of a doubted moment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum DoubtKind {
-    /// It may be the end.
+    /// A moment that may be the end of the entry.
     End,
-    /// It is a sight, a report or the like, which may be a little ahead.
+    /// The time of a sighting, a report or the like; the source's clock may be ahead.
     Sight,
-    /// The entry holds from it on.
+    /// The entry holds from this moment on.
     Begin,
-    /// As `Begin`, by a clock whose time zone is not known.
+    /// As `Begin`, in an unknown time zone.
     LocalBegin,
 }
 
 impl Doubt {
-    /// The reason why an entry beside this moment is bad; none, if the moment has passed.
+    /// Why an entry beside this moment is bad; `None` if the moment has passed.
     pub(crate) fn fault(self, now: UnixMillis) -> Option<String> {
         const HOUR: Duration = Duration::from_secs(3_600);
         let hours = match self.kind {
@@ -176,7 +176,7 @@ impl Doubt {
             DoubtKind::Sight => 48,
         };
         let moment = self.moment;
-        // Without a clock none has passed.
+        // Without a clock (`now` is 0) only possible ends count.
         if self.kind != DoubtKind::End && now == UnixMillis(0) {
             return None;
         }
@@ -191,42 +191,42 @@ impl Doubt {
     }
 }
 
-/// The entries of a list, and the account of its lines.
+/// The entries of a list, and the count of its lines.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub struct List {
-    /// The entries that were read, in the order of the list; after
-    /// [`select_for_import`](Self::select_for_import), those to be imported.
+    /// The entries in the order of the list. After [`select_for_import`](Self::select_for_import),
+    /// only the entries to be imported.
     pub entries: Vec<Entry>,
     /// The first [`MAX_BAD`] lines or entries that could not be read.
     pub bad: Vec<BadLine>,
-    /// The lines or entries that are left out, by reason.
+    /// The number of lines or entries left out, by reason.
     pub left_out: LeftOut,
     /// The unit of the counts.
     pub unit: Unit,
-    /// Lines of the file, or entries of the value. Each is imported, or counted in `left_out`.
+    /// Lines of the file, or entries of the value. Each is imported or counted in `left_out`.
     pub units: usize,
     /// The first [`MAX_BAD`] notes.
     pub notes: Vec<Note>,
-    /// The number of all notes.
+    /// The number of all notes, including those not kept.
     pub note_count: usize,
-    /// Ends without a time zone are of the host that wrote the list, as fail2ban prints them. If
-    /// not, the list says nothing of their zone.
+    /// Ends without a time zone are in the zone of the host that wrote the list, as fail2ban prints
+    /// them. If false, the list does not say in which zone they are.
     pub has_host_time: bool,
     pub(crate) exceptions: Vec<Exception>,
     pub(crate) rule: ReadFor,
-    /// Whether a note on columns that are not used was made.
+    /// Whether [`note_once`](Self::note_once) has made its note.
     pub(crate) has_noted_unused: bool,
-    /// Moments beside entries, with their lines or entries: they may be ends.
+    /// Moments beside entries, with their units: they may be ends.
     pub(crate) doubts: Vec<(usize, Doubt)>,
-    /// Keys that are not used, and the line of the first record with one.
+    /// Unused keys, and the line of the first record with one.
     unused: (usize, Vec<String>),
-    /// The set that the last note on sets names.
+    /// The set that the latest note on sets names.
     noted_set: String,
     open: Open,
 }
 
-/// The rule that a list is read for; entries for the other rule are not taken.
+/// The rule that a list is read for; entries for the other rule are left out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct ReadFor(pub(crate) Rule);
 
@@ -247,18 +247,18 @@ impl Eq for Exception {}
 /// The line or entry that is being read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 struct Open {
-    /// Entries before it.
+    /// The number of entries before this line or entry.
     before: usize,
     reason: Option<Reason>,
 }
 
-/// No list is read before this moment, in milliseconds: 2025-01-01.
+/// 2025-01-01 in milliseconds: no list is imported earlier, so older moments have passed.
 const DOUBTED_FROM: u64 = 1_735_689_600_000;
-/// Most keys that a note names.
+/// Upper bound on the keys that a note names.
 const MOST_NAMED: usize = 20;
-/// Most networks that a list takes out of those it names otherwise.
+/// Upper bound on the exceptions of a list.
 const MAX_EXCEPTIONS: usize = 100_000;
-/// Longest reason why a line is bad, in characters.
+/// Upper bound on the fault of a bad line, in characters.
 const MAX_WHY: usize = 300;
 
 fn shown(text: impl fmt::Display) -> String {
@@ -276,7 +276,7 @@ impl List {
         self.open = Open { before: self.entries.len(), reason: None };
     }
 
-    /// Ends the line or entry: with a bad part, nothing of it is taken.
+    /// Ends the line or entry. If a part of it is bad, none of its networks is taken.
     pub(crate) fn end(&mut self) {
         let Open { before, reason } = self.open;
         if reason == Some(Reason::Bad) {
@@ -290,21 +290,21 @@ impl List {
         }
     }
 
-    /// Begins and ends one of which nothing is taken.
+    /// Begins and ends a line or entry of which nothing is taken.
     pub(crate) fn pass(&mut self, reason: Reason) {
         self.begin();
         self.leave_out(reason);
         self.end();
     }
 
-    /// Begins and ends a bad one.
+    /// Begins and ends a bad line or entry.
     pub(crate) fn pass_bad(&mut self, line: usize, why: impl fmt::Display) {
         self.begin();
         self.refuse(line, why);
         self.end();
     }
 
-    /// Lines that belong to the one before.
+    /// Counts lines that continue the line before.
     pub(crate) fn continued(&mut self, count: usize) {
         self.units += count;
         self.left_out.add(Reason::Continued, count);
@@ -319,12 +319,12 @@ impl List {
         Ok(())
     }
 
-    /// Leaves out the line or entry that is being read, or a part of it.
+    /// Leaves out the line or entry that is being read, or a part of it; the first reason counts.
     pub(crate) fn leave_out(&mut self, reason: Reason) {
         self.open.reason.get_or_insert(reason);
     }
 
-    /// Counts a line that is blank, is a comment or is too long; whether it was one.
+    /// Counts a line that is blank, a comment or too long. Gives whether the line is one of these.
     pub(crate) fn passes_over(&mut self, number: usize, line: &str, signs: &[&str]) -> bool {
         if self.passes_over_comment(line, signs) {
             return true;
@@ -333,7 +333,7 @@ impl List {
         why.map(|why| self.refuse(number, why)).is_some()
     }
 
-    /// Counts a line that is blank, or begins with one of the signs of a comment; whether it does.
+    /// Counts a line that is blank or begins with a comment sign. Gives whether the line is either.
     pub(crate) fn passes_over_comment(&mut self, line: &str, signs: &[&str]) -> bool {
         let is_comment = signs.iter().any(|sign| line.starts_with(sign));
         if line.is_empty() || is_comment {
@@ -342,7 +342,7 @@ impl List {
         line.is_empty() || is_comment
     }
 
-    /// Counts the line or entry that is being read as bad.
+    /// Counts the line or entry that is being read as bad; the first fault is kept.
     pub(crate) fn refuse(&mut self, line: usize, why: impl fmt::Display) {
         if self.open.reason != Some(Reason::Bad) {
             self.keep_bad(line, why);
@@ -350,16 +350,16 @@ impl List {
         self.open.reason = Some(Reason::Bad);
     }
 
-    /// Keeps the reason why a line is bad, if there is room; the caller counts the line.
+    /// Keeps the fault of a bad line if there is room; the caller counts the line.
     pub(crate) fn keep_bad(&mut self, line: usize, why: impl fmt::Display) {
         if self.bad.len() < MAX_BAD {
             self.bad.push(BadLine { line, why: shown(why) });
         }
     }
 
-    /// Moves ends that have no time zone ([`Ends::Local`]) to where `to_utc` puts them, given the
-    /// moment as if it were one of UTC. Gives how many there were. To be called before
-    /// [`select_for_import`](Self::select_for_import), which takes those that are left for moments of UTC.
+    /// Converts ends without a time zone ([`Ends::Local`]) with `to_utc`, which gets the moment as
+    /// if it were in UTC. Returns how many were converted. Call it before
+    /// [`select_for_import`](Self::select_for_import), which takes the others as UTC.
     pub fn in_zone(&mut self, to_utc: impl Fn(UnixMillis) -> UnixMillis) -> usize {
         let mut moved = 0;
         for entry in &mut self.entries {
@@ -378,7 +378,7 @@ impl List {
         }
     }
 
-    /// Remembers a moment beside an entry without an end: if it is in the future, it is an end.
+    /// Records a moment beside an entry without an end: if it is still to come, it may be the end.
     pub(crate) fn doubt(&mut self, text: &str) {
         let number = text.parse().ok().and_then(moment_of);
         if let Some(moment) = number.or_else(|| is_date(text).then(|| latest(text)).flatten()) {
@@ -386,7 +386,7 @@ impl List {
         }
     }
 
-    /// As [`doubt`](Self::doubt), for the moment of a begin or a sight.
+    /// As [`doubt`](Self::doubt), for the moment of a begin or a sighting.
     pub(crate) fn doubt_as(&mut self, kind: DoubtKind, text: &str) {
         let number = text.parse().ok().and_then(moment_of).map(|moment| (moment, true));
         let moment = number.or_else(|| is_date(text).then(|| earliest(text)).flatten());
@@ -396,20 +396,20 @@ impl List {
     }
 
     fn doubt_moment(&mut self, kind: DoubtKind, moment: UnixMillis) {
-        // Most sights and begins have passed long ago: they take no memory.
+        // Most sightings and begins passed long ago: they need no memory.
         if kind == DoubtKind::End || moment.0 > DOUBTED_FROM {
             self.doubts.push((self.units, Doubt { moment, kind }));
         }
     }
 
-    /// As [`doubt`](Self::doubt), for a text that is a moment, or says that one in it is an end.
+    /// As [`doubt`](Self::doubt), for free text: the whole text, its parts, and the dates in it.
     pub(crate) fn doubt_in(&mut self, text: &str) {
         self.doubt(text);
         text.split([',', ';', '|'])
             .skip(usize::from(!text.contains([',', ';', '|'])))
             .map(clean)
             .for_each(|part| self.doubt(part));
-        // A day that is to come is most likely an end, unless the word before it says otherwise.
+        // A day still to come is most likely an end, unless the word before it says otherwise.
         let mut before = "";
         for word in text.split([' ', '\t', ',', ';', '(', ')']).filter(|word| !word.is_empty()) {
             let is_number = word.starts_with(|c: char| c.is_ascii_digit());
@@ -426,7 +426,7 @@ impl List {
         self.note_once(line, &what);
     }
 
-    /// Remembers a key of a record that is not used.
+    /// Records a key of a record that is not used.
     pub(crate) fn add_unused(&mut self, line: usize, key: &str) {
         let (first, keys) = &mut self.unused;
         if keys.len() < MOST_NAMED && !keys.iter().any(|known| known == key) {
@@ -437,7 +437,7 @@ impl List {
         }
     }
 
-    /// Notes the keys of all records that are not used.
+    /// Notes the recorded keys that are not used, in one note for all records.
     pub(crate) fn note_unused(&mut self) {
         let (line, keys) = std::mem::take(&mut self.unused);
         if !keys.is_empty() {
@@ -445,7 +445,7 @@ impl List {
         }
     }
 
-    /// Makes one note of a kind for all rows.
+    /// Makes a note, unless this function made one before: one note covers all rows.
     pub(crate) fn note_once(&mut self, line: usize, what: &str) {
         if !self.has_noted_unused {
             self.has_noted_unused = true;
@@ -453,7 +453,7 @@ impl List {
         }
     }
 
-    /// Notes once a set why its elements are no bans.
+    /// Notes why the elements of a set are not bans, once for consecutive elements of the set.
     pub(crate) fn note_set(&mut self, line: usize, name: &str, why: &str) {
         if self.noted_set != name {
             name.clone_into(&mut self.noted_set);
@@ -461,7 +461,7 @@ impl List {
         }
     }
 
-    /// Takes a network out of entries that hold it: of those up to now, or of those from now on.
+    /// Cuts a network out of the entries with units in `from_unit..to_unit`.
     pub(crate) fn except(
         &mut self,
         network: Network,
@@ -476,8 +476,8 @@ impl List {
         Ok(())
     }
 
-    /// Takes a network out of entries that hold it, wherever they stand, but not out of narrower
-    /// ones: as in tables where the longest match decides.
+    /// Cuts a network out of all wider or equal entries, but keeps narrower ones: for tables where
+    /// the longest match decides.
     pub(crate) fn except_by_longest_match(&mut self, network: Network) -> Result<(), ListError> {
         self.except(network, 0, usize::MAX)?;
         if let Some(exception) = self.exceptions.last_mut() {

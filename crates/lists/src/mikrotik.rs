@@ -15,7 +15,7 @@ use crate::record::push;
 use crate::verdict::is_true;
 use crate::{Ends, ListError, MAX_LINE, Reason, check_line};
 
-/// Whether a line is of a script or an export.
+/// Whether a line belongs to a script or an export.
 pub(crate) fn is_one(line: &str) -> bool {
     let line = command(line);
     let begins = ["/ip firewall", "/ipv6 firewall", "/ip/firewall", "/ipv6/firewall"];
@@ -23,7 +23,7 @@ pub(crate) fn is_one(line: &str) -> bool {
         || (line.starts_with("add ") && line.contains("address=") && line.contains("list="))
 }
 
-/// A line without what catches its errors: `:do { ... } on-error={}`.
+/// A line without the wrapper that catches errors: `:do { ... } on-error={}`.
 fn command(line: &str) -> &str {
     let inner = line.strip_prefix(":do {").or_else(|| line.strip_prefix(":do{"));
     inner.map_or(line, |inner| clean(inner.rsplit_once("} on-error").map_or(inner, |(i, _)| i)))
@@ -50,16 +50,16 @@ pub(crate) fn read(text: &str, rule: Rule) -> Result<List, ListError> {
     Ok(list)
 }
 
-/// A line, with those that it goes on in.
+/// A line joined with the lines that continue it.
 struct Logical<'a> {
     number: usize,
     line: Cow<'a, str>,
-    /// The lines behind the first.
+    /// The number of lines behind the first.
     continued: usize,
     is_too_long: bool,
 }
 
-/// The lines of a text; one that ends with a backslash goes on in the next.
+/// The logical lines of a text: a line that ends with a backslash continues on the next.
 fn logical_lines(text: &str) -> impl Iterator<Item = Logical<'_>> {
     let mut lines = (1..).zip(text.lines().map(clean));
     std::iter::from_fn(move || {
@@ -87,7 +87,7 @@ fn logical_lines(text: &str) -> impl Iterator<Item = Logical<'_>> {
     })
 }
 
-/// The lists that rules of the text let in or drop.
+/// The lists that firewall rules of the text accept or drop.
 fn uses_of(text: &str) -> Uses {
     let mut uses = Uses::default();
     let lines = logical_lines(text).filter(|logical| !logical.is_too_long);
@@ -105,7 +105,7 @@ fn uses_of(text: &str) -> Uses {
             let name = std::iter::once(name.trim_start_matches('!'));
             uses.add(name, is_accepted && !is_not, is_dropped, is_not);
         }
-        // A list of destinations.
+        // A list of destinations is never read as bans.
         let far = names("dst-address-list").map(|name| name.trim_start_matches('!'));
         uses.add(far, false, false, true);
     }
@@ -114,7 +114,7 @@ fn uses_of(text: &str) -> Uses {
 
 struct Reader {
     uses: Uses,
-    /// Whether lines are of address lists, rather than of another menu.
+    /// Whether the current lines are of address lists, rather than of another menu.
     is_of_lists: bool,
     is_filled: bool,
 }
@@ -202,7 +202,7 @@ impl Reader {
     }
 }
 
-/// The words of a line; one may be `key=value` with a value in quotes.
+/// The words of a line; a word may be `key="quoted value"`.
 fn parts(line: &str) -> Vec<String> {
     let (mut parts, mut part) = (Vec::new(), String::new());
     let (mut is_quoted, mut is_escaped) = (false, false);
@@ -232,7 +232,7 @@ fn value<'a>(parts: &'a [String], key: &str) -> Option<&'a str> {
     parts.iter().find_map(|part| part.split_once('=').filter(|(k, _)| *k == key)).map(|(_, v)| v)
 }
 
-/// The end of a timeout: `1d2h`, `00:30:00`, `1d 00:30:00`.
+/// The end after a timeout: `1d2h`, `00:30:00`, `1d 00:30:00`.
 fn ends(timeout: &str) -> Option<Ends> {
     if matches!(timeout, "" | "none-static" | "none-dynamic") {
         return Some(Ends::Never);

@@ -1,4 +1,4 @@
-//! Moments, as lists write them.
+//! Reads moments as lists write them.
 
 use std::time::Duration;
 
@@ -10,13 +10,13 @@ use crate::verdict::name_of;
 const DAY: Duration = Duration::from_millis(DAY_MILLIS);
 const DAY_MILLIS: u64 = 86_400_000;
 
-/// A moment in RFC 3339, with `Z`, an offset, or no zone, which is UTC; a day alone ends with it.
-/// A day may be written as in `31.12.2026`, and as in `31/12/2026` where it can be no month.
+/// Reads an RFC 3339 moment with `Z`, an offset, or no zone, which means UTC; a date alone means
+/// the end of its day. Also reads `31.12.2026`, and `31/12/2026` where 31 cannot be the month.
 pub(crate) fn read(text: &str) -> Option<UnixMillis> {
     read_zoned(text).map(|(moment, _)| moment)
 }
 
-/// As [`read`], and whether the text says the zone.
+/// As [`read`], and whether the text gives the zone.
 pub(crate) fn read_zoned(text: &str) -> Option<(UnixMillis, bool)> {
     let text = clean(text);
     let (day, time) = split_day(text);
@@ -52,7 +52,7 @@ pub(crate) fn read_zoned(text: &str) -> Option<(UnixMillis, bool)> {
     Some((UnixMillis(moment), true))
 }
 
-/// A day as `2026-12-31`.
+/// A day in the form `2026-12-31`; `None` if the text may mean several days.
 fn iso_day(text: &str) -> Option<String> {
     match day(text)? {
         Day::Iso(day) => Some(day),
@@ -62,16 +62,16 @@ fn iso_day(text: &str) -> Option<String> {
 
 /// The day that a text names.
 enum Day {
-    /// As `2026-12-31`.
+    /// In the form `2026-12-31`.
     Iso(String),
-    /// The day may be the month.
+    /// Either of the two numbers may be the month.
     Ambiguous { year: u16, a: u16, b: u16 },
     /// The year has two digits: it may be the first number or the last.
     ShortYear { parts: [u16; 3] },
 }
 
 impl Day {
-    /// The days that are possible, as year, month and day.
+    /// The possible days, as year, month and day.
     fn candidates(&self) -> Vec<(u16, u16, u16)> {
         match *self {
             Self::Iso(_) => Vec::new(),
@@ -99,11 +99,11 @@ fn day(text: &str) -> Option<Day> {
         '-' | '/' | '.' if is_number(first, &[4]) && is_number(third, &[1, 2]) => {
             Some(iso(first, second, third))
         }
-        // With points the day comes first everywhere.
+        // With points, the day comes first in every country.
         '.' if is_number(first, &[1, 2]) && is_number(third, &[4]) => {
             Some(iso(third, second, first))
         }
-        // With strokes it depends on the country.
+        // With slashes or dashes, the order depends on the country.
         '-' | '/' if is_number(first, &[1, 2]) && is_number(third, &[4]) => {
             let (year, a, b) = (third.parse().ok()?, first.parse().ok()?, second.parse().ok()?);
             match (a, b) {
@@ -117,8 +117,8 @@ fn day(text: &str) -> Option<Day> {
     }
 }
 
-/// A day whose year has two digits. With points or dashes each number has two digits, so that the
-/// number of a version is none.
+/// A day whose year has two digits. With points or dashes each number must have two digits, so that
+/// a version number is not taken for a day.
 fn short_year(separator: char, texts: [&str; 3]) -> Option<Day> {
     let is_in_bounds = |text: &str| match separator {
         '/' => (1..=2).contains(&text.len()),
@@ -134,7 +134,7 @@ fn short_year(separator: char, texts: [&str; 3]) -> Option<Day> {
     day.candidates().iter().any(is_day).then_some(day)
 }
 
-/// The day at the begin of a text, and the rest.
+/// The day at the beginning of a text, and the rest of the text.
 fn split_day(text: &str) -> (&str, &str) {
     match text.find(['T', 't', ' ', ',']) {
         Some(at) => (&text[..at], clean(&text[at + 1..])),
@@ -142,8 +142,8 @@ fn split_day(text: &str) -> (&str, &str) {
     }
 }
 
-/// The fault of a day that may be read in two ways (`03/04/2026`, `03.04.26`); none, if it is no
-/// such.
+/// The fault of a day that can be read in two ways (`03/04/2026`, `03.04.26`); `None` for other
+/// texts.
 pub(crate) fn ambiguous(text: &str) -> Option<String> {
     let shown: String = shown(clean(text)).chars().take(40).collect();
     match day(split_day(clean(text)).0)? {
@@ -158,7 +158,7 @@ pub(crate) fn ambiguous(text: &str) -> Option<String> {
     }
 }
 
-/// Whether a text is a date, perhaps with a time, in any of the ways that people write it.
+/// Whether a text is a date, perhaps with a time, in any common notation.
 pub(crate) fn is_date(text: &str) -> bool {
     let text = clean(text);
     let has_digit = text.bytes().any(|byte| byte.is_ascii_digit());
@@ -170,7 +170,7 @@ pub(crate) fn is_date(text: &str) -> bool {
 }
 
 /// Names of the months in English, German, French, Spanish, Italian, Portuguese, Dutch and Polish,
-/// without accents. The first three letters of the English names stand for them, too.
+/// without accents. The first three letters of an English name also count.
 const MONTHS: [&str; 12] = [
     "january januar janvier enero gennaio janeiro januari stycznia styczen",
     "february februar fevrier febrero febbraio fevereiro februari lutego luty",
@@ -214,7 +214,7 @@ fn with_month(text: &str) -> Option<(u16, u16, u16)> {
     Some((year, month.into_iter().find_map(of_word)?, day))
 }
 
-/// The last moment that a date may mean; none, if it is no date that is read.
+/// The latest moment that a date may mean; `None` if the text is not a date that can be read.
 pub(crate) fn latest(text: &str) -> Option<UnixMillis> {
     let text = clean(text);
     if let Some(moment) = read(text) {
@@ -228,8 +228,8 @@ pub(crate) fn latest(text: &str) -> Option<UnixMillis> {
     days.into_iter().filter_map(moment).max().map(|moment| moment.plus(DAY))
 }
 
-/// The first moment that a date may mean, where it is read, and whether a time zone or the lack of
-/// a time of day says that it is sure.
+/// The earliest moment that [`latest`]'s reading of a date may mean. The flag is false for a time
+/// of day without a zone.
 pub(crate) fn earliest(text: &str) -> Option<(UnixMillis, bool)> {
     let text = clean(text);
     let (_, time) = split_day(text);

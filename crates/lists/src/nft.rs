@@ -1,4 +1,4 @@
-//! Sets of nftables, as `nft list set` and `nft list ruleset` print them, and as a script adds to
+//! Sets of nftables, as `nft list set` and `nft list ruleset` print them, and as scripts add to
 //! them (nft(8)).
 
 mod uses;
@@ -15,23 +15,22 @@ use crate::{Ends, ListError, MAX_LINE, Reason};
 use uses::without_quoted;
 pub(crate) use uses::{Uses, is_other_rule};
 
-/// The properties of a set while its elements are read.
+/// The properties of a set whose elements are being read.
 #[derive(Debug, Default)]
 pub(crate) struct Set {
     pub(crate) name: String,
     pub(crate) is_addresses: bool,
-    /// The timeout of elements without one of their own, in seconds.
+    /// The timeout of elements that have none of their own, in seconds.
     pub(crate) timeout: Option<u64>,
 }
 
-/// Whether the elements of a set are addresses and nothing besides: those with a port block a
-/// port only.
+/// Whether the elements of a set of this type are addresses only. An element with a port blocks
+/// only that port.
 pub(crate) fn is_address_type(kind: &str) -> bool {
     matches!(clean(kind), "ipv4_addr" | "ipv6_addr")
 }
 
-/// Reads line by line: elements begin on a line and end at a comma or brace, perhaps on a later
-/// one.
+/// Reads line by line. An element ends at a comma or brace, perhaps on a later line than it began.
 pub(crate) fn read(text: &str, rule: Rule) -> Result<List, ListError> {
     let mut list = List::new(Unit::Line, rule);
     let uses = Uses::of_text(text);
@@ -41,11 +40,11 @@ pub(crate) fn read(text: &str, rule: Rule) -> Result<List, ListError> {
     let mut is_within = false;
     let mut lines = (1..).zip(text.lines()).peekable();
     while let Some((number, line)) = lines.next() {
-        // A script for the shell has the program's name before.
+        // Shell scripts have the program's name in front.
         let line = clean(line);
         let line = line.strip_prefix("nft ").unwrap_or(line);
         list.begin();
-        // A line may have any length: a set may have its elements on one.
+        // No length check here: all elements of a set may stand on one line.
         if list.passes_over_comment(line, &["#"]) {
             list.end();
             continue;
@@ -83,15 +82,15 @@ pub(crate) fn read(text: &str, rule: Rule) -> Result<List, ListError> {
     Ok(list)
 }
 
-/// Reads name, type and timeout of a set from a line outside of elements.
+/// Reads the name, type and timeout of a set from a line outside of elements.
 fn head(line: &str, set: &mut Set) {
     let words: Vec<&str> = line.split_whitespace().take(12).collect();
     match words.as_slice() {
         ["set" | "map", name, ..] => *set = Set { name: shorten(name), ..Set::default() },
-        // The family may be left out.
+        // The command may omit the family.
         ["add" | "create", "element", ..] => {
             let name = name_before_brace(line);
-            // Its type is that of an earlier line; without one, its elements say it.
+            // An earlier line gave the type; without such a line, the elements count as addresses.
             if set.name != name {
                 *set = Set { name: shorten(name), is_addresses: true, timeout: None };
             }
@@ -115,12 +114,12 @@ fn head(line: &str, set: &mut Set) {
 /// The last word before a brace: the name in `add element FAMILY TABLE NAME { ... }`.
 fn name_before_brace(line: &str) -> &str {
     let before = line.split(['{', ';']).next().unwrap_or_default();
-    // The shell's quotes may begin before the brace.
+    // A shell quote may begin before the brace.
     let mut words = before.split(|c: char| c.is_whitespace() || matches!(c, '"' | '\'' | '\\'));
     words.rfind(|word| !word.is_empty()).unwrap_or_default()
 }
 
-/// Most sets that are told apart.
+/// Upper bound on the sets that a text may fill.
 const MAX_SETS: usize = 10_000;
 
 fn fill(filled: &mut HashSet<String>, name: &str, line: usize) -> Result<(), ListError> {
@@ -134,7 +133,7 @@ fn fill(filled: &mut HashSet<String>, name: &str, line: usize) -> Result<(), Lis
     Ok(())
 }
 
-/// Refuses a script that takes back what it added: its sets cannot be told from its text.
+/// Refuses a script that removes what it added: the final sets do not follow from the text.
 fn refuse_removal(number: usize, line: &str, filled: &HashSet<String>) -> Result<(), ListError> {
     let words: Vec<&str> = line.split_whitespace().take(2).collect();
     let ["delete" | "destroy" | "flush" | "reset", kind] = words.as_slice() else {
@@ -153,8 +152,8 @@ fn refuse_removal(number: usize, line: &str, filled: &HashSet<String>) -> Result
     Err(ListError::NotAList { why, command: "nft list ruleset" })
 }
 
-/// Counts a line outside of elements: a rule that names an address, or a line of another firewall
-/// (pf, Junos, VyOS), must not pass for a frame.
+/// Counts a line outside of elements. A rule that names an address, or a line of another firewall
+/// (pf, Junos, VyOS), must not be counted as a frame.
 fn judge_other(list: &mut List, number: usize, line: &str) {
     const OF_RULES: [&str; 10] =
         ["saddr", "daddr", "accept", "drop", "reject", "return", "snat", "dnat", "jump", "goto"];
@@ -177,7 +176,7 @@ fn shorten(name: &str) -> String {
     name.chars().take(80).collect()
 }
 
-/// The text behind the brace before elements.
+/// The text behind the brace that opens the elements.
 fn elements_of(line: &str) -> Option<&str> {
     let is_script = ["add element", "create element"].iter().any(|begin| line.starts_with(begin));
     let at = if is_script { 0 } else { line.find("elements")? };
@@ -185,18 +184,18 @@ fn elements_of(line: &str) -> Option<&str> {
     Some(clean(&line[brace + 1..]))
 }
 
-/// An element that may go on over lines.
+/// An element; it may continue over several lines.
 #[derive(Debug, Default)]
 struct Element {
     text: String,
-    /// The line where it begins; 0 if it has not.
+    /// The line where the element begins; 0 before it begins.
     begins_at: usize,
     is_quoted: bool,
     is_too_long: bool,
 }
 
 impl Element {
-    /// The end of the element in a text: a comma or brace that is in no quotes.
+    /// The offset in a text where the element ends: a comma or closing brace outside of quotes.
     fn end_in(&self, text: &str) -> Option<usize> {
         let mut is_quoted = self.is_quoted;
         text.bytes().position(|byte| {
@@ -217,7 +216,7 @@ impl Element {
         }
     }
 
-    /// Takes it into the list, and begins the next.
+    /// Adds the element to the list, and resets this value for the next element.
     fn take(&mut self, list: &mut List, set: &Set, uses: &Uses) -> Result<(), ListError> {
         let Self { text, begins_at, is_too_long, .. } = std::mem::take(self);
         if is_too_long {
@@ -275,11 +274,11 @@ impl Element {
     }
 }
 
-/// Statements of an element that counts or limits what an address sends (`ct count`, `limit rate`):
-/// no ban.
+/// Words of an element that counts or limits the traffic of an address (`ct count`, `limit rate`):
+/// the element is not a ban.
 const COUNTERS: [&str; 3] = ["limit", "quota", "ct"];
 
-/// A time of nft (`1d2h3m4s5ms`), in whole seconds and not shorter.
+/// A time of nft (`1d2h3m4s5ms`) in seconds, rounded up.
 fn seconds(text: &str) -> Option<u64> {
     let text = text.trim_end_matches(';');
     if let Ok(seconds) = text.parse() {

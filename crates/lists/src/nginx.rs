@@ -1,5 +1,5 @@
-//! Access lists of nginx (ngx_http_access_module): `deny` and `allow`, of which the first that
-//! matches decides.
+//! Access lists of nginx (ngx_http_access_module): `deny` and `allow` directives. The first match
+//! decides.
 
 use mailmesh_events::Rule;
 
@@ -8,7 +8,7 @@ use crate::list::{List, Unit};
 use crate::record::push;
 use crate::{Ends, ListError, Reason};
 
-/// Whether a line is of an access list.
+/// Whether a line belongs to an access list.
 pub(crate) fn is_one(line: &str) -> bool {
     let statement = line.split_once(';').map(|(statement, _)| statement);
     let mut words = statement.unwrap_or_default().split_whitespace();
@@ -63,7 +63,7 @@ fn take(
         };
         let (is_ours, value) = (said == list.rule.0, clean(value));
         if *is_decided {
-            // `allow all` before it, or `deny all`.
+            // An `allow all` or `deny all` before this statement has decided.
             list.leave_out(Reason::NotABan);
         } else if value == "all" && is_ours {
             list.refuse(line, format_args!("`{verb} all` is no network"));

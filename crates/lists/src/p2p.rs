@@ -1,4 +1,4 @@
-//! Ranges of file-sharing programs: `name:first-last` (PeerGuardian), and
+//! Range lists of file-sharing programs: `name:first-last` (PeerGuardian), and
 //! `first - last , level , name` (eMule's `ipfilter.dat`).
 
 use std::net::{IpAddr, Ipv4Addr};
@@ -10,7 +10,7 @@ use crate::list::{List, Unit};
 use crate::record::push_meant;
 use crate::{Ends, ListError, Reason};
 
-/// Ranges of this access level and above are let in.
+/// Ranges with this access level or a higher one are let in.
 const PERMITTED: u32 = 127;
 
 pub(crate) fn read(text: &str, rule: Rule) -> Result<List, ListError> {
@@ -34,8 +34,8 @@ pub(crate) fn read(text: &str, rule: Rule) -> Result<List, ListError> {
     Ok(list)
 }
 
-/// Whether a line looks like one of these. A range with a number behind it is one only if it is
-/// written as eMule does, with zeros before the numbers or spaces around the commas.
+/// Whether a line is in one of these formats. A range with a number behind it must be written as
+/// eMule does, with leading zeros or with spaces around the commas.
 pub(crate) fn is_one(line: &str) -> bool {
     let is_named = line.rsplit_once(':').is_some_and(|(_, range)| between(range).is_some());
     let fields: Vec<&str> = line.splitn(3, ',').collect();
@@ -46,8 +46,8 @@ pub(crate) fn is_one(line: &str) -> bool {
     is_named || (is_level && (is_padded || (first.ends_with(' ') && level.ends_with(' '))))
 }
 
-/// Whether a number behind a range without names of columns lets in as an access level, but not as
-/// a score; or the other way.
+/// Whether a number behind a range, without column names, means the opposite as an access level
+/// and as a score.
 pub(crate) fn is_unclear(range: &str, number: &str) -> bool {
     let level = number.parse::<f64>();
     between(range).is_some()
@@ -75,7 +75,7 @@ fn between(text: &str) -> Option<(IpAddr, IpAddr)> {
     Some((padded(clean(first))?, padded(clean(last))?))
 }
 
-/// An address whose numbers may have zeros before them: decimal, as these programs write it.
+/// An address whose numbers may have leading zeros: these programs write them in decimal.
 fn padded(text: &str) -> Option<IpAddr> {
     if text.contains(':') {
         return text.parse().ok();

@@ -1,5 +1,5 @@
-//! Addresses, prefixes and ranges on lines: one or more a line; a score behind a tab; start, end
-//! and length as DShield has them; a table of Postfix.
+//! Plain lines: one or more addresses, prefixes or ranges a line; a score behind a tab; start, end
+//! and length as DShield writes them; a table of Postfix.
 
 mod section;
 mod table;
@@ -33,9 +33,9 @@ struct ParsedLine<'a> {
     rule: Option<Rule>,
     /// The longest match decides, rather than the first.
     is_by_longest: bool,
-    /// It is taken out of what the list names otherwise (`!192.0.2.7`).
+    /// The line excludes its networks from the rest of the list (`!192.0.2.7`).
     is_exception: bool,
-    /// It has several networks beside each other.
+    /// The line holds several networks side by side.
     is_row: bool,
 }
 
@@ -106,7 +106,7 @@ pub(crate) fn read(text: &str, rule: Rule) -> Result<List, ListError> {
     Ok(list)
 }
 
-/// Whether a line goes on with the one before it, as in a table of Postfix.
+/// Whether a line continues the line before it, as in a table of Postfix.
 fn continues(line: &str) -> bool {
     let text = clean(line);
     line.starts_with([' ', '\t'])
@@ -115,14 +115,14 @@ fn continues(line: &str) -> bool {
         && words(text).next().is_some_and(|first| network(first).is_err())
 }
 
-/// Whether a line names the one column of a table, or says something of the list
+/// Whether a line is the header of a one-column table, or metadata of the list
 /// (`Generated: 2026-11-27`).
 pub(crate) fn is_heading(line: &str) -> bool {
     let is_name = role(without_quotes(line)).is_some_and(|(role, _)| role == Role::Network);
     is_name || (label(line).is_some() && !names_network(line))
 }
 
-/// The words before the colon of a line that is no address.
+/// The words before the colon of a line that does not begin with an address.
 fn label(line: &str) -> Option<&str> {
     let (label, _) = line.split_once(':')?;
     let is_word = |c: char| c.is_alphabetic() || matches!(c, ' ' | '-' | '_');
@@ -131,12 +131,12 @@ fn label(line: &str) -> Option<&str> {
         .filter(|label| !is_hexadecimal(label))
 }
 
-/// Whether a word may be the begin of an IPv6 address.
+/// Whether a word may be the first group of an IPv6 address.
 fn is_hexadecimal(label: &str) -> bool {
     label.len() <= 4 && label.bytes().all(|byte| byte.is_ascii_hexdigit())
 }
 
-/// Whether there is an address in a line, or a part of one.
+/// Whether a line contains an address or a part of one.
 pub(crate) fn names_network(line: &str) -> bool {
     let is_between = |c: char| c.is_whitespace() || ",;()<>\"'=".contains(c);
     let mut words = line.split(is_between).map(|word| word.trim_matches(['.', ':', '-']));
@@ -145,7 +145,7 @@ pub(crate) fn names_network(line: &str) -> bool {
         || numbers.any(|word| network(word.trim_matches('.')).is_ok())
 }
 
-/// The name of a section (`[blacklist]`), as files of settings have them; `[true]` is JSON.
+/// The name of a section (`[blacklist]`), as in configuration files; `[true]` is JSON.
 pub(crate) fn section(line: &str) -> Option<&str> {
     let name = clean(line.strip_prefix('[')?.strip_suffix(']')?);
     let is_of_name = |c: char| c.is_alphanumeric() || " _-.".contains(c);
@@ -154,7 +154,7 @@ pub(crate) fn section(line: &str) -> Option<&str> {
         .filter(|name| !matches!(*name, "true" | "false" | "null"))
 }
 
-/// Whether the name of a section says that what follows is blocked.
+/// Whether the name of a section says that its lines are blocked.
 fn is_of_blocks(name: &str) -> bool {
     const BEGINS: [&str; 11] = [
         "black", "block", "ban", "deny", "denied", "drop", "reject", "sperr", "gesperrt", "spam",
@@ -165,7 +165,7 @@ fn is_of_blocks(name: &str) -> bool {
     words.any(|word| BEGINS.iter().any(|begin| word.starts_with(begin)))
 }
 
-/// Takes what a line says that is no comment.
+/// Reads one line that is not a comment into the list.
 pub(crate) fn take_line(
     list: &mut List,
     table: &mut Table,
@@ -207,7 +207,7 @@ pub(crate) fn take_line(
             Ok(())
         }
         Err(why) => {
-            // A part of a key is not recognised as one.
+            // A fragment of a key cannot be recognised as one.
             let is_shown = hidden(line) == line;
             let hides = || "it cannot be read, and is not shown since it may hold a key".to_owned();
             list.refuse(number, if is_shown { why } else { hides() });
@@ -224,7 +224,7 @@ pub(crate) fn take_line(
     }
 }
 
-/// The fault of several addresses on a line where the first line has names that are not known.
+/// The fault of several addresses on a line if the names in the first line are unknown.
 pub(crate) const UNKNOWN_NAMES: &str = "it has several addresses, and the names in the first line are not known: is one a destination?";
 
 /// A field without the quotes around all of it.
@@ -243,7 +243,7 @@ fn take(
     comment: &str,
 ) -> Result<(), ListError> {
     if parsed_line.is_exception {
-        // rbldnsd and Exim take it out wherever it stands.
+        // rbldnsd and Exim exclude the network, wherever in the list the line stands.
         for parsed in &parsed_line.networks {
             list.except(parsed.network, 0, usize::MAX)?;
         }
@@ -260,7 +260,7 @@ fn take(
                 list.except_by_longest_match(parsed.network)?;
                 continue;
             }
-            // The first line that matches decides in Postfix: later ones do not count for these.
+            // In Postfix the first match decides: later lines do not apply to these networks.
             list.except(parsed.network, list.units + 1, usize::MAX)?;
         }
         list.leave_out(Reason::NotABan);
@@ -277,7 +277,7 @@ pub(crate) fn is_comment(line: &str) -> bool {
     COMMENTS.iter().any(|sign| line.starts_with(sign))
 }
 
-/// A line without its comment, and the comment.
+/// Splits a line into its text and its comment.
 pub(crate) fn split(line: &str) -> (&str, &str) {
     let at = line.find([';', '#']);
     let slashes = line.find("//").filter(|slashes| at.is_none_or(|at| *slashes < at));
@@ -287,12 +287,12 @@ pub(crate) fn split(line: &str) -> (&str, &str) {
     }
 }
 
-/// Whether a `;` stands before addresses rather than before a comment.
+/// Whether a `;` on the line separates addresses rather than beginning a comment.
 fn is_behind_semicolon(comment: &str, line: &str) -> bool {
     line.find([';', '#']).is_some_and(|at| line[at..].starts_with(';')) && is_addresses(comment)
 }
 
-/// Parses a line without its comment; also returns a score that is in it.
+/// Parses a line without its comment; also returns the score on the line, if any.
 fn parse(field: &str) -> Result<(ParsedLine<'_>, Option<&str>), String> {
     let all: Vec<&str> = words(field).take(MAX_WORDS + 1).collect();
     if all.len() > MAX_WORDS {
@@ -301,7 +301,7 @@ fn parse(field: &str) -> Result<(ParsedLine<'_>, Option<&str>), String> {
     let Some((first, rest)) = all.split_first() else {
         return Err("it has no network".to_owned());
     };
-    // pf and BIND allow a space behind the sign.
+    // pf and BIND allow a space behind the `!`.
     if let ("!", [excepted]) = (*first, rest)
         && let Ok(parsed) = network(excepted)
     {
@@ -350,7 +350,7 @@ fn parse(field: &str) -> Result<(ParsedLine<'_>, Option<&str>), String> {
     if let [value] = *rest
         && (is_denial(value) || is_assent(value))
     {
-        // `geo` of nginx, a map of HAProxy.
+        // `geo` of nginx, or a map of HAProxy.
         let rule = if is_denial(value) { Rule::Allow } else { Rule::Block };
         let parsed_line = ParsedLine::of(vec![parsed]).because(value);
         return Ok((ParsedLine { rule: Some(rule), is_by_longest: true, ..parsed_line }, None));
@@ -368,10 +368,10 @@ fn parse(field: &str) -> Result<(ParsedLine<'_>, Option<&str>), String> {
     }
 }
 
-/// Most words of a line.
+/// Upper bound on the words of a line.
 const MAX_WORDS: usize = 4_096;
 
-/// A line of network, reason and end, with tabs between.
+/// Parses a line of network, reason and end, separated by tabs.
 fn in_columns(parsed: Parsed, field: &str) -> Result<Option<ParsedLine<'_>>, String> {
     let mut columns = field.split('\t').map(clean);
     let (Some(first), Some(reason)) = (columns.next(), columns.next()) else { return Ok(None) };

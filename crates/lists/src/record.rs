@@ -1,5 +1,5 @@
-//! A row of a table, an object of JSON or a decision as a record by the names of its columns or
-//! keys, and its way into the list.
+//! A record (a row of a table, a JSON object or a decision) by the names of its columns or keys,
+//! and how a record enters the list.
 
 use std::net::IpAddr;
 
@@ -24,25 +24,25 @@ use crate::{Ends, Entry, List, ListError, Reason};
 /// The texts of a record, by role.
 #[derive(Debug, Default)]
 pub(crate) struct Record<'a> {
-    /// Those of one role in the order of their ranks.
+    /// Texts of the same role are in the order of their ranks.
     texts: Vec<(Role, usize, &'a str)>,
-    /// The statements of its columns or keys on whether it is blocked.
+    /// The statements of columns or keys on whether the network is blocked.
     said: Vec<Said>,
-    /// The columns or keys whose statement is in words that are not known, with their values.
+    /// The columns or keys with a statement in unknown words, and their values.
     unclear: Vec<(&'a str, &'a str)>,
-    /// Columns or keys without a role, in which an end may be.
+    /// Columns or keys without a role; one of them may hold an end.
     others: Vec<(&'a str, Hint, &'a str)>,
-    /// It was written by this crate, and says itself that it has no end: no text is one.
+    /// This crate wrote the record with an empty end, so no other text is taken for an end.
     is_export: bool,
 }
 
 impl<'a> Record<'a> {
-    /// Sets a text, after those of the same role that count more.
+    /// Sets a text. The caller sets the texts of one role in the order of their ranks.
     pub(crate) fn set(&mut self, role: Role, rank: usize, text: &'a str) {
         self.texts.push((role, rank, text));
     }
 
-    /// Adds what a column or key says on whether the network is blocked.
+    /// Adds the statement of a column or key on whether the network is blocked.
     pub(crate) fn add(&mut self, name: &'a str, value: &'a str) {
         match said(name, value) {
             Some(Said::Unclear) => self.unclear.push((name, clean(value))),
@@ -50,7 +50,7 @@ impl<'a> Record<'a> {
         }
     }
 
-    /// Marks the record as written by this crate, with the place of its end empty.
+    /// Marks the record as written by this crate with an empty end.
     pub(crate) fn set_export(&mut self) {
         self.is_export = true;
     }
@@ -62,7 +62,7 @@ impl<'a> Record<'a> {
         }
     }
 
-    /// The texts of a role that are filled, with their ranks: those that count most first.
+    /// The non-empty texts of a role with their ranks, lowest rank first.
     fn all(&self, role: Role) -> impl Iterator<Item = (usize, &'a str)> {
         let texts = self.texts.iter().filter(move |(known, ..)| *known == role);
         texts.map(|(_, rank, text)| (*rank, clean(text))).filter(|(_, text)| !text.is_empty())
@@ -76,12 +76,12 @@ impl<'a> Record<'a> {
         self.texts.iter().any(|(known, ..)| *known == role)
     }
 
-    /// Whether the record names a network.
+    /// Whether the record has a column or key for a network.
     pub(crate) fn names_network(&self) -> bool {
         self.has(Role::Network) || self.has(Role::First)
     }
 
-    /// Takes the record into the list.
+    /// Adds the record to the list, or counts why it is not added.
     pub(crate) fn take(&self, list: &mut List, line: usize) -> Result<(), ListError> {
         if !self.names_network() && !self.has(Role::From) && self.has(Role::Destination) {
             list.leave_out(Reason::OtherScope);
@@ -124,7 +124,7 @@ impl<'a> Record<'a> {
     /// The networks in columns or keys of exceptions.
     fn exceptions(&self) -> Vec<Network> {
         let of_exceptions = self.others.iter().filter(|(name, _, text)| {
-            // An address has one of these; most columns have not.
+            // Cheap check first: an address contains one of these, most columns do not.
             text.contains(['.', ':']) && is_of_exceptions(name)
         });
         let networks = of_exceptions.flat_map(|(_, _, text)| words(text));
@@ -132,7 +132,7 @@ impl<'a> Record<'a> {
         networks.filter_map(|word| network(&within(word)).ok()).map(|p| p.network).collect()
     }
 
-    /// The reason to leave the record out, if its source means no entry for this rule by it.
+    /// The reason to leave the record out if its source does not mean it for this rule.
     fn left_out(&self, rule: Rule) -> Option<Reason> {
         let scope = self.get(Role::Scope);
         let is_ours = ["", "ip", "range"].iter().any(|known| scope.eq_ignore_ascii_case(known));
@@ -158,7 +158,7 @@ impl<'a> Record<'a> {
         let decided = if is_decided { kind } else { "" };
         let is_other = |said: &str| !said.is_empty() && !is_action_of(said, rule);
         let action = self.get(Role::Action);
-        // CrowdSec's are never a ban if they are not known; others are bad.
+        // An unknown action of a CrowdSec decision is not a ban; elsewhere it makes the record bad.
         let action = if self.has(Role::Scope) || word(action).is_some() { action } else { "" };
         let is_no_ban = is_other(decided)
             || is_other(action)
@@ -167,7 +167,7 @@ impl<'a> Record<'a> {
         is_no_ban.then_some(Reason::NotABan)
     }
 
-    /// Whether the source lets the network of a block list in, rather than ban it no longer.
+    /// Whether the source allows a network of a block list, rather than having ended its ban.
     fn is_let_in(&self, rule: Rule) -> bool {
         let is_off = self.said.contains(&Said::Off);
         let is_allowed = self.said.contains(&Said::Allowed)
@@ -177,13 +177,13 @@ impl<'a> Record<'a> {
         rule == Rule::Block && is_allowed && !is_off
     }
 
-    /// Takes its networks out of wider ones of the list.
+    /// Excludes the networks of the record from wider entries of the list.
     fn except(&self, list: &mut List) -> Result<(), ListError> {
         let networks = self.networks().unwrap_or_default();
         networks.iter().try_for_each(|parsed| list.except_by_longest_match(parsed.network))
     }
 
-    /// The reason why it cannot be told whether the source means the record for this rule.
+    /// Why it is unclear whether the source means the record for this rule.
     fn unclear(&self, rule: Rule) -> Option<String> {
         let is_of_country = |name: &str| {
             may_be_state_of_country(name) && self.others.iter().any(|(name, ..)| is_place(name))
@@ -221,7 +221,7 @@ impl<'a> Record<'a> {
         let networks = self.networks()?;
         let mut until = self.until()?;
         let last = self.get(Role::Last);
-        // Beside a network, `end` is when, unless it is an address.
+        // Beside a network, `end` is a moment, unless it holds an address.
         if self.has(Role::Network) && until == Ends::Never && last.parse::<IpAddr>().is_err() {
             until = ends(last, Bare::Moment)?;
         }
@@ -239,7 +239,7 @@ impl<'a> Record<'a> {
         Ok((networks, ends))
     }
 
-    /// The end that its column or key has; the name of that may say that it is one of UTC.
+    /// The end in a column or key for moments; the column's name may say that it is in UTC.
     fn until(&self) -> Result<Ends, String> {
         let Some((rank, text)) = self.all(Role::Until).next() else { return Ok(Ends::Never) };
         Ok(match ends(text, Bare::Moment)? {
@@ -248,12 +248,12 @@ impl<'a> Record<'a> {
         })
     }
 
-    /// Whether a column or key for ends is filled, if only to say that there is none.
+    /// Whether a column or key for ends is filled, even if only with "no end".
     fn says_end(&self) -> bool {
         self.texts.iter().any(|(role, _, text)| role.is_end() && !clean(text).is_empty())
     }
 
-    /// The end by a duration whose unit the name of its column gives.
+    /// The end from a duration whose unit the column's name gives.
     fn lasts_in(&self) -> Result<Ends, String> {
         for (role, _, text) in &self.texts {
             if let Role::LastsIn(unit) = role
@@ -265,7 +265,7 @@ impl<'a> Record<'a> {
         Ok(Ends::Never)
     }
 
-    /// Refuses what may be an end under a name that is not known: a block would hold for ever.
+    /// Refuses a possible end under an unknown name: ignoring it would block the network for ever.
     fn find_end(&self) -> Result<(), String> {
         for (name, hint, text) in &self.others {
             let is_end = match hint {
@@ -285,8 +285,8 @@ impl<'a> Record<'a> {
         Ok(())
     }
 
-    /// Remembers moments that are no end as long as they are past: of columns that do not say of
-    /// what, and of begins and sights.
+    /// Records moments that are harmless only while they are past: moments in columns of unclear
+    /// meaning, begins and sightings.
     fn doubt(&self, list: &mut List, is_without_end: bool) {
         for (_, hint, text) in &self.others {
             match hint {
@@ -334,7 +334,7 @@ impl<'a> Record<'a> {
             ));
         }
         for (other_rank, other) in texts {
-            // A street or the name of a host is no address; nor is a host beside one.
+            // A street or host name is not an address; a host beside a network does not count.
             let Ok(others) = networks(other) else { continue };
             let is_around = |parsed: &Parsed| {
                 others.iter().any(|other| is_within(parsed.network, other.network))
@@ -373,7 +373,7 @@ impl<'a> Record<'a> {
     }
 }
 
-/// Takes networks into the list, unless the text beside them says that they are not meant.
+/// Adds networks to the list, unless the text beside them says that they are not meant.
 pub(crate) fn push_meant(
     list: &mut List,
     line: usize,
@@ -404,7 +404,7 @@ pub(crate) fn push_meant(
     push(list, line, networks, reason, origin, ends)
 }
 
-/// Takes networks out of those of the list, wherever they stand.
+/// Excludes networks from the entries of the list, wherever the entries stand.
 pub(crate) fn except_all(list: &mut List, networks: &[Network]) -> Result<(), ListError> {
     networks.iter().try_for_each(|network| list.except(*network, 0, usize::MAX))
 }
@@ -412,7 +412,7 @@ pub(crate) fn except_all(list: &mut List, networks: &[Network]) -> Result<(), Li
 /// The advice for an end in a comment.
 const NAME_IT: &str = "write it in a column `expires` or `ttl`";
 
-/// Takes networks into the list, with a note for host bits. Addresses are no reason.
+/// Adds networks to the list, with a note on host bits. A reason of addresses only is dropped.
 pub(crate) fn push(
     list: &mut List,
     line: usize,

@@ -1,4 +1,4 @@
-//! Networks that no public list should block: hosts of one's own would be cut off.
+//! Networks that no public list should block, since the block would cut off the operator's hosts.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
@@ -6,9 +6,9 @@ use mailmesh_events::Network;
 
 use crate::field::is_within;
 
-/// Not globally reachable, or no source address at all (IANA's registries of special-purpose
-/// addresses; RFC 6890). Networks for documentation (RFC 5737, RFC 3849) and for benchmarks
-/// (RFC 2544) are not among them: a block of these cuts off nobody, and tests use them.
+/// Networks that are not globally reachable, or never a source address (IANA's special-purpose
+/// registries; RFC 6890). Networks for documentation (RFC 5737, RFC 3849) and benchmarks (RFC 2544)
+/// are not included: a block of these cuts off no host, and tests use them.
 const V4: [([u8; 4], u8, &str); 9] = [
     ([10, 0, 0, 0], 8, "private, RFC 1918"),
     ([172, 16, 0, 0], 12, "private, RFC 1918"),
@@ -36,17 +36,17 @@ fn all() -> impl Iterator<Item = (Network, &'static str)> {
     v4.chain(v6).filter_map(|(a, len, name)| Some((Network::new(a, len).ok()?, name)))
 }
 
-/// The kind of the reserved network that a network lies in.
+/// The kind of the reserved network that contains a network.
 pub(crate) fn kind(network: Network) -> Option<&'static str> {
     all().find(|(reserved, _)| is_within(network, *reserved)).map(|(_, name)| name)
 }
 
-/// A reserved network that lies in a wider one.
+/// A reserved network inside a wider network.
 pub(crate) fn inside(network: Network) -> Option<(Network, &'static str)> {
     all().find(|(reserved, _)| is_within(*reserved, network))
 }
 
-/// Whether a network is the loopback, or a part of it.
+/// Whether a network is the loopback or a part of it.
 pub(crate) fn is_loopback(network: Network) -> bool {
     let (v4, v6) = (IpAddr::V4(Ipv4Addr::new(127, 0, 0, 0)), IpAddr::V6(Ipv6Addr::LOCALHOST));
     [(v4, 8), (v6, 128)].into_iter().any(|(address, len)| {

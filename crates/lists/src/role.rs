@@ -1,4 +1,4 @@
-//! The meaning of columns and keys, by their names.
+//! The meaning of columns and keys, derived from their names.
 
 mod hint;
 mod names;
@@ -15,40 +15,41 @@ use names::{HOST, NAMES};
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Role {
     Network,
-    /// The first address of a range, or of a network with a mask.
+    /// The first address of a range, or the address of a network with a mask.
     First,
     Last,
-    /// A length of prefix, or a netmask.
+    /// A prefix length or a netmask.
     Mask,
     Reason,
     Origin,
-    /// A moment, or a duration.
+    /// A moment or a duration.
     Until,
     /// A duration.
     Lasts,
-    /// A duration in this unit, in milliseconds.
+    /// A duration; the field is its unit in milliseconds.
     LastsIn(u64),
     Scope,
-    /// The action: a ban, a captcha.
+    /// The action, such as a ban or a captcha.
     Action,
-    /// The kind of a decision: an action if there is a scope or a duration beside it.
+    /// The kind of a decision: an action if the record also has a scope or a duration.
     Kind,
     Simulated,
-    /// An address that was attacked: no banned network.
+    /// The target of traffic, such as a victim: not a ban, except in tables of malware servers.
     Destination,
-    /// `from` and `to`: the bounds of a range, a source and a destination, or moments.
+    /// `from` and `to` may be the bounds of a range, a source and a destination, or moments.
     From,
     To,
 }
 
 impl Role {
-    /// Whether it says when the entry ends.
+    /// Whether this column or key says when the entry ends.
     pub(crate) fn is_end(self) -> bool {
         matches!(self, Self::Until | Self::Lasts | Self::LastsIn(_))
     }
 }
 
-/// The rank of `source` among the names of an origin: the network, in a table without another.
+/// The rank of `source` among the names of an origin. In a record without a network, `source` is
+/// the network.
 pub(crate) const SOURCE_RANK: usize = 1;
 
 /// Roles and ranks by name.
@@ -59,21 +60,21 @@ static BY_NAME: LazyLock<HashMap<&str, (Role, usize)>> = LazyLock::new(|| {
     NAMES.into_iter().flat_map(ranked).collect()
 });
 
-/// Added to the rank of a name that says that its moments are of UTC.
+/// Added to the rank of a name that ends in `utc` or `gmt`: its moments are in UTC.
 const UTC_RANK: usize = 1 << 16;
 
-/// Whether the rank of a name is that of one that says that its moments are of UTC.
+/// Whether the name of this rank says that its moments are in UTC.
 pub(crate) fn is_in_utc(rank: usize) -> bool {
     rank >= UTC_RANK
 }
 
-/// The names of ends.
+/// All names of columns that hold ends.
 pub(crate) fn names_of_ends() -> impl Iterator<Item = &'static str> {
     NAMES.into_iter().filter(|(role, _)| role.is_end()).flat_map(|(_, names)| names).copied()
 }
 
-/// The role of a name, and its rank among those of that role: the least counts. Case, spaces,
-/// signs and accents do not matter.
+/// The role of a name, and its rank among the names of that role: the lowest rank wins. Case,
+/// spaces, punctuation and accents do not matter.
 pub(crate) fn role(name: &str) -> Option<(Role, usize)> {
     let name = name_of(name);
     if name.starts_with("dst") || name.starts_with("dest") {
@@ -90,9 +91,9 @@ pub(crate) fn role(name: &str) -> Option<(Role, usize)> {
         .or_else(|| lasts_in(&name))
 }
 
-/// The role of a name of durations with their unit behind it (`ttl_ms`, `Dauer in Stunden`).
+/// The role of a duration's name that ends with a unit (`ttl_ms`, `Dauer in Stunden`).
 fn lasts_in(name: &str) -> Option<(Role, usize)> {
-    // A single letter behind these would be another word.
+    // These stems take no one-letter unit: `bans` and `blocks` are other words.
     const BLOCKS: [&str; 6] = ["ban", "block", "banned", "blocked", "lock", "sperr"];
     let of_unit = |at: usize| {
         let (stem, word) = (name.get(..at)?, name.get(at..)?);
@@ -104,28 +105,28 @@ fn lasts_in(name: &str) -> Option<(Role, usize)> {
         let without = ["in", "en", "w"].into_iter().find_map(|word| stem.strip_suffix(word));
         (is_lasting(stem) || without.is_some_and(is_lasting)).then_some((Role::LastsIn(millis), 0))
     };
-    // The longest unit: `ms` before `s`.
+    // The longest unit is found first: `ms` before `s`.
     (1..name.len()).filter(|at| name.len() - at <= 12).find_map(of_unit)
 }
 
-/// Whether the type of a value says that it is an address that is connected to.
+/// Whether the type of a value says that it is the address that was connected to.
 pub(crate) fn is_destination(kind: &str) -> bool {
     let kind = name_of(kind);
     let known = ["ipdst", "dst", "destination", "targetip", "victim"];
     known.iter().any(|known| kind.starts_with(known))
 }
 
-/// Whether the rank of a network is that of a name of one family of addresses.
+/// Whether the network name of this rank is for one address family only.
 pub(crate) fn is_of_family(rank: usize) -> bool {
     network_name(rank).is_some_and(|name| name.starts_with("ipv"))
 }
 
-/// Whether the rank of a network is that of a host.
+/// Whether the network name of this rank means a host.
 pub(crate) fn is_host(rank: usize) -> bool {
     network_name(rank) == Some(HOST)
 }
 
-/// Whether the name of a network of this rank may stand for its length beside an address.
+/// Whether a network name of this rank may hold the prefix length beside an address.
 pub(crate) fn may_be_length(rank: usize) -> bool {
     const NAMES: [&str; 11] = [
         "cidr",

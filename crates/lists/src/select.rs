@@ -14,56 +14,56 @@ use crate::{Ends, Entry, MAX_BAD, NEVER, Reason, reserved};
 /// The terms of an import.
 #[derive(Debug, Clone, Copy)]
 pub struct Terms {
-    /// Blocked or allowed.
+    /// Whether the networks are to be blocked or allowed.
     pub rule: Rule,
     /// The moment of the import.
     pub now: UnixMillis,
-    /// Entries without an end of their own end after this.
+    /// The lifetime of entries without an end of their own; `None`: they hold until removed.
     pub ttl: Option<Duration>,
-    /// Blocks of any width are taken.
+    /// Whether blocks of any width are accepted.
     pub any_width: bool,
-    /// Blocks of private and reserved networks are taken.
+    /// Whether blocks of private and reserved networks are accepted; loopback never is.
     pub include_private: bool,
 }
 
 impl Default for Terms {
-    /// Blocks, of which none has ended, within the bounds of width and of public addresses.
+    /// Blocks of public networks within the bounds of width, at moment 0: no entry has ended.
     fn default() -> Self {
         let (rule, now) = (Rule::Block, UnixMillis(0));
         Self { rule, now, ttl: None, any_width: false, include_private: false }
     }
 }
 
-/// Networks that are left out though a list names them.
+/// Networks that a list names but that are not imported.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct LeftOutNetworks {
     /// The first [`MAX_BAD`] private or reserved networks that are left out, with their lines.
     pub private: Vec<(usize, Network)>,
     /// The number of private or reserved networks that are left out.
     pub private_count: usize,
-    /// The first [`MAX_BAD`] entries that are left out since they have ended.
+    /// The first [`MAX_BAD`] entries that are left out because they have ended.
     pub ended: Vec<Ended>,
     /// The number of entries that have ended.
     pub ended_count: usize,
 }
 
-/// An entry that is left out since it has ended.
+/// An entry that is left out because it has ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Ended {
     /// The line of the entry in the file, from 1.
     pub line: usize,
-    /// Its network.
+    /// The network of the entry.
     pub network: Network,
-    /// Its end: the moment of the import, if the list only says that it is past.
+    /// The end of the entry; the moment of the import if the list only says that it has passed.
     pub end: UnixMillis,
 }
 
-/// Most steps that cutting exceptions out of the entries of a list may take.
+/// Upper bound on the steps of cutting exceptions out of the entries of one list.
 const MAX_STEPS: usize = 100_000_000;
 
 impl List {
-    /// Keeps the entries that are to be imported on these terms, and counts the others. Of a
-    /// network that is there twice the entry that ends last counts; of equals the later one.
+    /// Keeps the entries to be imported on these terms, and counts the others. Of two entries with
+    /// the same network, the one that ends last is kept; if they end together, the later one.
     pub fn select_for_import(&mut self, terms: &Terms) -> LeftOutNetworks {
         self.apply_exceptions(terms);
         let mut entries = std::mem::take(&mut self.entries);
@@ -150,7 +150,7 @@ impl List {
         }
     }
 
-    /// Cuts the list's exceptions out of its entries.
+    /// Cuts the exceptions of the list out of its entries.
     fn apply_exceptions(&mut self, terms: &Terms) {
         let mut exceptions = std::mem::take(&mut self.exceptions);
         if exceptions.is_empty() {
@@ -167,7 +167,7 @@ impl List {
                     is_bad = true;
                     break;
                 };
-                // It is as wide as the list says, not as a piece of it.
+                // Too wide even as listed: keep the entry whole, so that it is refused as listed.
                 if terms.rule == Rule::Block
                     && pieces.iter().any(|piece| unblockable(*piece, terms).is_some())
                     && unblockable(entry.network, terms).is_some()
@@ -189,7 +189,7 @@ impl List {
     }
 }
 
-/// The entries of each line, or entry of JSON.
+/// The index range of the entries of each unit (line or entry of JSON).
 fn units(entries: &[Entry]) -> impl Iterator<Item = Range<usize>> {
     let mut begin = 0;
     entries.chunk_by(|a, b| a.unit == b.unit).map(move |of_unit| {
@@ -199,7 +199,7 @@ fn units(entries: &[Entry]) -> impl Iterator<Item = Range<usize>> {
     })
 }
 
-/// Leaves out one of two entries of a network: the one that ends first, of equals the earlier.
+/// Leaves out all but one entry of a network: the entry that ends last stays, or else the later.
 fn leave_out_duplicates(entries: &[Entry], verdicts: &mut [Option<Reason>], now: UnixMillis) {
     let end = |index: usize| entries[index].ends.moment(now).unwrap_or(NEVER);
     let mut kept: HashMap<Network, usize> = HashMap::new();
@@ -218,7 +218,7 @@ fn leave_out_duplicates(entries: &[Entry], verdicts: &mut [Option<Reason>], now:
     }
 }
 
-/// The reason why a network must not be blocked, if there is one.
+/// Why a network must not be blocked; `None` if it may be.
 fn unblockable(network: Network, terms: &Terms) -> Option<String> {
     let ensure_blockable = if terms.any_width {
         network.ensure_blockable_of_any_width()
@@ -230,10 +230,10 @@ fn unblockable(network: Network, terms: &Terms) -> Option<String> {
 
 /// Cuts the exceptions of a list out of its entries.
 struct Cutter<'a> {
-    /// In order of address, wider ones first.
+    /// In order of address, wider networks first.
     exceptions: &'a [Exception],
     by_network: HashMap<Network, Vec<&'a Exception>>,
-    /// Steps that are left, so that no list takes an hour.
+    /// The steps left for this list; bounds the run time.
     steps: usize,
 }
 
@@ -246,7 +246,7 @@ impl<'a> Cutter<'a> {
         Self { exceptions, by_network, steps: MAX_STEPS }
     }
 
-    /// The networks that are left of an entry; `None` if that takes too many steps.
+    /// The parts of an entry outside of the exceptions; `None` if the steps run out.
     fn cut(&mut self, entry: &Entry) -> Option<Vec<Network>> {
         let is_meant = |e: &Exception| (e.from_unit..e.to_unit).contains(&entry.unit);
         let outer = (0..=entry.network.prefix_len())

@@ -1,4 +1,4 @@
-//! Reads a list part by part, within bounds: unpacked, and as text whatever wrote it.
+//! Collects a list part by part within bounds, unpacks it, and decodes it to text.
 
 use std::io::{self, Write};
 
@@ -13,28 +13,28 @@ const COMPRESSED: [(&[u8], &str, &str); 4] = [
     (b"\xfd7zXZ\0", "xz", "xz -dc"),
     (b"BZh", "bzip2", "bzip2 -dc"),
 ];
-/// Longest of these.
+/// The length of the longest of these beginnings.
 const LONGEST: usize = 6;
-/// The first bytes of a zip, which spreadsheets write, too.
+/// The first bytes of a zip file; modern workbooks are zip files too.
 const ZIP: &[u8] = b"PK\x03\x04";
-/// As many bytes as have the name of the first entry of a zip that a spreadsheet wrote.
+/// Bytes that suffice for the first entry's name, in a zip that a spreadsheet program wrote.
 const ZIP_BEGIN: usize = 128;
-/// Where the name of the first entry of a zip begins (APPNOTE.TXT, 4.3.7).
+/// The offset of the first entry's name in a zip (APPNOTE.TXT, 4.3.7).
 const ZIP_NAME: usize = 30;
-/// The first bytes of a workbook of before 2007.
+/// The first bytes of a workbook in the format before 2007.
 const WORKBOOK: &[u8] = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1";
-/// The first bytes of a file of gzip (RFC 1952), with the one method that there is.
+/// The first bytes of a gzip file (RFC 1952), with `deflate`, the only method in use.
 const GZIP: &[u8] = b"\x1f\x8b\x08";
-/// Bytes that may be unpacked from however little.
+/// Bytes that may be unpacked however small the packed data is.
 const FREE: usize = 16 << 20;
-/// Beyond that, most bytes unpacked from one: lists have 3 to 30.
+/// Upper bound on the bytes unpacked from each packed byte, beyond [`FREE`]; lists reach 3 to 30.
 const RATIO: usize = 200;
 
-/// The text of a list, as it is read part by part: refused as soon as it is too long, or no
-/// text, so that a device or a wrong file is not read into memory first.
+/// The text of a list, collected part by part. A part that makes the text too long, or that is not
+/// text, is refused at once, so that a device or a wrong file is not read into memory first.
 ///
-/// A list that is packed with gzip is unpacked. UTF-16 is read, and so is a
-/// line that is not UTF-8: as ISO 8859-1, in which addresses are the same.
+/// A list packed with gzip is unpacked. UTF-16 is decoded. A line that is not UTF-8 is decoded as
+/// ISO 8859-1, in which addresses are the same.
 ///
 /// ```
 /// let mut text = mailmesh_lists::Text::default();
@@ -49,27 +49,27 @@ const RATIO: usize = 200;
 pub struct Text {
     plain: Plain,
     unpacker: Option<MultiGzDecoder<Unpacked>>,
-    /// Bytes of zero at the end of what is packed, not unpacked yet: they may be padding.
+    /// Zero bytes at the end of the packed data, not unpacked yet: they may be padding.
     zeros: usize,
 }
 
-/// Bytes that are no longer packed.
+/// Unpacked bytes.
 #[derive(Debug, Default)]
 struct Plain {
     bytes: Vec<u8>,
 }
 
-/// The sink of unpacked bytes, within the bounds of unpacking.
+/// The sink of the unpacker; enforces the bounds of unpacking.
 #[derive(Debug, Default)]
 struct Unpacked {
     plain: Plain,
-    /// Packed bytes so far.
+    /// Packed bytes passed to the unpacker so far.
     packed: usize,
     failed: Option<ListError>,
 }
 
 impl Text {
-    /// Takes the next bytes.
+    /// Adds the next bytes.
     ///
     /// # Errors
     /// [`ListError::TooLong`], [`ListError::Compressed`], [`ListError::NotText`],
@@ -83,7 +83,7 @@ impl Text {
             return self.plain.push(part);
         }
         check_len(before.saturating_add(part.len()))?;
-        // The first bytes tell what it is.
+        // The first bytes identify the format.
         let mut begin = std::mem::take(&mut self.plain.bytes);
         let (first, rest) = part.split_at(part.len().min(GZIP.len() - before));
         begin.extend_from_slice(first);
@@ -101,7 +101,7 @@ impl Text {
         self.plain.push(rest)
     }
 
-    /// Unpacks the next bytes, but for zeros at their end.
+    /// Unpacks the next bytes, except for zeros at their end.
     fn push_packed(&mut self, part: &[u8]) -> Result<(), ListError> {
         let Some(unpacker) = &mut self.unpacker else { return Ok(()) };
         let len = part.iter().rposition(|byte| *byte != 0).map_or(0, |last| last + 1);
@@ -118,7 +118,7 @@ impl Text {
         check_len(self.zeros)
     }
 
-    /// The text.
+    /// The whole text; call it after the last part.
     ///
     /// # Errors
     /// [`ListError::NotText`], [`ListError::Damaged`].
@@ -134,8 +134,9 @@ impl Text {
     }
 }
 
-/// Ends a file that zeros follow, as on tapes and in blocks of a fixed size: some of them may belong
-/// to it. Once all that belongs is there and is checked, zeros are no header of a next part.
+/// Ends a gzip file that zeros follow, as on tapes and in blocks of a fixed size. Some of the zeros
+/// may belong to the file, so they are fed one by one. Once the last member is complete and its
+/// checksum is verified, a further zero is an invalid header.
 fn pad(unpacker: &mut MultiGzDecoder<Unpacked>) -> io::Result<()> {
     for zero in ZEROS.chunks(1) {
         let written = unpacker.write_all(zero);
@@ -150,7 +151,7 @@ fn pad(unpacker: &mut MultiGzDecoder<Unpacked>) -> io::Result<()> {
     Err(io::Error::new(io::ErrorKind::UnexpectedEof, "it ends before its end"))
 }
 
-/// More than the zeros at the end of a packed file, and the header of another.
+/// Enough zeros to complete a gzip trailer and to fill the header of a next member.
 const ZEROS: [u8; 64] = [0; 64];
 
 fn unpack(unpacker: &mut MultiGzDecoder<Unpacked>, part: &[u8]) -> Result<(), ListError> {
@@ -237,7 +238,7 @@ impl Plain {
     }
 }
 
-/// The error for a zip: a workbook, by the name of its first entry, or an archive.
+/// The error for a zip: a workbook if its first entry has such a name, otherwise an archive.
 fn of_zip(bytes: &[u8]) -> ListError {
     const ENTRIES: [&[u8]; 5] = [
         b"[Content_Types].xml",
@@ -257,11 +258,11 @@ fn check_len(len: usize) -> Result<(), ListError> {
     if len > MAX_LEN { Err(ListError::TooLong { len, limit: MAX_LEN }) } else { Ok(()) }
 }
 
-/// As many bytes as tell whether a text is UTF-16.
+/// Bytes that suffice to recognise UTF-16.
 const BEGIN: usize = 4;
 
-/// Whether bytes are UTF-16: with its mark, or two characters of ASCII at the begin. Gives whether
-/// the lower byte is first, and where the text begins.
+/// Recognises UTF-16 by its byte-order mark, or by two ASCII characters at the beginning. Gives
+/// whether the text is little-endian, and the offset of the text.
 fn utf16(bytes: &[u8]) -> Option<(bool, usize)> {
     let is_text = |byte: &u8| byte.is_ascii_graphic() || byte.is_ascii_whitespace();
     match bytes {
@@ -277,7 +278,7 @@ fn from_utf16(bytes: &[u8], is_little: bool, begin: usize) -> Result<String, Lis
     let pairs = bytes[begin..].chunks(2).map(|pair| match pair {
         [a, b] if is_little => u16::from_le_bytes([*a, *b]),
         [a, b] => u16::from_be_bytes([*a, *b]),
-        // Half a character: it is shown as damaged.
+        // Half a character: the text shows U+FFFD there.
         _ => 0xFFFD,
     });
     let text: String =
@@ -288,7 +289,7 @@ fn from_utf16(bytes: &[u8], is_little: bool, begin: usize) -> Result<String, Lis
     }
 }
 
-/// Lines that are not UTF-8 are read as ISO 8859-1: each byte is the character of its number.
+/// Decodes lines that are not UTF-8 as ISO 8859-1: each byte is the character of that number.
 fn from_latin1_where_needed(bytes: &[u8]) -> String {
     let mut text = String::with_capacity(bytes.len() + bytes.len() / 8);
     for line in bytes.split_inclusive(|byte| *byte == b'\n') {

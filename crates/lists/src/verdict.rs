@@ -1,4 +1,4 @@
-//! Words and columns that say whether a network is blocked.
+//! Reads from words and columns whether a network is blocked.
 
 mod names;
 mod words;
@@ -11,23 +11,23 @@ use names::{Asks, asks, may_be_place};
 pub(crate) use words::word;
 use words::{Word, first_word};
 
-/// The statement of a source on a network.
+/// What a source states about one network.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Said {
     Blocked,
     NotBlocked,
     Allowed,
     NotAllowed,
-    /// Another action than these.
+    /// An action that neither blocks nor allows, such as a captcha.
     Neither,
     /// The entry is not in force.
     Off,
-    /// A verdict in words that are not known.
+    /// A verdict in unknown words.
     Unclear,
 }
 
 impl Said {
-    /// Whether a network of which this is said is none for a rule.
+    /// Whether this statement keeps the network out of a list that is read for `rule`.
     pub(crate) fn is_other(self, rule: Rule) -> bool {
         match self {
             Self::Blocked | Self::NotAllowed => rule == Rule::Allow,
@@ -38,7 +38,7 @@ impl Said {
     }
 }
 
-/// The statement of a column or key, by its name and value; `None` if it says nothing on this.
+/// The statement of a column or key, by its name and value; `None` if the two state nothing.
 pub(crate) fn said(name: &str, value: &str) -> Option<Said> {
     let (asks, value) = (asks(name)?, clean(value));
     if is_nothing(value) {
@@ -53,13 +53,13 @@ pub(crate) fn said(name: &str, value: &str) -> Option<Said> {
         Asks::Score => {
             value.parse::<f64>().is_ok_and(|score| score <= 0.0).then_some(Said::NotBlocked)
         }
-        // DMARC: nothing was done.
+        // DMARC: the receiver took no action.
         Asks::Status if is_none => match &*name_of(name) {
             "disposition" | "decision" | "result" => Some(Said::Neither),
             _ => None,
         },
         _ if is_none => None,
-        // A mark that stands for no state.
+        // A check mark: it names no state.
         Asks::Status if value.eq_ignore_ascii_case("x") => None,
         Asks::Blocked => match known {
             Some(Word::Yes | Word::On | Word::Block) => Some(Said::Blocked),
@@ -96,35 +96,36 @@ pub(crate) fn said(name: &str, value: &str) -> Option<Said> {
     }
 }
 
-/// Whether a column or key has a score of which 0 says that the network is not blocked.
+/// Whether a column or key holds a score of which 0 means that the network is not blocked.
 pub(crate) fn is_score(name: &str) -> bool {
     const SCORES: [&str; 3] = ["abuseconfidencescore", "abuseconfidence", "confidencescore"];
     SCORES.contains(&name_of(name).as_str())
 }
 
-/// The note on a column or key with a score.
+/// The note to the operator on a column or key that holds a score.
 pub(crate) fn of_score(name: &str) -> String {
     format!("{}: only 0 is looked at; entries of any score are blocked", shown(name))
 }
 
-/// Whether a column or key of this name may say something.
+/// Whether a column or key of this name may state something ([`said`]).
 pub(crate) fn speaks(name: &str) -> bool {
     asks(name).is_some()
 }
 
-/// Whether a value of this column that is not known may be a part of a country.
+/// Whether an unknown value in a column of this name may be a state or region of a country.
 pub(crate) fn may_be_state_of_country(name: &str) -> bool {
     may_be_place(name)
 }
 
-/// A name of a column: case, spaces, signs and the usual accents do not matter.
+/// A column's name in normal form, at most 40 letters and digits: lower case, without spaces,
+/// punctuation and the usual accents.
 pub(crate) fn name_of(name: &str) -> String {
     let letters = name.chars().filter(|c| c.is_alphanumeric()).take(40);
     letters.flat_map(char::to_lowercase).map(without_accent).collect()
 }
 
-/// Calls a function with the name of a column as [`name_of`] gives it, without an allocation: this
-/// is called for each field of a table.
+/// Calls a function with the name that [`name_of`] gives, but without an allocation: tables call
+/// this once for each field.
 fn with_name_of<T>(name: &str, call: impl FnOnce(&str) -> T) -> T {
     let mut bytes = [0; 4 * 40];
     let mut len = 0;
@@ -152,22 +153,22 @@ fn without_accent(c: char) -> char {
     }
 }
 
-/// Whether a value is that of an empty column.
+/// Whether a value is a placeholder for an empty field.
 fn is_nothing(value: &str) -> bool {
     is_one_of(value, &["", "-", "null", "n/a", "na", "nil", "\\N", "undefined"])
 }
 
-/// Oklahoma is `OK`.
+/// Whether a value may be the two-letter code of a place: `OK` is Oklahoma.
 fn is_code_of_place(value: &str) -> bool {
     value.len() == 2 && value.bytes().all(|byte| byte.is_ascii_alphabetic())
 }
 
-/// Whether a number says how many services list the network.
+/// Whether the value is the number of services that list the network.
 fn is_count(name: &str, value: &str) -> bool {
     matches!(&*name_of(name), "malicious" | "listed") && value.parse::<u32>().is_ok()
 }
 
-/// The words that services classify addresses by that do harm.
+/// Whether a value is a word by which services classify harmful addresses.
 fn is_kind_of_abuse(value: &str) -> bool {
     const KINDS: [&str; 14] = [
         "abuse",
@@ -188,7 +189,7 @@ fn is_kind_of_abuse(value: &str) -> bool {
     is_one_of(value, &KINDS)
 }
 
-/// The statement of several words: what one of them begins with.
+/// The statement of a phrase, found by the beginnings of its words (`banned for a day`).
 fn of_words(value: &str) -> Option<Said> {
     const ALLOW: [&str; 6] = ["allow", "whitelist", "permit", "trusted", "unban", "unblock"];
     const BLOCK: [&str; 6] = ["block", "blacklist", "ban", "denied", "deny", "reject"];
@@ -210,22 +211,22 @@ fn of_words(value: &str) -> Option<Said> {
     words.any(|word| begins(word, &BLOCK)).then_some(Said::Blocked)
 }
 
-/// Whether a value behind an address says that it is not blocked (nginx, HAProxy, Postfix).
+/// Whether a value behind an address means "not blocked" (nginx, HAProxy, Postfix).
 pub(crate) fn is_denial(value: &str) -> bool {
     let is_permit = value.get(..6).is_some_and(|begin| begin.eq_ignore_ascii_case("permit"));
-    // Two letters may be a country.
+    // Two letters may be the code of a country.
     let is_code = value.len() <= 2 && !is_one_of(value, &["0", "no", "ok"]);
     let known = word(value).filter(|_| !is_code);
     let is_not = matches!(known, Some(Word::No | Word::Allow | Word::Harmless));
     is_not || is_permit || is_allowance(value) || value.eq_ignore_ascii_case("none")
 }
 
-/// Whether a value behind an address says that it is blocked, and is no reason beside that.
+/// Whether a value behind an address means "blocked" and gives no reason beyond that.
 pub(crate) fn is_assent(value: &str) -> bool {
     is_one_of(value, &["yes", "true", "on"]) || is_ban(value)
 }
 
-/// Whether a value behind an address says no to what a list is of, which may be either rule.
+/// Whether a value behind an address means "no", whether the list blocks or allows.
 pub(crate) fn is_refusal(value: &str) -> bool {
     word(value) == Some(Word::No) || value.eq_ignore_ascii_case("none")
 }
@@ -242,13 +243,13 @@ pub(crate) fn is_false(text: &str) -> bool {
     word(text) == Some(Word::No)
 }
 
-/// Whether an action is a block. One that is not known is not: CrowdSec has captchas, throttles
-/// and remediations that an operator made up.
+/// Whether an action is a block. An unknown action is not: CrowdSec has captchas, throttles and
+/// remediations that operators define.
 pub(crate) fn is_ban(text: &str) -> bool {
     word(text) == Some(Word::Block)
 }
 
-/// Whether an action is what a rule does.
+/// Whether an action is the one of `rule`: block or allow.
 pub(crate) fn is_action_of(text: &str, rule: Rule) -> bool {
     word(text) == Some(if rule == Rule::Block { Word::Block } else { Word::Allow })
 }
@@ -259,8 +260,8 @@ pub(crate) fn is_allowance(text: &str) -> bool {
     is_other || word(text) == Some(Word::Allow)
 }
 
-/// Whether a type beside a scope or an end is a remediation, rather than a kind of attack or of
-/// address: with a scope, any single word but those may be one that an operator made up.
+/// Whether a type beside a scope or a duration is a remediation, not a kind of attack or address.
+/// With a scope, any other single word may be a remediation that an operator defined.
 pub(crate) fn is_remediation(kind: &str, has_scope: bool) -> bool {
     const KINDS: [&str; 8] = ["ip", "ipv4", "ipv6", "range", "cidr", "network", "host", "address"];
     let is_word = kind.chars().all(|c| c.is_ascii_alphanumeric());
@@ -270,16 +271,16 @@ pub(crate) fn is_remediation(kind: &str, has_scope: bool) -> bool {
         || (has_scope && is_word && !is_one_of(kind, &KINDS))
 }
 
-/// Whether a value of a column or key that is not used may be a verdict for the other rule.
+/// Whether a value in a column or key without a role may be a verdict against `rule`.
 pub(crate) fn may_be_verdict(name: &str, value: &str, rule: Rule) -> bool {
     let colours = ["white", "gray", "grey"];
-    // The colours of the Traffic Light Protocol say who may read it.
+    // The colours of the Traffic Light Protocol say to whom a report may be disclosed.
     let is_marking = || {
         let name = name_of(name);
         ["tlp", "marking", "color", "colour"].iter().any(|part| name.contains(part))
     };
     match (rule, word(value)) {
-        // Results of SPF, and the like.
+        // Results of SPF and similar checks.
         (_, Some(Word::Allow)) if is_one_of(value, &["ok", "pass", "passed"]) => false,
         (_, Some(Word::Other | Word::Harmless)) if is_one_of(value, &colours) => !is_marking(),
         (_, Some(Word::Other)) => is_one_of(value, &["captcha", "unban", "unblock", "challenge"]),
@@ -289,7 +290,8 @@ pub(crate) fn may_be_verdict(name: &str, value: &str, rule: Rule) -> bool {
     }
 }
 
-/// Whether a text begins with a word by which it is none for a rule (`whitelist: office`).
+/// Whether a text begins with a word that keeps its network out of a list for `rule`
+/// (`whitelist: office`).
 pub(crate) fn begins_otherwise(text: &str, rule: Rule) -> bool {
     let first = first_word(text);
     match (rule, word(first)) {

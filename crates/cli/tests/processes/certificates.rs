@@ -20,7 +20,7 @@ struct Pems {
     other: String,
     leaf: String,
     key: String,
-    /// Of the same key as the leaf: over, and with a name in the CN alone.
+    /// Certificates for the key of the leaf: one is expired, one has its name only in the CN.
     expired: String,
     common_name: String,
 }
@@ -189,7 +189,7 @@ fn cert_add_does_not_shorten_a_chain_and_cert_remove_names_all_names() {
     until("the other node has the shorter chain", || chain_of(&other) == json!(1));
     assert_eq!(run(&["add", &full, &key]).0, Some(0));
 
-    // One of several names: the command that withdraws it is shown, and nothing is withdrawn.
+    // One of several names: the error shows the command that withdraws, and nothing is withdrawn.
     let (code, _, err) = run(&["remove", "MAIL.example.org"]);
     let command = "`mailmesh cert remove imap.example.org mail.example.org`";
     assert!(code == Some(1) && err.contains(command), "{err}");
@@ -198,7 +198,7 @@ fn cert_add_does_not_shorten_a_chain_and_cert_remove_names_all_names() {
     let (code, _, err) = run(&["remove", ","]);
     assert!(code == Some(2) && err.contains("name"), "{err}");
     assert_eq!(node.json(&["cert", "list", "--json"]).as_array().unwrap().len(), 1);
-    // Names with a comma between them, as `cert list` has them or without the space.
+    // Names separated by a comma, as `cert list` prints them or without the space.
     assert_eq!(run(&["remove", "mail.example.org,imap.example.org"]).0, Some(0));
     assert_eq!(run(&["add", &full, &key]).0, Some(0));
     let (code, out, err) = run(&["remove", "imap.example.org,", "mail.example.org"]);
@@ -216,7 +216,7 @@ fn answer(node: &Node, request: &Value) -> Value {
     serde_json::from_str(&line).unwrap()
 }
 
-/// Two nodes of the site whose clocks are this far behind: the majority of three.
+/// Two nodes of the site whose clocks are this far behind: the majority of three nodes.
 async fn start_with_slow_clocks(site: &Site, behind: Duration) -> [mailmesh::Node; 2] {
     let config = std::fs::read_to_string(site.path("coordinator.json")).unwrap();
     let start = async |name: &str| {
@@ -238,7 +238,7 @@ fn certificate_expiry_is_judged_by_cluster_time() {
         let correction = node.json(&["status", "--json"])["clock_correction_ms"].as_i64();
         correction.is_some_and(|millis| millis < -2 * 86_400_000)
     });
-    // Over by the clock of this host alone.
+    // The certificate is expired only by the clock of this host.
     let mut params = CertificateParams::new(["mail.example.org".to_owned()]).unwrap();
     params.not_after = (SystemTime::now() - day).into();
     let key = KeyPair::generate().unwrap();

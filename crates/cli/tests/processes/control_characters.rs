@@ -8,7 +8,7 @@ use mailmesh::{Block, Coordinator, Namespace, UnixMillis};
 use super::harness::{Node, PROGRAM, Site, until};
 
 /// Sets a title, clears the screen (with both forms of CSI), overrides the direction of text, and
-/// forges a line of its own.
+/// forges a line of output.
 const EVIL: &str = "a\u{1b}]0;x\u{7}b\u{1b}[2Jc\u{9b}2Jd\u{202e}e\u{2028}f\r\nFORGED\u{2066}\u{8}g";
 
 struct Flags;
@@ -143,7 +143,7 @@ fn control_characters_of_other_nodes_and_lists_are_always_escaped() {
     assert_eq!(from_csv[0].reason, from_json[0].reason);
     assert!(from_csv[0].reason.contains("d\u{202e}e\u{2028}f"), "{from_csv:?}");
 
-    // Lists, files and names from others.
+    // Lists, file names and node names from others.
     let path = site.path("list \u{1b}[2J\nFORGED\u{202e}");
     let path = path.to_str().unwrap();
     let bad = format!("{EVIL}\n198.51.100.7 ; {EVIL}\n\u{1b}[2J-\u{9b}2J\n");

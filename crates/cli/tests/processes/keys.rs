@@ -53,7 +53,7 @@ fn an_operator_replaces_the_cluster_key() {
         assert!(!b.run(&["key", "activate", bad]).status.success());
     }
 
-    // The command names a node that is absent; that node comes back with the keys it had.
+    // The command names an absent node; that node comes back with its earlier keys.
     drop(c);
     until("c has left", || a.json(&["members", "--json"]).as_array().unwrap().len() == 1);
     let retired = a.run(&["key", "retire", &old]);
@@ -72,7 +72,7 @@ fn an_operator_replaces_the_cluster_key() {
     assert_eq!(in_file(&site.path("c.key")), [new.clone(), old]);
     let c = site.start_with("c", "c", "c.json", &[]);
     c.wait_for_members(2);
-    // After a restart, each node has its keys from its file.
+    // After a restart, each node reads its keys from its file.
     drop(b);
     let b = site.start_with("b", "b", "b.json", &[]);
     b.wait_for_members(2);

@@ -88,8 +88,8 @@ fn the_younger_of_two_nodes_with_one_name_exits_with_advice() {
     let (elder, other) = (site.start("twin"), site.start("other"));
     other.wait_for_members(1);
     let reports_conflict = |log: &str| log.contains("two live nodes have one name");
-    // A third node reports the conflict only if it meets the younger node before that exits, which
-    // on a busy machine may take several attempts.
+    // A third node reports the conflict only if it meets the younger node before the younger node
+    // exits, which may take several attempts on a busy machine.
     for attempt in 1..=10 {
         let mut younger = site.spawn("twin", "younger", "coordinator.json", &[]);
         assert_eq!(younger.wait().code(), Some(5));

@@ -235,7 +235,7 @@ fn imports_report_the_zone_of_ends_and_entries_without_an_end() {
         site.path(name).to_str().unwrap().to_owned()
     };
     let import = |args: &[&str]| {
-        // The zone of the host is not that of a list of which nothing is known.
+        // The zone of this host does not apply to a list of unknown origin.
         let output = node.run_in_zone("XXX-2", &[&["block", "import"], args].concat());
         let said = String::from_utf8(output.stderr).unwrap();
         assert!(output.status.success(), "{said}");

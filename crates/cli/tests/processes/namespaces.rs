@@ -95,8 +95,8 @@ fn expect_event(from: &Node, to: &Node, account: u32) {
     assert_eq!(heard["data"]["event"]["account"], account);
 }
 
-/// The hosts get new addresses one after the other, so that in the end none of the addresses that
-/// they announced at their start is valid.
+/// The hosts get new addresses one after the other. In the end, no address that they announced at
+/// their start is valid.
 fn hosts_that_change_their_addresses_hear_each_other_again(mesh: &serde_json::Value, site: &Site) {
     let hosts = match Hosts::new() {
         Ok(hosts) => hosts,

@@ -1,4 +1,4 @@
-//! Finds the roles of the columns of a table, and the separator between them.
+//! Finds the roles of the columns of a table, and the separator between the columns.
 
 use crate::MAX_LINE;
 use crate::field::{Bare, clean, duration, ends, network, networks};
@@ -10,28 +10,28 @@ use crate::write::EXPORTED;
 
 /// The separators of a table's columns.
 const SEPARATORS: [u8; 4] = [b',', b';', b'\t', b'|'];
-/// Lines that are looked at for the separator.
+/// Upper bound on the lines that are examined for the separator.
 const LOOKED_AT: usize = 64;
 
-/// Most columns that a note names.
+/// Upper bound on the columns that a note names.
 const MOST_NAMED: usize = 20;
 
-/// The columns of a table by role, as far as the table names them.
+/// The columns of a table by role, as far as the table names its columns.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Columns {
-    /// Role, rank and place of each, in the order of the ranks.
+    /// Role, rank and index of each column, in the order of the ranks.
     roles: Vec<(Role, usize, usize)>,
     count: usize,
     /// Columns that may say whether a network is blocked, with their names.
     speaking: Vec<(usize, String)>,
-    /// Columns without a role that may be an end, with their names.
+    /// Columns without a role, which may hold an end, with their names.
     others: Vec<(usize, String, Hint)>,
-    /// They are those that this crate writes: an empty end says that there is none.
+    /// The columns are those that this crate writes: an empty end means that there is none.
     is_export: bool,
 }
 
 impl Columns {
-    /// As a row names them; `None` if it names no network.
+    /// The columns that a row names; `None` if the row does not name enough to find a network.
     pub(crate) fn named<'a>(fields: impl Iterator<Item = &'a str>) -> Option<Self> {
         let mut columns = Self::default();
         let mut is_of_servers = false;
@@ -63,7 +63,7 @@ impl Columns {
         {
             source.0 = Role::Network;
         }
-        // abuse.ch lists servers that malware connects to, with when each was first seen.
+        // abuse.ch lists the servers that malware connects to, with the time of the first sighting.
         if is_of_servers
             && !columns.has(Role::Network)
             && let Some(destination) =
@@ -83,7 +83,7 @@ impl Columns {
         self.roles.iter().any(|(known, ..)| *known == role)
     }
 
-    /// As a comment names them: two at least, so that no sentence does.
+    /// The columns that a comment names; at least two, so that a sentence is not taken for names.
     pub(crate) fn named_in(comment: &str, separator: u8) -> Option<Self> {
         let comment = comment.trim_start_matches(['#', ';', ' ']);
         let fields =
@@ -94,8 +94,8 @@ impl Columns {
         Self::named(fields)
     }
 
-    /// A note with the names of columns that are not used, since an end may be among them, and of
-    /// those of which only a part is; `None` if there are none.
+    /// A note that names the unused columns, since one may hold an end, and explains score columns;
+    /// `None` if there are neither.
     pub(crate) fn unused<'a>(
         &self,
         names: impl Iterator<Item = &'a str> + Clone,
@@ -114,7 +114,7 @@ impl Columns {
         (!notes.is_empty()).then(|| notes.join("; "))
     }
 
-    /// The record of a row.
+    /// The record of a row; `get` gives the field at an index.
     pub(crate) fn record<'a>(&'a self, get: impl Fn(usize) -> Option<&'a str>) -> Record<'a> {
         let mut record = Record::default();
         if self.is_export {
@@ -138,12 +138,12 @@ impl Columns {
         self.count > 0
     }
 
-    /// The number of columns that the table names, those without a role too.
+    /// The number of named columns, including those without a role.
     pub(crate) fn count(&self) -> usize {
         self.count
     }
 
-    /// Whether the columns from a place on have an end among them.
+    /// Whether a column at index `count` or later holds an end.
     pub(crate) fn has_end_from(&self, count: usize) -> bool {
         let ends = self.roles.iter().filter(|(role, ..)| role.is_end());
         ends.into_iter().any(|(.., at)| *at >= count)
@@ -156,8 +156,8 @@ impl Columns {
     }
 }
 
-/// The separator of a table's columns, by the first lines with content; `None` if these are no
-/// table. A spreadsheet may name it in a line of its own (`sep=;`).
+/// The separator of a table's columns, found from the first lines with content; `None` if the text
+/// is not a table. A spreadsheet may name the separator in a line of its own (`sep=;`).
 pub(crate) fn separator(text: &str) -> Option<u8> {
     let lines = text.lines().map(begin).map(clean);
     let mut lines = lines.filter(|line| !line.is_empty());
@@ -170,7 +170,7 @@ pub(crate) fn separator(text: &str) -> Option<u8> {
     if named.is_some() {
         return named;
     }
-    // Names that are not known say nothing; the first row of addresses does.
+    // Unknown names do not identify the separator; the first row with an address does.
     let lines = text.lines().map(begin).map(clean).filter(|line| !line.starts_with(['#', ';']));
     lines
         .filter(|line| !line.is_empty())
@@ -178,7 +178,7 @@ pub(crate) fn separator(text: &str) -> Option<u8> {
         .find_map(|line| SEPARATORS.into_iter().find(|separator| separates(line, *separator)))
 }
 
-/// Whether a line is a row of a table whose columns are not named.
+/// Whether a line is a row of a table without column names.
 fn separates(line: &str, separator: u8) -> bool {
     let is_quoted = line.starts_with('"');
     let mut fields = line.split(char::from(separator)).map(|f| clean(f).trim_matches('"'));
@@ -186,7 +186,7 @@ fn separates(line: &str, separator: u8) -> bool {
     let more = fields.clone().count();
     let is_table = match separator {
         b',' => more > 0,
-        // In lists of one column a `;` begins a comment, and a tab comes before a score.
+        // In one-column lists `;` begins a comment, and a tab precedes a score.
         b';' => {
             let lasts = fields.clone().next().is_some_and(|field| duration(field).is_ok());
             let has_date = more > 1 && fields.clone().any(is_date);
@@ -199,7 +199,7 @@ fn separates(line: &str, separator: u8) -> bool {
     is_network && is_table
 }
 
-/// As much of a line as is looked at.
+/// The part of a line that is examined.
 fn begin(line: &str) -> &str {
     &line[..line.floor_char_boundary(MAX_LINE)]
 }

@@ -1,4 +1,4 @@
-//! The rows of a table, one at a time, in buffers that do not grow.
+//! Reads the rows of a table one at a time, into buffers of fixed size.
 
 use csv_core::ReadRecordResult;
 
@@ -6,7 +6,7 @@ use crate::field::{clean, network};
 use crate::plain::is_comment;
 use crate::{MAX_COLUMNS, MAX_LINE};
 
-/// The fields of a row: one that does not fit is bad.
+/// The fields of a row; a row that does not fit is bad.
 pub(super) struct Row {
     text: Box<[u8]>,
     ends: Box<[usize]>,
@@ -21,7 +21,7 @@ impl Row {
     pub(super) fn get(&self, index: usize) -> Option<&str> {
         let end = *self.ends[..self.count].get(index)?;
         let start = index.checked_sub(1).map_or(0, |before| self.ends[before]);
-        // The list is text, and separators are ASCII.
+        // The list is valid UTF-8 and separators are ASCII, so this cannot split a character.
         std::str::from_utf8(self.text.get(start..end)?).ok()
     }
 
@@ -36,7 +36,7 @@ pub(super) enum RowKind<'a> {
     /// A line that names the separator.
     Frame,
     Comment(&'a str),
-    /// The row's text as it stands.
+    /// The row's text as written.
     Row(&'a str),
     Bad(String),
 }
@@ -46,9 +46,9 @@ pub(super) struct Rows<'a> {
     reader: csv_core::Reader,
     separator: u8,
     text: &'a str,
-    /// The offset where the rest begins.
+    /// The offset of the first unread byte.
     at: usize,
-    /// The line where the rest begins, from 1.
+    /// The line of the first unread byte, from 1.
     line: usize,
 }
 
@@ -65,8 +65,8 @@ impl<'a> Rows<'a> {
         self.separator
     }
 
-    /// Reads the next row: the line where it begins, how many lines it has, and its kind; `None`
-    /// at the end.
+    /// Reads the next row: the line where the row begins, its number of lines, and its kind; `None`
+    /// at the end of the text.
     pub(super) fn next(&mut self, row: &mut Row) -> Option<(usize, usize, RowKind<'a>)> {
         let (line, begin, first_line) = (self.line, self.at, self.next_line());
         if first_line.is_empty() {
@@ -76,7 +76,7 @@ impl<'a> Rows<'a> {
         let kind = match first {
             "" => Some(RowKind::Blank),
             _ if line == 1 && first.starts_with("sep=") => Some(RowKind::Frame),
-            // A row of a table with semicolons may begin with an empty column.
+            // With semicolons as separator, a row may begin with an empty column.
             _ if first.starts_with(';') && self.separator == b';' => None,
             _ if is_comment(first) => Some(RowKind::Comment(first)),
             _ => None,
@@ -91,14 +91,14 @@ impl<'a> Rows<'a> {
         Some((line, self.line - line, kind))
     }
 
-    /// The line where the rest begins, with its end; empty at the end of the text.
+    /// The next unread line with its line end; empty at the end of the text.
     fn next_line(&self) -> &'a str {
         let rest = &self.text[self.at..];
         &rest[..rest.find('\n').map_or(rest.len(), |end| end + 1)]
     }
 
-    /// Reads a row, to the end of its last line; returns why it is bad, if it is. Each line is
-    /// read once: what an open quote took in before the row turned out to be bad is passed.
+    /// Reads a row to the end of its last line; returns the fault of a bad row. Each line is read
+    /// once: the lines inside an unclosed quote are skipped with the bad row.
     fn read(&mut self, row: &mut Row) -> Option<String> {
         self.reader.reset();
         let (mut len, mut count, mut is_first) = (0, 0, true);
@@ -113,7 +113,7 @@ impl<'a> Rows<'a> {
             self.at += line.len();
             self.line += usize::from(!line.is_empty());
             let (text, ends) = (&mut row.text[len..], &mut row.ends[count..]);
-            // An empty line, at the end of the text, ends the record.
+            // An empty line at the end of the text ends the record.
             let (result, _, written, ended) = self.reader.read_record(line.as_bytes(), text, ends);
             (len, count) = (len + written, count + ended);
             match result {

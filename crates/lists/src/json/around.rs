@@ -1,4 +1,4 @@
-//! The keys of an object that hold for the entries of the lists in it.
+//! Keys of an object that apply to all entries of the lists inside the object.
 
 use mailmesh_events::Rule;
 
@@ -10,11 +10,11 @@ use crate::role::{Hint, Role, hint, role};
 use crate::verdict::{Said, is_action_of, is_false, is_true, name_of, said};
 use crate::{Ends, Reason};
 
-/// What objects say of all the entries in them.
+/// What the enclosing objects say about all the entries inside them.
 #[derive(Debug, Clone)]
 pub(super) struct Around {
     pub(super) verdict: Option<Verdict>,
-    /// The end of entries without one of their own.
+    /// The end of entries that have none of their own.
     pub(super) ends: Ends,
 }
 
@@ -24,7 +24,7 @@ impl Default for Around {
     }
 }
 
-/// Why the entries are not taken.
+/// Why the entries are not imported.
 #[derive(Debug, Clone)]
 pub(super) enum Verdict {
     LeftOut(Reason),
@@ -44,7 +44,7 @@ impl Around {
             let key = text_of(key).unwrap_or_default();
             let text = text_of(value).unwrap_or_else(|_| value.to_owned());
             let (verdict, ends) = of(&key, clean(&text), rule);
-            // What leaves out counts more than what is not clear.
+            // A reason to leave entries out outweighs an unclear statement.
             let is_left_out = matches!(self.verdict, Some(Verdict::LeftOut(_)));
             if verdict.is_some() && !is_left_out {
                 self.verdict = verdict;
@@ -57,7 +57,7 @@ impl Around {
 }
 
 impl Around {
-    /// Adds an object without networks beside the lists: what it says may be of the list.
+    /// Adds an object without networks beside the lists: its statements may be about the list.
     fn add_metadata(&mut self, key: &str, object: &str, rule: Rule) {
         let mut inner = Self::default();
         for (key, value) in members(object).filter(|(_, value)| !value.starts_with(['{', '['])) {
@@ -75,7 +75,7 @@ impl Around {
     }
 }
 
-/// What a key beside lists says of their entries, and their end.
+/// The verdict and the end that a key beside lists gives to their entries.
 fn of(key: &str, value: &str, rule: Rule) -> (Option<Verdict>, Option<Ends>) {
     let unclear = || {
         let (key, value) = (shown(key), shown(value));
@@ -86,7 +86,7 @@ fn of(key: &str, value: &str, rule: Rule) -> (Option<Verdict>, Option<Ends>) {
     let bare = match role(key) {
         Some((Role::Until, _)) => Some(Bare::Moment),
         Some((Role::Lasts, _)) => Some(Bare::Seconds),
-        // `remediation` of an alert is whether there is one.
+        // `remediation` of a CrowdSec alert says whether there is a remediation.
         Some((Role::Action, _))
             if value.is_empty() || is_true(value) || is_action_of(value, rule) =>
         {
@@ -129,11 +129,11 @@ fn of(key: &str, value: &str, rule: Rule) -> (Option<Verdict>, Option<Ends>) {
     }
 }
 
-/// Keys of the name or kind of a list.
+/// Keys that hold the name or kind of a list.
 const NAMES: [&str; 11] =
     ["title", "kind", "type", "label", "id", "group", "set", "list", "category", "tag", "listtype"];
 
-/// Whether a key is of the answer of a service (`"status": "ok"`), rather than of its entries.
+/// Whether a key belongs to the reply of a service (`"status": "ok"`), not to its entries.
 fn is_answer(key: &str, value: &str) -> bool {
     const GOOD: [&str; 9] = [
         "ok",

@@ -1,4 +1,4 @@
-//! An object that is all there is: it holds lists of networks or records, or is a record itself.
+//! An outermost object: a holder of lists of networks or records, or a single record.
 
 use super::around::Around;
 use super::spans::{items, members, text_of};
@@ -20,11 +20,11 @@ enum Member {
     Nftables,
     /// Networks, records, decisions or alerts.
     Entries,
-    /// Networks that are not blocked, or not any longer.
+    /// Networks that are not blocked, or no longer blocked.
     NotBans,
     /// An object that may hold such lists.
     Holder,
-    /// Networks that the key does not say to be banned.
+    /// Networks under a key that does not say whether they are banned.
     Unknown,
     /// A list or object without networks.
     NoNetworks,
@@ -32,7 +32,7 @@ enum Member {
     Plain,
 }
 
-/// Keys of lists of what is banned.
+/// Keys of lists of banned networks.
 const ENTRIES: [&str; 36] = [
     "decisions",
     "new",
@@ -71,7 +71,8 @@ const ENTRIES: [&str; 36] = [
     "list",
     "network",
 ];
-/// Keys of lists of what is banned no longer. The stream of CrowdSec's local API has `deleted`.
+/// Keys of lists of networks that are no longer banned, or are exceptions. The stream of CrowdSec's
+/// local API has `deleted`.
 const OFF: [&str; 10] = [
     "deleted",
     "removed",
@@ -89,7 +90,7 @@ impl<'a> Walk<'a> {
     pub(super) fn outermost_object(&mut self, value: &'a str) -> Result<(), ListError> {
         let is_stream = members(value).any(|(key, _)| matches!(key, "\"new\"" | "\"deleted\""));
         if decisions(value).is_some() && !is_stream {
-            // An alert on its own.
+            // A single alert.
             return self.entry(value, AlertContext::default());
         }
         self.holder(value)
@@ -117,7 +118,7 @@ impl<'a> Walk<'a> {
             || has(Member::NotBans)
             || has(Member::Holder);
         if is_record && !is_holder {
-            // A record says of itself what it says.
+            // The keys of a record apply to the record alone.
             self.around = before.clone();
             return self.entry(value, AlertContext::default());
         }
@@ -201,7 +202,7 @@ impl<'a> Walk<'a> {
         }
     }
 
-    /// Takes the networks of a value out of wider ones of the list.
+    /// Excludes the networks inside a value from wider entries of the list.
     fn except_all_in(&mut self, value: &str) -> Result<(), ListError> {
         let text = text_of(value).ok().filter(|_| value.starts_with('"'));
         let networks = text.and_then(|text| networks(&text).ok()).unwrap_or_default();
@@ -211,7 +212,7 @@ impl<'a> Walk<'a> {
         members(value).try_for_each(|(_, inner)| self.except_all_in(inner))
     }
 
-    /// Counts what is not known to be banned.
+    /// Counts a value whose key does not say that its networks are banned.
     fn unknown(&mut self, item: &'a str, why: &str) {
         self.locate(item);
         self.list.begin();
@@ -226,13 +227,13 @@ impl<'a> Walk<'a> {
     }
 }
 
-/// Whether the entries of a key are gone, rather than let in.
+/// Whether the entries of a key were removed, rather than allowed.
 fn is_gone(key: &str) -> bool {
     let name = name_of(key);
     OFF.contains(&&*name) && !is_of_exceptions(key)
 }
 
-/// Whether there is a network anywhere in a value.
+/// Whether a value contains a network at any depth.
 pub(super) fn names_networks(value: &str) -> bool {
     match value.as_bytes().first() {
         Some(b'"') => text_of(value).is_ok_and(|text| networks(&text).is_ok()),
@@ -244,8 +245,7 @@ pub(super) fn names_networks(value: &str) -> bool {
     }
 }
 
-/// Whether an address stands within a text anywhere in a value, as in the pattern of an indicator
-/// of STIX.
+/// Whether a text at any depth of a value contains an address, as in a pattern of a STIX indicator.
 fn mentions_network(value: &str) -> bool {
     match value.as_bytes().first() {
         Some(b'"') => text_of(value).is_ok_and(|text| names_network(&text)),
@@ -255,8 +255,8 @@ fn mentions_network(value: &str) -> bool {
     }
 }
 
-/// Whether a text that begins with a brace has an object a line, rather than one over lines or one
-/// that holds lists.
+/// Whether a text that begins with a brace has one object a line. If not, the text is one object
+/// over several lines, or one object that holds lists.
 pub(crate) fn is_lines(text: &str) -> bool {
     let mut lines = text.lines().filter(|line| !line.trim().is_empty()).map(str::trim);
     let first = lines.next().unwrap_or_default();
@@ -276,7 +276,7 @@ pub(crate) fn is_lines(text: &str) -> bool {
     !keys(&holders) && !holds
 }
 
-/// Whether as many brackets are closed on a line as are opened, outside of strings.
+/// Whether a line closes as many brackets as it opens, outside of strings.
 fn is_closed(line: &str) -> bool {
     let (mut depth, mut is_string, mut is_escaped) = (0_i64, false, false);
     for byte in line.bytes() {

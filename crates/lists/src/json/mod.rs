@@ -1,4 +1,4 @@
-//! JSON: an object a line, or one value that holds a list of networks, of records or of CrowdSec's
+//! JSON: one object a line, or a value that holds a list of networks, of records or of CrowdSec
 //! alerts, or the sets of nftables.
 
 mod around;
@@ -25,14 +25,14 @@ use spans::{items, members, text_of};
 
 const FORMAT: &str = "list in JSON";
 
-/// An object a line.
+/// Reads one object a line.
 pub(crate) fn read_lines(text: &str, rule: Rule) -> Result<List, ListError> {
     let mut list = List::new(Unit::Line, rule);
     for (number, line) in (1..).zip(text.lines()) {
         let line = clean(line);
         list.begin();
         if list.passes_over(number, line, &["#"]) {
-            // It is counted.
+            // `passes_over` counted the line.
         } else if let Err(error) =
             check(line).map_err(|error| error.to_string()).and_then(|()| valid(line))
         {
@@ -53,7 +53,7 @@ fn valid(text: &str) -> Result<(), String> {
     serde_json::from_str::<serde::de::IgnoredAny>(text).map(|_| ()).map_err(|e| e.to_string())
 }
 
-/// One value, or several one after the other.
+/// Reads one value, or several values one after the other.
 pub(crate) fn read_value(text: &str, rule: Rule) -> Result<List, ListError> {
     check(text)?;
     let mut list = List::new(Unit::Entry, rule);
@@ -77,8 +77,8 @@ pub(crate) fn read_value(text: &str, rule: Rule) -> Result<List, ListError> {
     Err(ListError::NotThis { format: FORMAT, why: "it is empty".to_owned() })
 }
 
-/// Whether the strings and the nesting of a JSON text are in bounds: the parser makes copies of
-/// the one, and recurses into the other.
+/// Checks that the strings and the nesting of a JSON text are in bounds: the parser copies the
+/// strings, and recurses into the nesting.
 fn check(text: &str) -> Result<(), ListError> {
     let (mut line, mut depth, mut string, mut is_escaped) = (1, 0_usize, None, false);
     for (at, byte) in text.bytes().enumerate() {
@@ -105,23 +105,23 @@ fn check(text: &str) -> Result<(), ListError> {
     Ok(())
 }
 
-/// The properties of an alert that hold for all its decisions.
+/// The properties of an alert that apply to all its decisions.
 #[derive(Debug, Clone, Copy, Default)]
 struct AlertContext {
     is_in_alert: bool,
     is_simulated: bool,
 }
 
-/// Walks through a value, and takes what it holds into the list.
+/// Walks through a value and adds its entries to the list.
 struct Walk<'a> {
     list: &'a mut List,
     text: &'a str,
-    /// Up to where lines were counted, and the line there.
+    /// The offset up to which lines were counted; `line` is the line there.
     at: usize,
     line: usize,
-    /// Each entry is counted on its own; otherwise the line is.
+    /// Each entry is counted on its own; otherwise the whole line is one unit.
     is_unit: bool,
-    /// What the objects around the entries say of them.
+    /// What the enclosing objects say about the entries.
     around: Around,
 }
 
@@ -130,7 +130,7 @@ impl<'a> Walk<'a> {
         Self { list, text, at: 0, line, is_unit, around: Around::default() }
     }
 
-    /// Finds the line of a part of the text; parts come in order.
+    /// Sets `line` to the line of a part of the text; the caller passes parts in order.
     fn locate(&mut self, part: &'a str) {
         let at = (part.as_ptr() as usize).saturating_sub(self.text.as_ptr() as usize);
         if let Some(passed) = self.text.as_bytes().get(self.at..at) {
@@ -153,7 +153,7 @@ impl<'a> Walk<'a> {
         }
     }
 
-    /// An entry that is counted on its own, or an alert whose decisions are.
+    /// Reads an entry that is counted on its own, or an alert whose decisions are counted.
     fn entry(&mut self, item: &'a str, context: AlertContext) -> Result<(), ListError> {
         self.locate(item);
         let is_alert = !context.is_in_alert && decisions(item).is_some() && twice(item).is_none();
@@ -215,7 +215,7 @@ impl<'a> Walk<'a> {
             let before = self.around.clone();
             self.around.add(item, self.list.rule.0);
             if matches!(self.around.verdict, Some(Verdict::LeftOut(Reason::Simulated))) {
-                // Each decision says it, by the context.
+                // The context already marks each decision as simulated.
                 self.around.verdict = None;
             }
             let taken = items(decisions).try_for_each(|decision| self.entry(decision, context));
@@ -285,7 +285,7 @@ impl<'a> Walk<'a> {
             };
             let text = match value.as_bytes().first() {
                 Some(b'"') => text_of(value).unwrap_or_default(),
-                // What it says of the network would be lost.
+                // Skipping an object or list here would lose what it says about the network.
                 Some(b'{' | b'[') if !matches!(role, Role::Reason | Role::Origin | Role::Kind) => {
                     self.refuse(&format!("`{}` is no text", shown(&key)));
                     return Ok(());
@@ -329,7 +329,7 @@ impl<'a> Walk<'a> {
             if is_metadata {
                 self.list.leave_out(Reason::Frame);
             } else if is_of_system {
-                // Spamhaus lists autonomous systems in a list of its own.
+                // Spamhaus publishes autonomous systems in a separate list.
                 self.list.leave_out(Reason::OtherScope);
             } else {
                 self.refuse("it has no `cidr`, `network`, `ip` or `value`");
@@ -349,26 +349,26 @@ impl<'a> Walk<'a> {
     }
 }
 
-/// The text of a value, or the value as it stands.
+/// The text of a string, or any other value as written.
 fn text(value: &str) -> String {
     text_of(value).unwrap_or_else(|_| value.to_owned())
 }
 
-/// The advice for an end within an object or list.
+/// The advice for an end inside an object or list.
 const BESIDE: &str = "put it beside the network, as `expires` or `ttl`";
 
-/// Most keys that a note names.
+/// Upper bound on the keys that a note names.
 const MOST_NAMED: usize = 20;
-/// Most bytes of a record: room for one text as long as any line.
+/// Upper bound on the bytes of a record: room for one text as long as any line.
 const MAX_ENTRY: usize = 2 * MAX_LINE;
 
-/// A key that an object has twice: one of the two would be lost.
+/// A key that an object has twice: one of the two values would be lost.
 fn twice(item: &str) -> Option<String> {
     let mut keys = HashSet::new();
     members(item).filter_map(|(key, _)| text_of(key).ok()).find(|key| !keys.insert(key.clone()))
 }
 
-/// Whether an object is as this crate writes it, and says that it has no end.
+/// Whether an object has only the keys that this crate writes, and states that it has no end.
 fn is_export(item: &str) -> bool {
     let is_it = |(key, _): (&str, &str)| text_of(key).is_ok_and(|key| EXPORTED.contains(&&*key));
     members(item).all(is_it)

@@ -1,4 +1,4 @@
-//! Ends within the objects and lists of a record: nothing else of these is read.
+//! Ends within the objects and lists of a record: nothing else in them is read.
 
 use super::spans::{items, members, text_of};
 use crate::List;
@@ -9,15 +9,15 @@ use crate::moment::is_date;
 use crate::role::{Hint, hint, role};
 use crate::verdict::{is_false, is_true};
 
-/// What may be an end in the value of a key; its depth is in bounds. Moments that may have passed
-/// are remembered.
+/// A possible end in the value of a key; the caller has bounded the depth. Other moments, which may
+/// have passed, are recorded as doubts in the list.
 pub(super) fn end_within(list: &mut List, key: &str, value: &str) -> Option<String> {
     match value.as_bytes().first()? {
         b'{' => {
             let mut members = members(value);
             members.find_map(|(inner_key, inner)| {
                 let inner_key = text_of(inner_key).unwrap_or_default();
-                // The parts of an end, as MongoDB writes a date, have the name of the whole.
+                // The parts of a date, as MongoDB writes one, take the name of the whole.
                 let key = if says_end(key) && !says_end(&inner_key) { key } else { &inner_key };
                 end_within(list, key, inner)
             })

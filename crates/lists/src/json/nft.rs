@@ -20,7 +20,7 @@ pub(super) fn read<'a>(walk: &mut Walk<'a>, objects: &'a str) -> Result<(), List
         match members.next().map(|(key, value)| (text_of(key).unwrap_or_default(), value)) {
             Some((kind, value)) if kind == "set" => set(walk, value, uses)?,
             Some((kind, value)) if kind == "add" && value.starts_with('{') => {
-                // `add` holds an object of a kind of its own.
+                // `add` wraps an object that names its kind, such as `set`.
                 for (kind, value) in super::members(value) {
                     if text_of(kind).is_ok_and(|kind| kind == "set") {
                         set(walk, value, uses)?;
@@ -41,7 +41,7 @@ fn set<'a>(walk: &mut Walk<'a>, value: &'a str, uses: &Uses) -> Result<(), ListE
     for (key, value) in members(value) {
         match text_of(key).unwrap_or_default().as_str() {
             "name" => found.name = text_of(value).unwrap_or_default(),
-            // Newer versions may say the type by what it is compared with (`typeof`).
+            // Newer versions may describe the type by an expression (`typeof`).
             "type" if value.starts_with('{') => {
                 let is_address = value.contains("\"saddr\"") && !value.contains("\"daddr\"");
                 found.is_addresses = is_address && !value.contains("\"concat\"");
@@ -83,7 +83,7 @@ fn set<'a>(walk: &mut Walk<'a>, value: &'a str, uses: &Uses) -> Result<(), ListE
     Ok(())
 }
 
-/// Whether an element counts or limits what an address sends.
+/// Whether an element counts or limits the traffic of an address.
 fn is_counter(element: &str) -> bool {
     let inner = members(element).next().map_or("", |(_, inner)| inner);
     let is_one =
@@ -91,7 +91,7 @@ fn is_counter(element: &str) -> bool {
     inner.starts_with('{') && members(inner).any(|(key, _)| is_one(key))
 }
 
-/// Networks, comment, and the seconds that are left.
+/// Networks, comment, and the seconds left until the element expires.
 type Element = (Vec<Parsed>, String, Option<u64>);
 
 fn parse(element: &str) -> Result<Element, String> {
@@ -128,7 +128,7 @@ fn parse(element: &str) -> Result<Element, String> {
             let (mut read, mut comment, mut seconds, mut left) = (None, String::new(), None, None);
             for (key, value) in members(value) {
                 match text_of(key).unwrap_or_default().as_str() {
-                    // One level: an element is in no other.
+                    // Only one level: elements do not nest.
                     "val" if !value.contains("\"elem\"") => read = Some(parse(value)?.0),
                     "comment" => comment = text_of(value).unwrap_or_default(),
                     "timeout" => seconds = value.parse().ok(),

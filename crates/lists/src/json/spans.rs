@@ -1,15 +1,15 @@
-//! The parts of a JSON value that is known to be valid, as parts of its text: nothing is copied.
+//! Slices of the text of a valid JSON value for its parts: nothing is copied.
 
 use crate::field::clean;
 
-/// The items of a list; none if the value is no list.
+/// The items of a list; none if the value is not a list.
 pub(super) fn items(value: &str) -> impl Iterator<Item = &str> {
     let value = clean(value);
     let inner = value.strip_prefix('[').and_then(|v| v.strip_suffix(']')).unwrap_or_default();
     Parts { rest: clean(inner) }.map(clean)
 }
 
-/// The members of an object, key and value; none if the value is no object.
+/// The keys and values of an object; none if the value is not an object.
 pub(super) fn members(value: &str) -> impl Iterator<Item = (&str, &str)> {
     let value = clean(value);
     let inner = value.strip_prefix('{').and_then(|v| v.strip_suffix('}')).unwrap_or_default();
@@ -19,14 +19,14 @@ pub(super) fn members(value: &str) -> impl Iterator<Item = (&str, &str)> {
     })
 }
 
-/// The text of a string.
+/// The decoded text of a string.
 pub(super) fn text_of(string: &str) -> Result<String, serde_json::Error> {
     serde_json::from_str(string)
 }
 
-/// The texts between the commas of the outermost level.
+/// Iterates over the texts between the commas of the outermost level.
 struct Parts<'a> {
-    /// Without white space at its end, which is trimmed once and not for each part.
+    /// The unread text. The caller trims white space at its end once, not for each part.
     rest: &'a str,
 }
 
@@ -44,7 +44,7 @@ impl<'a> Iterator for Parts<'a> {
     }
 }
 
-/// The offset of a sign that is in no string and in no inner list or object.
+/// The offset of the first `sign` outside of strings and inner lists and objects.
 fn find(text: &str, sign: u8) -> Option<usize> {
     let (mut depth, mut is_string, mut is_escaped) = (0_usize, false, false);
     text.bytes().position(|byte| {

@@ -1,21 +1,21 @@
-//! The meaning of a set: by the rules of the same text that refer to it, else by its name.
+//! Whether a set blocks or allows: by the rules of the same text that refer to it, or by its name.
 
 use std::collections::HashSet;
 
 use mailmesh_events::Rule;
 
-/// The sets that rules of a text let in or drop.
+/// The sets that the rules of a text accept or drop.
 #[derive(Debug, Default)]
 pub(crate) struct Uses {
     accepted: HashSet<String>,
     dropped: HashSet<String>,
 }
 
-/// Most names that are kept; sets beyond are told apart by their names alone.
+/// Upper bound on the names that are kept; further sets are judged by their names alone.
 const MAX_NAMES: usize = 10_000;
 
 impl Uses {
-    /// By the rules of a text: statements with `@NAME` in them.
+    /// Collects the sets from the rules of a text: statements with `@NAME` in them.
     pub(crate) fn of_text(text: &str) -> Self {
         let mut uses = Self::default();
         for line in text.lines().filter(|line| line.contains('@')) {
@@ -35,7 +35,7 @@ impl Uses {
         uses
     }
 
-    /// By a rule in JSON.
+    /// Adds the sets that a rule in JSON refers to.
     pub(crate) fn add_json(&mut self, rule: &str) {
         let names = rule.split("\"@").skip(1).filter_map(|rest| rest.split('"').next());
         let has = |key: &str| rule.contains(&format!("\"{key}\""));
@@ -45,7 +45,7 @@ impl Uses {
         self.add(names, is_accepted, has("drop") || has("reject"), is_not || is_meter);
     }
 
-    /// By a rule that names sets.
+    /// Adds the sets that one rule names.
     pub(crate) fn add<'a>(
         &mut self,
         names: impl Iterator<Item = &'a str>,
@@ -65,8 +65,8 @@ impl Uses {
         }
     }
 
-    /// Whether a set is of the other rule. In doubt it is: a set that one rule lets in and another
-    /// drops is no list of bans.
+    /// Whether a set is for the other rule. A set that one rule accepts and another drops counts as
+    /// accepted, so it is not read as bans.
     pub(crate) fn is_other(&self, name: &str, rule: Rule) -> bool {
         match (self.accepted.contains(name), self.dropped.contains(name)) {
             (false, false) => is_other_rule(name, rule),
@@ -74,19 +74,19 @@ impl Uses {
         }
     }
 
-    /// Whether a rule tells it, rather than the name of the set.
+    /// Whether a rule refers to the set, so that its name does not count.
     pub(crate) fn has(&self, name: &str) -> bool {
         self.accepted.contains(name) || self.dropped.contains(name)
     }
 }
 
-/// A text without what stands in quotes.
+/// A text without the parts in quotes.
 pub(super) fn without_quoted(text: &str) -> String {
     text.split('"').step_by(2).collect::<Vec<_>>().join("\"\"")
 }
 
-/// Whether the name of a set says that it is of the other rule: by its words, so that
-/// `f2b-dovecot-password` and `compass` are bans.
+/// Whether the name of a set says that it is for the other rule. For [`Rule::Block`] the name is
+/// matched word by word, so that `f2b-dovecot-password` and `compass` are bans.
 pub(crate) fn is_other_rule(name: &str, rule: Rule) -> bool {
     const WITHIN: [&str; 4] = ["whitelist", "allowlist", "safelist", "trusted"];
     const BEGINS: [&str; 9] =
@@ -112,7 +112,7 @@ pub(crate) fn is_other_rule(name: &str, rule: Rule) -> bool {
     }
 }
 
-/// The words of a name, in small letters: between signs and digits, and as in `sshAllow`.
+/// The words of a name in lower case, split at signs, digits and capitals as in `sshAllow`.
 fn words_of(name: &str) -> Vec<String> {
     let mut words = vec![String::new()];
     let mut was_small = false;

@@ -1,5 +1,5 @@
-//! Sections and blocks of lists of lines: their names decide for the lines in them, and nothing
-//! says where a section ends.
+//! Sections and blocks in plain lists: the name of a section decides for its lines, and nothing
+//! marks its end.
 
 use mailmesh_events::Rule;
 
@@ -10,11 +10,11 @@ use crate::field::{clean, network, shown};
 use crate::nft::is_other_rule;
 use crate::verdict::begins_otherwise;
 
-/// Longest heading in bytes.
+/// Upper bound on the bytes of a heading.
 const LONGEST: usize = 160;
-/// Most words of a heading.
+/// Upper bound on the words of a heading.
 const MOST_WORDS: usize = 6;
-/// Words of headings that say nothing of the rule.
+/// Words of headings that do not say which rule is meant.
 const NOUNS: [&str; 40] = [
     "list",
     "lists",
@@ -58,7 +58,7 @@ const NOUNS: [&str; 40] = [
     "follows",
 ];
 
-/// Words that say of a section that it is not blocked.
+/// Phrases that say that the networks of a section are not blocked.
 const DO_NOT: [&str; 10] = [
     "do not block",
     "don't block",
@@ -72,7 +72,7 @@ const DO_NOT: [&str; 10] = [
     "non bloccare",
 ];
 
-/// Refuses a list with a section of what its source means otherwise.
+/// Refuses a list that has a section for the other rule.
 pub(crate) fn refuse_section(number: usize, line: &str, rule: Rule) -> Result<(), ListError> {
     let in_brackets = line.strip_prefix('[').and_then(|rest| rest.strip_suffix(']'));
     let name = in_brackets.filter(|name| network(name).is_err()).or_else(|| label(line));
@@ -86,7 +86,7 @@ pub(crate) fn refuse_section(number: usize, line: &str, rule: Rule) -> Result<()
     let count = heading.split_whitespace().count();
     let is_heading = (1..=MOST_WORDS).contains(&count) && !names_network(line);
     let is_other = is_other_rule(heading, rule) || begins_otherwise(heading, rule);
-    // A row of a table or map is no heading.
+    // A row of a table or map is not a heading.
     let behind: Vec<&str> = heading.split_whitespace().skip(1).take(2).collect();
     let is_row = answer(&behind).is_some();
     if is_heading && is_other && !is_row && !line.contains([',', ';', '\t', '@', '.', '|']) {
@@ -95,7 +95,7 @@ pub(crate) fn refuse_section(number: usize, line: &str, rule: Rule) -> Result<()
     Ok(())
 }
 
-/// Refuses a list with the heading of such a section in a comment: nothing but words of one.
+/// Refuses a list in which a comment is the heading of such a section, and nothing else.
 pub(crate) fn refuse_in_comment(number: usize, line: &str, rule: Rule) -> Result<(), ListError> {
     if line.len() > LONGEST || !COMMENTS.iter().any(|sign| line.starts_with(sign)) {
         return Ok(());
@@ -122,7 +122,7 @@ pub(crate) fn refuse_in_comment(number: usize, line: &str, rule: Rule) -> Result
     if is_other { refused(number, line) } else { Ok(()) }
 }
 
-/// Refuses a list that is part of the configuration of another program.
+/// Refuses a list that is a part of another program's configuration.
 pub(super) fn refuse_brace(number: usize, line: &str) -> Result<(), ListError> {
     let code = line.split('#').next().unwrap_or_default();
     let is_end = code.trim_end_matches([';', ',', ' ']).trim() == "}";

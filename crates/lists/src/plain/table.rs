@@ -1,5 +1,5 @@
 //! Tables of Postfix and Sendmail (access(5), cidr_table(5)): networks with answers, where one line
-//! decides whether another counts.
+//! can decide whether another line counts.
 
 use mailmesh_events::{Network, Rule};
 
@@ -7,22 +7,22 @@ use super::COMMENTS;
 use crate::field::{Parsed, clean, is_number, is_within, network, part, words};
 use crate::{List, ListError, check_line};
 
-/// The nature of a list of lines, as far as lines bear on others.
+/// Properties of a list of lines by which one line affects others.
 #[derive(Debug, Default)]
 pub(crate) struct Table {
-    /// A line has an answer of a mail server.
+    /// At least one line has the answer of a mail server.
     pub(super) is_answered: bool,
-    /// A key is a part of an address: the longest key that matches decides, not the first.
+    /// A key is a part of an address: the longest matching key decides, not the first.
     pub(super) is_hash: bool,
-    /// The first line has names that are not known.
+    /// The first line has unknown names.
     pub(crate) has_unknown_names: bool,
     /// The first line names columns, but none that is known to hold the network.
     pub(crate) lacks_network: bool,
-    /// Outside of these networks, lines before decided.
+    /// A line before (`!NETWORK`) decided for addresses outside of each of these networks.
     within: Vec<Network>,
 }
 
-/// Most lines that decide what is outside of a network.
+/// Upper bound on the lines that decide for the addresses outside of a network.
 const MAX_WITHIN: usize = 64;
 
 impl Table {
@@ -44,14 +44,14 @@ impl Table {
         table
     }
 
-    /// Sees to it that no later line of a table counts for the network of one that is not
-    /// understood: the search of the mail server may end there.
+    /// Keeps later lines from blocking the network of a line that cannot be read: the mail server's
+    /// search may end at the unread line.
     pub(super) fn shield(&mut self, list: &mut List, line: &str) -> Result<(), ListError> {
         let all: Vec<&str> = words(line).take(3).collect();
         let (true, Some((first, rest))) = (self.is_answered, all.split_first()) else {
             return Ok(());
         };
-        // It is blocked, or a later line decides: either way that one may block it, too.
+        // The unread line answers with the list's rule: a later line of that rule does no harm.
         if answer(rest) == Some(list.rule.0) {
             return Ok(());
         }
@@ -71,7 +71,7 @@ impl Table {
         }
     }
 
-    /// Whether a line of a table has a host name, a domain or an address of mail as its key.
+    /// Whether the key of a line is a host name, a domain or a mail address.
     pub(super) fn is_of_host(&self, line: &str) -> bool {
         let all: Vec<&str> = words(line).take(3).collect();
         let Some((first, rest)) = all.split_first() else { return false };
@@ -80,7 +80,7 @@ impl Table {
         self.is_answered && is_name && answer(rest).is_some()
     }
 
-    /// Whether lines before it leave it to a line to decide on these networks.
+    /// Whether no line before has decided for these networks.
     pub(super) fn allows(&self, networks: &[Parsed]) -> bool {
         let is_inside =
             |parsed: &Parsed| self.within.iter().all(|outer| is_within(parsed.network, *outer));
@@ -88,8 +88,8 @@ impl Table {
     }
 }
 
-/// The rule that the words behind a network say, as answers of a mail server; none, if they are
-/// no such.
+/// The rule that the words behind a network mean as the answer of a mail server; `None` if they
+/// are not an answer.
 pub(crate) fn answer(rest: &[&str]) -> Option<Rule> {
     const REFUSE: [&str; 6] =
         ["REJECT", "DISCARD", "DEFER", "DEFER_IF_PERMIT", "DEFER_IF_REJECT", "DROP"];
@@ -119,15 +119,15 @@ pub(crate) fn answer(rest: &[&str]) -> Option<Rule> {
         && word.bytes().all(|byte| byte.is_ascii_digit())
         && rest.len() > 1
         && !rest.iter().all(|word| is_number(word));
-    // `ERROR:5.7.1:550 ...` is Sendmail's.
+    // `ERROR:5.7.1:550 ...` is an answer of Sendmail.
     if is_one_of(&REFUSE) || is_code || begins("error:") {
         return Some(Rule::Block);
     }
     (is_one_of(&OTHER) || begins("permit_")).then_some(Rule::Allow)
 }
 
-/// The network of a key that is the begin of an address (`192.0.2`), before an answer of a mail
-/// server.
+/// The network of a key that is the beginning of an address (`192.0.2`), before the answer of a
+/// mail server.
 pub(super) fn part_of_address(first: &str, rest: &[&str]) -> Option<Network> {
     const ANSWERS: [&str; 8] = [
         "REJECT",

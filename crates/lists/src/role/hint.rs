@@ -2,22 +2,22 @@
 
 use crate::verdict::name_of;
 
-/// The likely meaning of a column or key without a role, as far as an end may be in it.
+/// Whether a column or key without a role may hold an end, judged by its name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Hint {
-    /// Its name says that it is an end.
+    /// The name says that it is an end.
     End,
-    /// It names a moment in the past: of the first or last sight.
+    /// The name says that it is a moment in the past, such as the first or last sighting.
     Past,
-    /// It names the moment from which the entry holds.
+    /// The name says that the entry holds from this moment on.
     Begin,
-    /// It names a moment without saying of what.
+    /// The name says that it is a moment, but not of what.
     Moment,
-    /// It says nothing.
+    /// The name does not say.
     Nothing,
 }
 
-/// Parts of names that say that it is an end.
+/// Parts of names that mean an end.
 pub(crate) const PARTS_OF_ENDS: [&str; 24] = [
     "expir",
     "until",
@@ -45,7 +45,7 @@ pub(crate) const PARTS_OF_ENDS: [&str; 24] = [
     "sperrzeit",
 ];
 
-/// The hint of the name of a column or key without a role.
+/// The hint from the name of a column or key without a role.
 pub(crate) fn hint(name: &str) -> Hint {
     const END_WHOLE: [&str; 27] = [
         "hours",
@@ -158,7 +158,7 @@ pub(crate) fn hint(name: &str) -> Hint {
     if PAST_WHOLE.contains(&&*name) || PAST.iter().any(|part| name.contains(part)) {
         return Hint::Past;
     }
-    // When it was blocked; if that is to come, it is something else.
+    // The moment of the block; if it is still to come, it is something else.
     let since = ["banned", "blocked"].iter().find_map(|begin| name.strip_prefix(begin));
     let is_since = since.is_some_and(|rest| matches!(rest, "at" | "on" | "time" | "date"));
     if is_since || MOMENT.contains(&&*name) { Hint::Moment } else { Hint::Nothing }

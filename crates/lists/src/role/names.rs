@@ -2,12 +2,11 @@
 
 use super::Role;
 
-/// The names of each role, those that count most first: in small letters, without signs and
-/// accents.
+/// The names of each role, lowest rank first: in lower case, without punctuation and accents.
 pub(super) const NAMES: [(Role, &[&str]); 14] = [
     (
         Role::Network,
-        // One address before the network that it lies in: a table may have both.
+        // A single address ranks before the network that contains it: a table may have both.
         &[
             "value",
             "ip",
@@ -380,5 +379,5 @@ pub(super) const NAMES: [(Role, &[&str]); 14] = [
     (Role::To, &["to", "toip", "toaddress", "toaddr"]),
 ];
 
-/// A host that a request named, or another name of it: never beside an address.
+/// A column of this name may hold a requested host or a host name: ignored beside an address.
 pub(super) const HOST: &str = "host";

@@ -8,17 +8,17 @@ use super::{name_of, with_name_of};
 /// The question that a column or key answers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Asks {
-    /// Is it blocked?
+    /// Is the network blocked?
     Blocked,
-    /// Is it let in?
+    /// Is the network let in?
     Allowed,
-    /// Is the entry gone?
+    /// Has the entry ended?
     Ended,
     /// Is the entry in force?
     Active,
     /// The state of the entry, or the verdict on the network.
     Status,
-    /// The kind of the entry: the names of attacks stand here, too.
+    /// The kind of the entry; names of attacks occur here too.
     Kind,
     /// A text that may be a verdict.
     Reason,
@@ -189,17 +189,17 @@ static BY_NAME: LazyLock<HashMap<&str, Asks>> = LazyLock::new(|| {
     NAMES.into_iter().flat_map(|(asks, names)| names.iter().map(move |n| (*n, asks))).collect()
 });
 
-/// The question of a column or key, by its name; `None` if it has none.
+/// The question that a column or key answers, by its name; `None` if it answers none.
 pub(super) fn asks(name: &str) -> Option<Asks> {
     with_name_of(name, |name| BY_NAME.get(name).copied())
 }
 
-/// Whether a name may be of a part of a country, rather than of a state of an entry.
+/// Whether a name may mean a state of a country, rather than the state of an entry.
 pub(super) fn may_be_place(name: &str) -> bool {
     matches!(&*name_of(name), "state" | "estado" | "stato")
 }
 
-/// Whether a column or key says where a network is.
+/// Whether a column or key says where a network is located.
 pub(crate) fn is_place(name: &str) -> bool {
     let name = name_of(name);
     ["country", "city", "region", "geo", "land", "pays", "pais", "paese"]

@@ -1,4 +1,4 @@
-//! Words of verdicts, in the languages that lists are kept in.
+//! Words of verdicts, in the languages in which lists are kept.
 
 use std::collections::HashMap;
 use std::sync::LazyLock;
@@ -12,19 +12,19 @@ pub(crate) enum Word {
     Block,
     /// The address is let in.
     Allow,
-    /// An action that is neither: a captcha, a log line, the end of a ban.
+    /// An action that neither blocks nor allows: a captcha, a log line, the end of a ban.
     Other,
     /// The address does no harm.
     Harmless,
-    /// In force.
+    /// The entry is in force.
     On,
-    /// Not in force.
+    /// The entry is not in force.
     Off,
     Yes,
     No,
 }
 
-/// In small letters, without signs and accents.
+/// In lower case, without punctuation and accents.
 const WORDS: [(Word, &[&str]); 8] = [
     (
         Word::Block,
@@ -372,9 +372,9 @@ static BY_WORD: LazyLock<HashMap<&str, Word>> = LazyLock::new(|| {
     WORDS.into_iter().flat_map(|(word, texts)| texts.iter().map(move |t| (*t, word))).collect()
 });
 
-/// The meaning of a text that is one word of a verdict.
+/// The meaning of a text that is a known verdict word.
 pub(crate) fn word(text: &str) -> Option<Word> {
-    // `-1` and `1.0` are no words.
+    // `-1` and `1.0` are not words.
     let is_number = text.contains(|c: char| c.is_ascii_digit()) && !matches!(text, "0" | "1");
     if text.len() > 40 || is_number {
         return None;
@@ -382,7 +382,7 @@ pub(crate) fn word(text: &str) -> Option<Word> {
     with_name_of(text, |name| BY_WORD.get(name).copied())
 }
 
-/// The first word of a text, between signs and spaces.
+/// The first word of a text, without the signs and spaces around it.
 pub(crate) fn first_word(text: &str) -> &str {
     text.split(|c: char| !c.is_alphanumeric()).find(|word| !word.is_empty()).unwrap_or_default()
 }

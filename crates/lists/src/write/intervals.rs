@@ -1,4 +1,4 @@
-//! The addresses of one rule and family as intervals that do not overlap, each with its end.
+//! The addresses of one rule and family as disjoint intervals, each with its end.
 
 use std::net::IpAddr;
 
@@ -8,20 +8,20 @@ use mailmesh_events::{Network, Rule, UnixMillis};
 use super::Listed;
 use crate::NEVER;
 
-/// Addresses from the first to the last, as numbers.
+/// The addresses from `first` to `last`, as numbers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Interval {
     pub(super) first: u128,
     pub(super) last: u128,
-    /// The end of the last network that holds these addresses.
+    /// The latest end of the networks that contain these addresses.
     pub(super) end: UnixMillis,
 }
 
-/// The intervals of the networks of a rule, in order of address; `listed` is in that order too.
-/// An address is listed for as long as any network holds it.
+/// The intervals of the networks of a rule, in order of address; the caller sorts `listed` in the
+/// same order. An address is listed for as long as any network contains it.
 pub(super) fn of(listed: &[Listed<'_>], rule: Rule, is_v4: bool) -> Vec<Interval> {
     let mut out = Out::default();
-    // Networks nest or are apart: these hold the present address.
+    // Networks nest or are disjoint: this stack holds those that contain the current address.
     let mut holders: Vec<Interval> = Vec::new();
     let listed = listed.iter().filter(|listed| listed.rule == rule);
     for listed in listed.filter(|listed| listed.network.address().is_ipv4() == is_v4) {
@@ -50,7 +50,7 @@ pub(super) fn of(listed: &[Listed<'_>], rule: Rule, is_v4: bool) -> Vec<Interval
 #[derive(Default)]
 struct Out {
     intervals: Vec<Interval>,
-    /// The first address that is in no interval yet; `None` past the last there is.
+    /// The first address that is in no interval yet; `None` past the last possible address.
     next: Option<u128>,
 }
 
@@ -67,7 +67,8 @@ impl Out {
     }
 }
 
-/// The mirror never blocks the loopback, and knows addresses mapped from IPv4 as IPv4.
+/// Removes the loopback, which the mirror never blocks, and IPv4-mapped addresses, which the mirror
+/// holds as IPv4.
 fn without_never_blocked(intervals: Vec<Interval>, is_v4: bool) -> Vec<Interval> {
     const V4: &[(u128, u128)] = &[(0x7F00_0000, 0x7FFF_FFFF)];
     const V6: &[(u128, u128)] = &[(1, 1), (0xFFFF_0000_0000, 0xFFFF_FFFF_FFFF)];
@@ -107,14 +108,14 @@ pub(super) fn address(number: u128, is_v4: bool) -> IpAddr {
     }
 }
 
-/// The first moment when the verdict on an address changes because an entry ends.
+/// The first moment when the end of an entry may change the verdict on an address.
 pub(super) fn first_change(listed: &[Listed<'_>]) -> Option<UnixMillis> {
     let mut first = NEVER;
     for is_v4 in [true, false] {
         let (blocked, allowed) = (of(listed, Rule::Block, is_v4), of(listed, Rule::Allow, is_v4));
         let mut allowed = allowed.into_iter().peekable();
         for block in blocked {
-            // Blocked addresses that are not allowed begin here.
+            // `next` is the first blocked address that is not known to be allowed.
             let mut next = Some(block.first);
             while let Some(allow) = allowed.next_if(|allow| allow.first <= block.last) {
                 if allow.last < block.first {
@@ -123,13 +124,13 @@ pub(super) fn first_change(listed: &[Listed<'_>]) -> Option<UnixMillis> {
                 if next.is_some_and(|next| next < allow.first) {
                     first = first.min(block.end);
                 }
-                // Once it is no longer allowed, it is blocked, if it still is.
+                // When the allowance ends before the block, the verdict changes.
                 if allow.end < block.end {
                     first = first.min(allow.end);
                 }
                 next = allow.last.checked_add(1);
                 if allow.last > block.last {
-                    // It reaches into the next block: a narrower look is not worth it.
+                    // The allowance reaches into the next block: its end is early, but safe.
                     first = first.min(allow.end);
                 }
             }

@@ -1,4 +1,4 @@
-//! Lists as other programs read them.
+//! Writes lists in the formats that other programs read.
 
 mod intervals;
 mod nftables;
@@ -13,20 +13,20 @@ use crate::free_text::may_say_end;
 /// A network to be written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Listed<'a> {
-    /// Blocked or allowed.
+    /// Whether the network is blocked or allowed.
     pub rule: Rule,
     /// The network.
     pub network: Network,
-    /// The entry of the mirror: reason, origin, end.
+    /// The mirror's entry with its reason, origin and end.
     pub block: &'a Block,
 }
 
-/// Writes a list as of `now`, without entries that have ended. Plain, CSV and JSON lines have
-/// the entries of one rule and are read back as such, so give them one. The sets for nftables and
-/// the table for Postfix tell the two rules apart, and allowing wins.
+/// Writes a list as of `now`, without entries that have ended. Plain, CSV and JSON lines do not
+/// tell the two rules apart, so pass entries of one rule only. The nftables sets and the Postfix
+/// table tell them apart, and an allowed network wins.
 ///
 /// # Errors
-/// Those of `out`.
+/// The errors of `out`.
 pub fn write(
     format: OutputFormat,
     listed: &[Listed<'_>],
@@ -43,8 +43,8 @@ pub fn write(
     }
 }
 
-/// The moment until which an export in this format gives the mirror's verdict on each address: for
-/// a format without ends, the first end that may change a verdict. Export again by then.
+/// The moment by which the caller must export again, because the end of an entry may change a
+/// verdict. `None` if there is no such end, and for formats other than [`OutputFormat::Postfix`].
 #[must_use]
 pub fn stale_at(
     format: OutputFormat,
@@ -57,7 +57,7 @@ pub fn stale_at(
     }
 }
 
-/// The entries that are live, in order of address, wider networks first.
+/// The entries that have not ended, in order of address, wider networks first.
 fn live<'a>(listed: &[Listed<'a>], now: UnixMillis) -> Vec<Listed<'a>> {
     let mut live: Vec<Listed<'_>> =
         listed.iter().copied().filter(|listed| !listed.block.is_expired(now)).collect();
@@ -65,7 +65,7 @@ fn live<'a>(listed: &[Listed<'a>], now: UnixMillis) -> Vec<Listed<'a>> {
     live
 }
 
-/// The names of what is written of an entry, in CSV and JSON.
+/// The field names of an exported entry, in CSV and JSON.
 pub(crate) const EXPORTED: [&str; 4] = ["network", "reason", "origin", "expires"];
 
 fn csv(live: &[Listed<'_>], out: &mut impl Write) -> fmt::Result {
@@ -78,9 +78,9 @@ fn csv(live: &[Listed<'_>], out: &mut impl Write) -> fmt::Result {
     Ok(())
 }
 
-/// A field of CSV (RFC 4180, section 2). A control character is a space, as which it is read.
-/// Overrides of direction stay, and so does `=` at the beginning: with another character before
-/// it, another text would be read.
+/// Quotes a field of CSV (RFC 4180, section 2). Control characters become spaces, as the reader of
+/// CSV does too. Overrides of text direction and a leading `=` stay: a character to defuse them
+/// would become a part of the text.
 fn quoted(text: &str) -> String {
     let text = text.replace(char::is_control, " ");
     if text.contains([',', '"', '#']) { format!("\"{}\"", text.replace('"', "\"\"")) } else { text }
@@ -97,7 +97,7 @@ fn json_lines(live: &[Listed<'_>], out: &mut impl Write) -> fmt::Result {
         if let Some(at) = block.expires {
             line["expires"] = at.to_string().into();
         } else if may_say_end(block.reason()) {
-            // Without this the reason would be read as an end.
+            // Without this a reader would take the reason for an end.
             line["expires"] = serde_json::Value::Null;
         }
         writeln!(out, "{}", PrintableJson(line))?;
@@ -105,8 +105,8 @@ fn json_lines(live: &[Listed<'_>], out: &mut impl Write) -> fmt::Result {
     Ok(())
 }
 
-/// A `cidr:` table (Postfix, cidr_table(5)): the first line that matches decides, so that
-/// those allowed come first, and longer prefixes before shorter ones.
+/// Writes a Postfix `cidr:` table (cidr_table(5)). The first match decides, so allowed networks
+/// come first, and longer prefixes before shorter ones.
 fn postfix(live: &[Listed<'_>], now: UnixMillis, out: &mut impl Write) -> fmt::Result {
     writeln!(out, "# A cidr: table of blocked clients, in main.cf:")?;
     writeln!(
@@ -148,8 +148,8 @@ fn postfix(live: &[Listed<'_>], now: UnixMillis, out: &mut impl Write) -> fmt::R
     Ok(())
 }
 
-/// A reason as the text of a reply to a client: ASCII (RFC 5321, section 4.2), and without a
-/// status code (RFC 3463) in front, which Postfix would take for that of its own reply.
+/// A reason as the text of a reply to a client: ASCII (RFC 5321, section 4.2), without a leading
+/// status code (RFC 3463), which Postfix would take for the code of its own reply.
 fn reply(reason: &str) -> String {
     let reason = reason.replace(is_unprintable, " ");
     let mut text = reason.trim();
@@ -158,7 +158,7 @@ fn reply(reason: &str) -> String {
         let (code, joined) = first.split_once('-').unwrap_or((first, ""));
         let next = if joined.is_empty() { rest.trim_start() } else { &text[code.len() + 1..] };
         let next_word = next.split(' ').next().unwrap_or_default();
-        // A number of three digits may be of the reason: it is a code before another.
+        // A number of three digits may belong to the reason, unless a status code follows.
         let is_code = is_status(first) || (is_reply_code(code) && is_status(next_word));
         if !is_code {
             break;

@@ -1,4 +1,4 @@
-//! Sets for nftables.
+//! Writes sets for nftables.
 
 use std::fmt::{self, Write};
 use std::time::Duration;
@@ -10,12 +10,12 @@ use super::Listed;
 use super::intervals::{self, Interval};
 use crate::NEVER;
 
-/// A timeout that is shorter than the kernel's tick would be none at all.
+/// The shortest timeout that is written: the kernel takes one below its tick as no timeout.
 const SHORTEST: Duration = Duration::from_millis(10);
-/// nft takes no time of more digits; nobody waits for that long.
+/// The longest timeout that is written; nft refuses longer numbers. Beyond it, none is written.
 const LONGEST: Duration = Duration::from_secs(100 * 365 * 86_400);
 
-/// Rules that let in what is allowed, then drop what is blocked, as the mirror decides.
+/// Rules that accept allowed addresses first, then drop blocked ones, as the mirror decides.
 const RULES: [&str; 6] = [
     "add chain inet mailmesh input { type filter hook input priority filter; policy accept; }",
     "flush chain inet mailmesh input",
@@ -25,9 +25,9 @@ const RULES: [&str; 6] = [
     "add rule inet mailmesh input ip6 saddr @blocked6 drop",
 ];
 
-/// Sets that replace those of before in one transaction: `nft -f FILE`. A set takes no elements
-/// that overlap, so that addresses which end at different times are elements of their own: at
-/// each moment a set holds what a network that is live holds.
+/// Writes sets that replace the earlier ones in one transaction (`nft -f FILE`). A set takes no
+/// overlapping elements, so addresses with different ends become separate elements. At each moment
+/// a set contains the addresses of the networks that are live.
 pub(super) fn write(live: &[Listed<'_>], now: UnixMillis, out: &mut impl Write) -> fmt::Result {
     writeln!(out, "# The sets of `table inet mailmesh`, as of {now}: timeouts count from when")?;
     writeln!(out, "# they are loaded (`nft -f FILE`). Rules that use them, to load once:")?;
@@ -77,7 +77,7 @@ fn element(interval: &Interval, is_v4: bool, out: &mut impl Write) -> fmt::Resul
     }
 }
 
-/// A time as nft reads it, of few digits each.
+/// Writes a timeout in the units of nft, so that each number has few digits.
 fn timeout(left: Duration, out: &mut impl Write) -> fmt::Result {
     if left > LONGEST {
         return Ok(());

@@ -1,12 +1,12 @@
-//! The ways in which a key or password is written wrong, or unusually.
+//! Malformed and unusual notations of a key or password.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
-/// A way, and the bytes that come of it.
+/// The name of a notation, and the bytes it results in.
 pub(super) type Form = (&'static str, Vec<u8>);
 
-/// A text in each way. Some change nothing of a text of one line.
+/// A text in each notation. Some notations do not change a text of one line.
 pub(super) fn forms(text: &str) -> Vec<Form> {
     let utf16 = |to_bytes: fn(u16) -> [u8; 2]| text.encode_utf16().flat_map(to_bytes).collect();
     let le: Vec<u8> = utf16(u16::to_le_bytes);
@@ -48,16 +48,16 @@ pub(super) fn forms(text: &str) -> Vec<Form> {
     ]
 }
 
-/// A string of JSON5 that stands for a text, as far as bytes are one.
+/// A JSON5 string for these bytes, with U+FFFD for bytes that are not UTF-8.
 pub(super) fn quoted(bytes: &[u8]) -> String {
     serde_json::Value::from(String::from_utf8_lossy(bytes)).to_string()
 }
 
-/// What may be wrong with the configuration around a secret. `setting` is `name: value`.
+/// Mistakes in the configuration around a secret. `setting` is `name: value`.
 pub(super) fn damaged(before: &str, setting: &str, after: &str) -> Vec<(&'static str, String)> {
     let (name, value) = setting.split_once(": ").unwrap_or((setting, ""));
     let inner = value.trim_matches('"');
-    // As somebody pastes it: newlines are newlines.
+    // As an operator pastes the value: with real newlines.
     let pasted = inner.replace("\\n", "\n");
     let with = |setting: &str| format!("{before}{setting}{after}");
     vec![

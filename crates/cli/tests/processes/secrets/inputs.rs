@@ -1,4 +1,4 @@
-//! Every place that may hold a secret, and what is planted there.
+//! Every place that may hold a secret, and the secrets that are planted there.
 
 use std::path::{Path, PathBuf};
 
@@ -9,13 +9,13 @@ use serde_json::json;
 use super::forms::{damaged, forms, quoted};
 use super::search::Searcher;
 
-/// The secrets of a test, and what finds them.
+/// The secrets of a test, and the searcher that finds them.
 pub(super) struct Planted {
     pub(super) certificate: String,
     pub(super) private_key: String,
     pub(super) cluster_key: String,
     pub(super) password: String,
-    /// A password of words, which only its place tells to be one.
+    /// A password of plain words: only its place shows that it is a password.
     pub(super) phrase: String,
     pub(super) searcher: Searcher,
 }
@@ -23,7 +23,7 @@ pub(super) struct Planted {
 impl Planted {
     pub(super) fn new() -> Self {
         let make = || rcgen::generate_simple_self_signed(["mail.example.org".to_owned()]).unwrap();
-        // What all keys have in common is no secret, nor what is in the certificate.
+        // Bytes that all keys share are no secret, nor are bytes of the certificate.
         let (made, another) = (make(), make());
         let cluster_key = mailmesh::ClusterKey::generate().unwrap();
         let planted_text = cluster_key.to_text().as_str().to_owned();
@@ -59,7 +59,7 @@ impl Planted {
     }
 }
 
-/// A configuration with a secret in it, or that names a file with one.
+/// A configuration that contains a secret, or names a file that does.
 pub(super) struct Case {
     pub(super) input: &'static str,
     pub(super) form: &'static str,
@@ -67,7 +67,7 @@ pub(super) struct Case {
     pub(super) text: String,
 }
 
-/// Writes the files of cases.
+/// Writes the files that the cases need.
 pub(super) struct Files<'a> {
     pub(super) dir: &'a Path,
     pub(super) count: usize,
@@ -128,7 +128,7 @@ fn zenoh(
     (before, setting, after): (&str, &str, &str),
 ) {
     for (damage, text) in damaged(before, setting, after) {
-        // As the mail server keeps it too.
+        // In the form in which the mail server embeds the configuration.
         let embedded = json!({"@type": "Zenoh", "config": text}).to_string();
         each(Case { input, form, damage, text });
         each(Case { input, form, damage, text: embedded });

@@ -1,4 +1,4 @@
-//! What the library says of configurations, keys and certificates with a secret in them.
+//! Texts that the library outputs for configurations, keys and certificates that contain secrets.
 
 use mailmesh::{
     Certificate, ClusterKey, Coordinator, Keyring, StateError, certificate_from_der,
@@ -62,7 +62,7 @@ fn no_text_of_the_library_shows_a_secret() {
             }
         }
     });
-    // Not everything fails before its secret is looked at.
+    // Some configurations must be valid, so that their secrets are read at all.
     assert!(valid > 100, "{valid}");
     outcome.assert_no_leaks("configurations");
 }
@@ -125,7 +125,7 @@ fn no_error_of_a_certificate_a_key_or_a_request_shows_a_secret() {
     outcome.assert_no_leaks("certificates, keys and requests");
 }
 
-/// Lines of the control socket with a secret in every field, and cut.
+/// Control socket requests with a secret in every field, and truncated requests.
 fn requests(outcome: &mut Outcome<'_>, form: &'static str, text: &str) {
     let quoted = serde_json::Value::from(text);
     let lines = [

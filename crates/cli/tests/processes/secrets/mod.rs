@@ -1,5 +1,5 @@
-//! Secrets are planted in every input that may hold one, in every wrong way, and looked for in
-//! all that comes out.
+//! Plants secrets in every input that may hold one, in every malformed way, and searches all
+//! outputs for them.
 
 mod forms;
 mod inputs;
@@ -12,7 +12,7 @@ use std::collections::BTreeSet;
 
 use inputs::Planted;
 
-/// What came out, and what of it showed a secret.
+/// The outputs of a test, and those that showed a secret.
 struct Outcome<'a> {
     planted: &'a Planted,
     inputs: BTreeSet<&'static str>,
@@ -20,7 +20,7 @@ struct Outcome<'a> {
     outputs: BTreeSet<&'static str>,
     texts_checked: usize,
     leaks: Vec<String>,
-    /// Inputs, forms and outputs that leaked, for a first look.
+    /// The pairs of input and output that leaked, as a summary.
     leaking: BTreeSet<(String, &'static str)>,
 }
 
@@ -37,7 +37,7 @@ impl<'a> Outcome<'a> {
         }
     }
 
-    /// Looks at one output of an input.
+    /// Searches one output that an input caused.
     fn check(&mut self, input: &'static str, form: &str, output: &'static str, text: &[u8]) {
         self.texts_checked += 1;
         self.inputs.insert(input);
@@ -52,7 +52,7 @@ impl<'a> Outcome<'a> {
         }
     }
 
-    /// Says how much was looked at, and fails if a secret was shown.
+    /// Prints how much was searched, and fails if an output showed a secret.
     fn assert_no_leaks(self, what: &str) {
         println!(
             "{what}: {} inputs x {} forms x {} outputs, {} texts looked at, {} leaks",

@@ -1,4 +1,4 @@
-//! Every command and a node, given secrets that are written wrong.
+//! Gives every command and a node secrets in malformed notations.
 
 use std::io::{BufRead, BufReader, Write};
 use std::path::Path;
@@ -13,7 +13,7 @@ use super::Outcome;
 use super::forms::forms;
 use super::inputs::{Files, Planted};
 
-/// Runs a program to its end and looks at what it says.
+/// Runs a program to its end and checks its output.
 fn run(outcome: &mut Outcome<'_>, input: &'static str, form: &str, args: &[&str], stdin: &[u8]) {
     run_with(outcome, input, form, args, stdin, &[]);
 }
@@ -36,7 +36,7 @@ fn run_with(
         .spawn()
         .unwrap();
     let mut stdin_pipe = child.stdin.take().unwrap();
-    // A program that has ended does not read.
+    // A program that has exited does not read its input.
     let _not_read = stdin_pipe.write_all(stdin);
     drop(stdin_pipe);
     let output = child.wait_with_output().unwrap();
@@ -44,7 +44,7 @@ fn run_with(
     outcome.check(input, form, "standard error", &output.stderr);
 }
 
-/// Configurations for `check` and `node`: of a secret in each way, the input and its text.
+/// Configurations for `check` and `node` with a secret in each notation: input, form and text.
 fn configs(planted: &Planted, files: &mut Files<'_>) -> Vec<(&'static str, String, String)> {
     let mut all = Vec::new();
     let certificate = files.write(planted.certificate.as_bytes());
@@ -130,7 +130,7 @@ fn check_and_node_show_no_secret() {
     for (index, (input, form, text)) in configs.iter().enumerate() {
         let file = files.write(text.as_bytes());
         let file = file.to_str().unwrap();
-        // The bulk of it is done by the library's tests; a process each for all would take long.
+        // The library's tests cover most: a process for each case in each way would take long.
         match index % 3 {
             0 => run(&mut outcome, input, form, &["check", file], b""),
             1 => run(&mut outcome, input, form, &["check", "-"], text.as_bytes()),
@@ -145,7 +145,7 @@ fn check_and_node_show_no_secret() {
     outcome.assert_no_leaks("check and node");
 }
 
-/// Keys in the environment, and files of keys.
+/// Tests keys in the environment and in key files.
 fn environment(planted: &Planted, outcome: &mut Outcome<'_>, dir: &Path) {
     use std::os::unix::ffi::OsStrExt;
     let config = json!({"@type": "Disabled", "mesh": {
@@ -205,7 +205,7 @@ fn no_command_and_no_answer_of_a_node_shows_a_secret() {
     for (form, bytes) in forms(&planted.cluster_key) {
         let key = files.write(&bytes);
         let key = key.to_str().unwrap();
-        // Of one that is a key it is the next: the others would be too many.
+        // A form that is a valid key becomes the next key; further valid keys would be too many.
         run(&mut outcome, "key add", form, &["--socket", socket, "key", "add", "--here", key], b"");
         let add = ["--socket", socket, "key", "add", "--here", "-"];
         run(&mut outcome, "key add -", form, &add, &bytes);
@@ -233,7 +233,7 @@ fn no_command_and_no_answer_of_a_node_shows_a_secret() {
     outcome.assert_no_leaks("commands and the control socket");
 }
 
-/// A key is given for a list, for a certificate, or on the command line for what it is not.
+/// The key is given as a list, as a certificate, or on the command line for another argument.
 #[test]
 fn a_key_in_the_place_of_something_else_is_not_shown() {
     let planted = Planted::new();
@@ -261,7 +261,7 @@ fn a_key_in_the_place_of_something_else_is_not_shown() {
             let args = [&["--socket", socket], args].concat();
             run(&mut outcome, "a file of another kind", form, &args, &bytes);
         }
-        // Little of a key may by chance read like names.
+        // A short part of a key may look like names by chance.
         let is_part = form.starts_with("cut");
         if let (false, Ok(text)) = (is_part || bytes.contains(&0), std::str::from_utf8(&bytes)) {
             for args in [
@@ -288,7 +288,7 @@ fn planted_bytes(planted: &Planted) -> [u8; 32] {
     *mailmesh::ClusterKey::from_text(&planted.cluster_key).unwrap().bytes()
 }
 
-/// One line to a control socket, and what it answers.
+/// Sends one line to a control socket; returns the reply.
 fn ask(socket: &str, line: &str) -> String {
     let mut stream = std::os::unix::net::UnixStream::connect(socket).unwrap();
     writeln!(stream, "{line}").unwrap();

@@ -1,25 +1,25 @@
-//! Finds a planted secret in what was output, in whatever form it was output.
+//! Finds a planted secret in an output, in any encoding.
 
-/// Bytes in a row that are enough to have shown a secret.
+/// The length of a fragment that counts as a leak, in bytes.
 const WINDOW_LEN: usize = 8;
 
-/// What is looked for: every eight bytes in a row of some secrets.
+/// The fragments to search for: every eight consecutive bytes of the secrets.
 pub(super) struct Searcher {
     windows: Vec<u64>,
-    /// A bit for the hash of each window, so that most bytes of a text cost one look.
+    /// A bit for the hash of each window, so that most bytes of a text cost one lookup.
     hashes: Vec<u64>,
 }
 
-/// A secret that was found: in which form, and where.
+/// A secret that was found.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Leak {
     pub(super) form: &'static str,
-    /// The text around it.
+    /// The text around the secret.
     pub(super) context: String,
 }
 
 impl Searcher {
-    /// Of secrets; what is in `public` too is none.
+    /// A searcher for fragments of `secrets` that do not also occur in `public`.
     pub(super) fn new(secrets: &[&[u8]], public: &[&[u8]]) -> Self {
         let of = |texts: &[&[u8]]| -> Vec<u64> {
             let mut all: Vec<u64> = texts.iter().flat_map(|text| windows(text)).collect();
@@ -39,7 +39,7 @@ impl Searcher {
         Self { windows, hashes }
     }
 
-    /// The first place where a text shows one of them.
+    /// The first fragment of a secret in a text.
     pub(super) fn find(&self, text: &[u8]) -> Option<Leak> {
         let unescaped = unescape(text);
         self.find_in("in clear", text)
@@ -50,7 +50,7 @@ impl Searcher {
 
     fn find_decoded(&self, text: &[u8]) -> Option<Leak> {
         for run in text.split(|byte| base64_digit(*byte).is_none()).filter(|run| run.len() > 10) {
-            // Wherever the run begins in a group of four.
+            // The run may begin at any digit of a group of four.
             for skipped in 0..4 {
                 let found = self.find_in("in base64", &from_base64(&run[skipped..]));
                 if found.is_some() {
@@ -112,7 +112,7 @@ fn from_base64(run: &[u8]) -> Vec<u8> {
     out
 }
 
-/// The digits of each run of hexadecimal ones: joined, or in pairs with something between.
+/// The digits of each run of hexadecimal digits, joined or in pairs with separators between.
 fn hex_runs(text: &[u8]) -> Vec<Vec<u8>> {
     let digit = |byte: u8| (byte as char).to_digit(16).map(|digit| digit as u8);
     let mut runs = vec![Vec::new()];
@@ -133,7 +133,7 @@ fn hex_runs(text: &[u8]) -> Vec<Vec<u8>> {
     runs
 }
 
-/// Each list of decimal numbers of a byte's size.
+/// Each list of decimal numbers that fit in a byte.
 fn byte_lists(text: &[u8]) -> Vec<Vec<u8>> {
     let mut lists = vec![Vec::new()];
     for token in text.split_inclusive(|byte| !byte.is_ascii_digit()) {
@@ -152,8 +152,7 @@ fn byte_lists(text: &[u8]) -> Vec<Vec<u8>> {
     lists
 }
 
-/// The text that an escaped one stands for, as Rust and JSON escape; escaped twice is unescaped
-/// twice.
+/// Resolves the escapes of Rust and JSON; a text that is escaped twice is unescaped twice.
 fn unescape(text: &[u8]) -> Vec<u8> {
     let once = unescape_once(text);
     if once.contains(&b'\\') { unescape_once(&once) } else { once }

@@ -1,4 +1,4 @@
-//! Secrets that were planted, looked for in whatever a node says or writes.
+//! Searches all that two nodes print and write for planted secrets.
 
 use std::path::Path;
 
@@ -8,7 +8,7 @@ use base64::engine::general_purpose::STANDARD;
 use super::super::harness::{Node, Site, until};
 use super::search::Searcher;
 
-/// Every file below a directory but those the secrets were planted in.
+/// Every file below a directory, except for the files in which secrets were planted.
 fn files(dir: &Path, planted: &[&Path]) -> Vec<(String, Vec<u8>)> {
     let mut all = Vec::new();
     for entry in std::fs::read_dir(dir).unwrap() {
@@ -33,7 +33,7 @@ fn no_output_or_file_of_two_nodes_contains_a_secret() {
     let text = std::fs::read_to_string(&cluster_key).unwrap();
     let bytes = mailmesh::ClusterKey::from_text(&text).unwrap().to_text();
     assert_eq!(bytes.trim(), text.trim());
-    // The same key as a value, in a configuration with a mistake in the next line.
+    // The same key as a value, in a configuration with a mistake on the next line.
     let inline = site.path("inline.json");
     let config = format!(
         "{{\"@type\": \"Zenoh\", \"config\": \"{{}}\",\n \"mesh\": {{\"cluster\": \"mail\", \"key\": \
@@ -62,7 +62,7 @@ fn no_output_or_file_of_two_nodes_contains_a_secret() {
     run(&a, &["cert", "add", cert, key]);
     run(&a, &["cert", "add", key, cert]);
     run(&b, &["cert", "list", "--json"]);
-    // Another cluster key, which takes the place of the first on both.
+    // A second cluster key, which replaces the first on both nodes.
     let new_key = site.path("new.key");
     site.ok(&["key", "generate", "--out", new_key.to_str().unwrap()]);
     let new_text = std::fs::read_to_string(&new_key).unwrap();
@@ -95,7 +95,7 @@ fn no_output_or_file_of_two_nodes_contains_a_secret() {
     let mut secrets = vec![text.trim().as_bytes(), new_text.trim().as_bytes(), &private];
     secrets.extend([key_bytes.as_slice(), &new_bytes]);
     secrets.extend(pem.lines().filter(|line| !line.starts_with("---")).map(str::as_bytes));
-    // What all keys have in common is no secret, nor what is in the certificate.
+    // Bytes that all keys share are no secret, nor are bytes of the certificate.
     let (other_der, other_pem) = (another.serialize_der(), another.serialize_pem());
     let mut public = vec![other_der.as_slice(), made.cert.der()];
     public.extend(other_pem.lines().map(str::as_bytes));
@@ -107,7 +107,7 @@ fn no_output_or_file_of_two_nodes_contains_a_secret() {
     for (place, text) in &outputs {
         assert_eq!(searcher.find(text), None, "{place}");
     }
-    // It can be found where it is.
+    // The searcher finds the secrets where they were planted.
     assert!(searcher.find(&std::fs::read(&inline).unwrap()).is_some());
     assert!(searcher.find(&std::fs::read(&exported).unwrap()).is_some());
 }
