@@ -319,8 +319,13 @@ fn content_of(der: &[u8]) -> (usize, usize) {
 }
 
 fn sequence(content: &[u8]) -> Vec<u8> {
-    let len = u16::try_from(content.len()).unwrap().to_be_bytes();
-    [&[0x30, 0x82], &len[..], content].concat()
+    let [high, low] = u16::try_from(content.len()).unwrap().to_be_bytes();
+    let head = match (high, low) {
+        (0, ..0x80) => vec![0x30, low],
+        (0, _) => vec![0x30, 0x81, low],
+        _ => vec![0x30, 0x82, high, low],
+    };
+    [&head, content].concat()
 }
 
 /// The certificate as one of X.509 version 1, which has no extensions. Its signature is invalid.
@@ -340,15 +345,12 @@ fn as_version_1(der: &[u8]) -> Vec<u8> {
 
 #[test]
 fn a_certificate_of_version_1_is_refused_for_its_missing_names_and_its_end() {
-    use base64::Engine as _;
-
     let mut params = rcgen::CertificateParams::new(Vec::<String>::new()).unwrap();
     params.distinguished_name.push(rcgen::DnType::CommonName, "mail.example.org");
     params.not_after = rcgen::date_time_ymd(2021, 2, 3);
     let key = rcgen::KeyPair::generate().unwrap();
     let der = as_version_1(params.self_signed(&key).unwrap().der());
-    let body = base64::engine::general_purpose::STANDARD.encode(der);
-    let chain = format!("-----BEGIN CERTIFICATE-----\n{body}\n-----END CERTIFICATE-----\n");
+    let chain = mailmesh_secrets::pem::certificates_to_pem(&[der]);
     let read = |seconds: u64| {
         let now = UnixMillis(seconds * 1000);
         read_certificate(chain.as_bytes(), key.serialize_pem().as_bytes(), now)
