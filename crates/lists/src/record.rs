@@ -32,7 +32,7 @@ pub(crate) struct Record<'a> {
     unclear: Vec<(&'a str, &'a str)>,
     /// Columns or keys without a role; one of them may hold an end.
     others: Vec<(&'a str, Hint, &'a str)>,
-    /// This crate wrote the record with an empty end, so no other text is taken for an end.
+    /// This crate wrote the record, so its reason is neither a verdict nor an end nor an exception.
     is_export: bool,
 }
 
@@ -50,7 +50,7 @@ impl<'a> Record<'a> {
         }
     }
 
-    /// Marks the record as written by this crate with an empty end.
+    /// Marks the record as written by this crate.
     pub(crate) fn set_export(&mut self) {
         self.is_export = true;
     }
@@ -83,6 +83,9 @@ impl<'a> Record<'a> {
 
     /// Adds the record to the list, or counts why it is not added.
     pub(crate) fn take(&self, list: &mut List, line: usize) -> Result<(), ListError> {
+        if self.is_export {
+            return self.take_exported(list, line);
+        }
         if !self.names_network() && !self.has(Role::From) && self.has(Role::Destination) {
             list.leave_out(Reason::OtherScope);
             return Ok(());
@@ -117,6 +120,17 @@ impl<'a> Record<'a> {
             Err(why) => {
                 list.refuse(line, why);
                 except_all(list, &excepted(self.get(Role::Network)))
+            }
+        }
+    }
+
+    fn take_exported(&self, list: &mut List, line: usize) -> Result<(), ListError> {
+        let (reason, origin) = (self.get(Role::Reason), self.get(Role::Origin));
+        match self.networks().and_then(|networks| Ok((networks, self.until()?))) {
+            Ok((networks, ends)) => push_unchecked(list, line, &networks, reason, origin, ends),
+            Err(why) => {
+                list.refuse(line, why);
+                Ok(())
             }
         }
     }
@@ -366,9 +380,6 @@ impl<'a> Record<'a> {
             reason => reason,
         };
         let origin = self.get(Role::Origin);
-        if self.is_export {
-            return push_unchecked(list, line, networks, reason, origin, ends);
-        }
         push_meant(list, line, networks, reason, origin, ends)
     }
 }

@@ -23,6 +23,20 @@ async fn until(what: &str, is_so: impl Fn() -> bool) {
     assert!(waited.await.is_ok(), "{what}: not true after {TIMEOUT:?}");
 }
 
+/// The result of a change of keys, repeated while a node does not answer, as the error advises: an
+/// answer waits behind the events that the publishers have queued.
+async fn repeated<T>(change: impl AsyncFn() -> Result<T, Error>) -> T {
+    let repeats = async {
+        loop {
+            match change().await {
+                Err(Error::KeysUnanswered { .. }) => {}
+                result => return result.unwrap(),
+            }
+        }
+    };
+    timeout(TIMEOUT, repeats).await.expect("all nodes answer")
+}
+
 /// Nodes over Zenoh on the loopback, each connected to the first.
 async fn over_zenoh(names: &[&str], dir: &Path, key: &ClusterKey) -> Vec<Node> {
     let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
@@ -170,11 +184,12 @@ async fn rotate_keys(pause: Option<Duration>) -> Counted {
     };
 
     let begun = more_delivered(0).await;
-    let new = nodes[1].keys().add(ClusterKey::generate().unwrap()).await.unwrap();
+    let key = ClusterKey::generate().unwrap();
+    let new = repeated(async || nodes[1].keys().add(key.clone()).await).await;
     let before = more_delivered(begun).await;
-    nodes[2].keys().activate(new).await.unwrap();
+    repeated(async || nodes[2].keys().activate(new).await).await;
     let between = more_delivered(before).await;
-    nodes[0].keys().retire(old.id("mail")).await.unwrap();
+    repeated(async || nodes[0].keys().retire(old.id("mail")).await).await;
     let retired = tokio::time::Instant::now();
     more_delivered(between).await;
     // Goes on until frames sealed with the old key are refused and the key opens no link.

@@ -108,12 +108,12 @@ fn problems_and_repairs_of_link_files_are_reported() {
         ("escaped key", full.clone(), key.replace('\n', "\\n"), &["newlines", mended]),
         ("glued", format!("{}{}", pki.leaf.trim_end(), pki.middle), key.clone(), &[mended]),
         ("unrelated", format!("{full}{}", pki.other), key.clone(), &["CN=Other is left out"]),
-        ("over", old.full(), old.key.clone(), &["the certificate ended at 2021-01-01"]),
+        ("over", old.full(), old.key.clone(), &["the certificate expired at 2021-01-01"]),
         (
             "intermediate over",
             old_middle.full(),
             old_middle.key.clone(),
-            &["CN=Intermediate in the chain ended at 2021-01-01"],
+            &["CN=Intermediate in the chain expired at 2021-01-01"],
         ),
     ] {
         let (chain, key) = (write(dir.path(), "chain", chain), write(dir.path(), "key", key));
@@ -124,8 +124,8 @@ fn problems_and_repairs_of_link_files_are_reported() {
     }
     for (chain, key, words) in [
         (&full, &old.key, "key: the private key does not belong to the certificate"),
-        (&full, &full, "key: line 1: this is a certificate, and a private key is meant here"),
-        (&key, &key, "chain: line 1: this is a private key, and a certificate is meant here"),
+        (&full, &full, "key: line 1: this is a certificate, and a private key is expected here"),
+        (&key, &key, "chain: line 1: this is a private key, and a certificate is expected here"),
         (&full, &key.replace("PRIVATE", "ENCRYPTED PRIVATE"), "decrypt it with `openssl pkey"),
         (&full, &String::new(), "key: it is empty"),
     ] {

@@ -368,11 +368,13 @@ fn twice(item: &str) -> Option<String> {
     members(item).filter_map(|(key, _)| text_of(key).ok()).find(|key| !keys.insert(key.clone()))
 }
 
-/// Whether an object has only the keys that this crate writes, and states that it has no end.
+/// Whether this crate wrote an object whose texts are not to be interpreted: it has all keys of an
+/// exported entry and no others, or some of them with `null` as its end.
 fn is_export(item: &str) -> bool {
-    let is_it = |(key, _): (&str, &str)| text_of(key).is_ok_and(|key| EXPORTED.contains(&&*key));
-    members(item).all(is_it)
-        && members(item).any(|(key, value)| key == "\"expires\"" && value == "null")
+    let is_known = |(key, _): (&str, &str)| text_of(key).is_ok_and(|key| EXPORTED.contains(&&*key));
+    let is_endless = |(key, value): (&str, &str)| key == "\"expires\"" && value == "null";
+    members(item).all(is_known)
+        && (members(item).count() == EXPORTED.len() || members(item).any(is_endless))
 }
 
 /// The decisions of an alert.

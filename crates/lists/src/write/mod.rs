@@ -8,7 +8,10 @@ use std::fmt::{self, Write};
 use mailmesh_events::{Block, Network, PrintableJson, Rule, UnixMillis, is_unprintable};
 
 use crate::OutputFormat;
+use crate::except::excepted_in_reason;
+use crate::field::is_addresses;
 use crate::free_text::may_say_end;
+use crate::verdict::{begins_otherwise, said};
 
 /// A network to be written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -89,20 +92,28 @@ fn quoted(text: &str) -> String {
 fn json_lines(live: &[Listed<'_>], out: &mut impl Write) -> fmt::Result {
     for Listed { network, block, .. } in live {
         let mut line = serde_json::json!({ "network": network });
+        // An object with all keys is known as an export, and its reason is not interpreted.
+        let needs_all = may_be_misread(block.reason());
         for (name, text) in [("reason", block.reason()), ("origin", block.origin())] {
-            if !text.is_empty() {
+            if needs_all || !text.is_empty() {
                 line[name] = text.into();
             }
         }
-        if let Some(at) = block.expires {
-            line["expires"] = at.to_string().into();
-        } else if may_say_end(block.reason()) {
-            // Without this a reader would take the reason for an end.
-            line["expires"] = serde_json::Value::Null;
+        if needs_all || block.expires.is_some() {
+            line["expires"] = block.expires.map(|at| at.to_string()).into();
         }
         writeln!(out, "{}", PrintableJson(line))?;
     }
     Ok(())
+}
+
+/// Whether a reader may take the reason for an end, a verdict, an address or an exception.
+fn may_be_misread(reason: &str) -> bool {
+    may_say_end(reason)
+        || said("reason", reason).is_some()
+        || [Rule::Block, Rule::Allow].into_iter().any(|rule| begins_otherwise(reason, rule))
+        || is_addresses(reason)
+        || !excepted_in_reason(reason).is_empty()
 }
 
 /// Writes a Postfix `cidr:` table (cidr_table(5)). The first match decides, so allowed networks
