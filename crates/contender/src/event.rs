@@ -25,7 +25,7 @@ impl Purpose {
 /// A numbered event.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Numbered {
-    /// What the receiver does with it.
+    /// How the receiver handles the event.
     pub purpose: Purpose,
     /// The sender: one incarnation of one process.
     pub incarnation: u64,

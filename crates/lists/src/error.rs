@@ -15,7 +15,7 @@ pub enum ListError {
     /// The text is recognised as no list: reading a part of it would block what it does not mean.
     #[error("{}; make a list with `{command}`", Printable(.why))]
     NotAList {
-        /// What the text is, and the line that shows it.
+        /// The kind of the text, and the line that shows it.
         why: String,
         /// The command that prints a list.
         command: &'static str,

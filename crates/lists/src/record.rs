@@ -34,6 +34,8 @@ pub(crate) struct Record<'a> {
     others: Vec<(&'a str, Hint, &'a str)>,
     /// This crate wrote the record, so its reason is neither a verdict nor an end nor an exception.
     is_export: bool,
+    /// The record states that its entry has no end, so no other text is taken for one.
+    is_endless: bool,
 }
 
 impl<'a> Record<'a> {
@@ -53,6 +55,11 @@ impl<'a> Record<'a> {
     /// Marks the record as written by this crate.
     pub(crate) fn set_export(&mut self) {
         self.is_export = true;
+    }
+
+    /// Marks the entry of the record as one without an end.
+    pub(crate) fn set_endless(&mut self) {
+        self.is_endless = true;
     }
 
     /// Adds a column or key without a role.
@@ -380,6 +387,9 @@ impl<'a> Record<'a> {
             reason => reason,
         };
         let origin = self.get(Role::Origin);
+        if self.is_endless {
+            return push_unchecked(list, line, networks, reason, origin, ends);
+        }
         push_meant(list, line, networks, reason, origin, ends)
     }
 }

@@ -11,7 +11,7 @@ use names::{Asks, asks, may_be_place};
 pub(crate) use words::word;
 use words::{Word, first_word};
 
-/// What a source states about one network.
+/// The statement of a source about one network.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Said {
     Blocked,

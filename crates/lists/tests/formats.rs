@@ -258,6 +258,20 @@ fn written_for_nftables_and_postfix() {
 }
 
 /// A reason that is no address: such a row is refused.
+/// Only the four keys in the order of an export say that this crate wrote the line.
+#[test]
+fn a_reason_of_another_program_may_keep_its_network_out() {
+    for line in [
+        r#"{"network":"192.0.2.7","reason":"whitelisted","expires":null}"#,
+        r#"{"network":"192.0.2.7","origin":"","reason":"whitelisted","expires":null}"#,
+        r#"{"ip":"192.0.2.7","reason":"whitelisted","origin":"","expires":null}"#,
+    ] {
+        assert_eq!(read(line, Format::JsonLines).unwrap().entries.len(), 0, "{line}");
+    }
+    let own = r#"{"network":"192.0.2.7","reason":"whitelisted","origin":"","expires":null}"#;
+    assert_eq!(read(own, Format::JsonLines).unwrap().entries.len(), 1);
+}
+
 /// Any text, and texts that mean something in lists of others.
 fn reason() -> impl Strategy<Value = String> {
     const KNOWN: [&str; 12] = [

@@ -108,7 +108,7 @@ fn a_hash_between_addresses_is_a_bad_line_that_is_not_shown() {
     let list = read_for(Rule::Block, &text, Format::guess(&text)).unwrap();
     assert_eq!((list.entries.len(), list.bad.len(), list.bad[0].line), (2, 1, 2));
     assert!(!shows(&list.bad[0].why, HEX), "{:?}", list.bad);
-    // What is a word or a name stays legible.
+    // Words and names stay legible.
     let words = "this-is-no-address.of-any.host.example.org";
     let list = read(words, Format::Plain).unwrap();
     assert!(list.bad[0].why.contains(words), "{:?}", list.bad);

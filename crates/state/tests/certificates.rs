@@ -283,7 +283,7 @@ fn an_odd_name_is_left_out_with_a_warning_and_the_others_are_served() {
     let odd = "my host.example.org, a..example.org, URI:spiffe://example.org/mail, \
                email:root@example.org";
     assert!(said.iter().any(|said| said.contains(odd)), "{said:?}");
-    // What another node says of it is compared with the same names.
+    // The mirror compares the names of a certificate from another node in the same way.
     let mirror = Mirror::new(NodeId(1), [3; 16]);
     mirror.set_certificate_even_if_expired(read.certificate, NOW).unwrap();
 

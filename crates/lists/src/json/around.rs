@@ -10,7 +10,7 @@ use crate::role::{Hint, Role, hint, role};
 use crate::verdict::{Said, is_action_of, is_false, is_true, name_of, said};
 use crate::{Ends, Reason};
 
-/// What the enclosing objects say about all the entries inside them.
+/// The statements of the enclosing objects about all entries inside them.
 #[derive(Debug, Clone)]
 pub(super) struct Around {
     pub(super) verdict: Option<Verdict>,

@@ -121,7 +121,7 @@ struct Walk<'a> {
     line: usize,
     /// Each entry is counted on its own; otherwise the whole line is one unit.
     is_unit: bool,
-    /// What the enclosing objects say about the entries.
+    /// The statements of the enclosing objects about the entries.
     around: Around,
 }
 
@@ -316,6 +316,8 @@ impl<'a> Walk<'a> {
         }
         if is_export(item) {
             record.set_export();
+        } else if is_endless(item) {
+            record.set_endless();
         }
         for (role, rank, text) in &texts {
             record.set(*role, *rank, text);
@@ -368,13 +370,18 @@ fn twice(item: &str) -> Option<String> {
     members(item).filter_map(|(key, _)| text_of(key).ok()).find(|key| !keys.insert(key.clone()))
 }
 
-/// Whether this crate wrote an object whose texts are not to be interpreted: it has all keys of an
-/// exported entry and no others, or some of them with `null` as its end.
+/// Whether this crate wrote an object whose reason is not to be interpreted: it has the keys of an
+/// exported entry, all of them, no others, and in their order.
 fn is_export(item: &str) -> bool {
+    let keys = members(item).map(|(key, _)| text_of(key).unwrap_or_default());
+    keys.eq(EXPORTED)
+}
+
+/// Whether an object has only keys of an exported entry, and states that the entry has no end.
+fn is_endless(item: &str) -> bool {
     let is_known = |(key, _): (&str, &str)| text_of(key).is_ok_and(|key| EXPORTED.contains(&&*key));
-    let is_endless = |(key, value): (&str, &str)| key == "\"expires\"" && value == "null";
     members(item).all(is_known)
-        && (members(item).count() == EXPORTED.len() || members(item).any(is_endless))
+        && members(item).any(|(key, value)| key == "\"expires\"" && value == "null")
 }
 
 /// The decisions of an alert.

@@ -1,4 +1,4 @@
-//! What a node does about its keys every second.
+//! The work on its keys that a node does every second.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
