@@ -1,6 +1,6 @@
 //! Typed values of a server, the same on every node: `cargo run -p mailmesh --example values`
 
-use mailmesh::{MemoryHub, Namespace, Node, ValueUpdate};
+use mailmesh::{MemoryHub, NamedValue, Namespace, Node, ValueUpdate};
 use serde::{Deserialize, Serialize};
 
 #[derive(Debug, Serialize, Deserialize)]
@@ -27,11 +27,11 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
 
     let mut watch = mx2.values::<Flags>().watch();
     let flags = mx1.values::<Flags>();
-    flags.set("greylisting", &Flag { enabled: true, percent: 20 }, None).await?;
+    flags.set("greylisting", &Flag { enabled: true, percent: 20 }).await?;
     while let Some(update) = watch.recv().await {
         match update {
             ValueUpdate::State(state) => println!("mx2 begins with {} flags", state.len()),
-            ValueUpdate::Set(name, Ok(flag)) => {
+            ValueUpdate::Set(NamedValue { name, value: Ok(flag), .. }) => {
                 println!("mx2: {name} is {} ({} %)", flag.enabled, flag.percent);
                 break;
             }

@@ -1,3 +1,4 @@
+use std::pin::Pin;
 use std::sync::Arc;
 
 use mailmesh_events::{Certificate, DomainNames};
@@ -17,47 +18,10 @@ impl<'a> Certs<'a> {
         Self { node }
     }
 
-    /// Sets the certificate for its set of names, on this node and on the other nodes.
-    ///
-    /// If the future is dropped while it waits, the certificate stays in place on this node; the
-    /// other nodes receive it by reconciliation.
-    ///
-    /// # Errors
-    /// [`Error::NoClusterKey`] without a cluster key. [`Error::State`] if the certificate is
-    /// invalid, has expired, is older than the present one, or is the present one with fewer issuers
-    /// ([`StateError::FewerIssuers`](crate::StateError::FewerIssuers)). [`Error::ShutDown`] and
-    /// [`Error::SteppedBack`] if the node has stopped.
-    pub async fn set(&self, certificate: Certificate) -> Result<(), Error> {
-        if self.node.keys.is_none() {
-            return Err(Error::NoClusterKey);
-        }
-        self.node
-            .publisher
-            .publish_change(
-                self.node
-                    .replication
-                    .mirror
-                    .set_certificate(certificate, self.node.replication.now())?,
-            )
-            .await
-    }
-
-    /// Same as [`set`](Self::set), but accepts an expired certificate, which clients that verify it
-    /// refuse, and the present certificate with fewer issuers.
-    ///
-    /// # Errors
-    /// Same as [`set`](Self::set), except for these two.
-    pub async fn set_even_if_over(&self, certificate: Certificate) -> Result<(), Error> {
-        if self.node.keys.is_none() {
-            return Err(Error::NoClusterKey);
-        }
-        let now = self.node.replication.now();
-        self.node
-            .publisher
-            .publish_change(
-                self.node.replication.mirror.set_certificate_even_if_expired(certificate, now)?,
-            )
-            .await
+    /// Sets the certificate for its set of names, on this node and on the other nodes. Awaiting the
+    /// returned [`SetCertificate`] carries it out.
+    pub fn set(&self, certificate: Certificate) -> SetCertificate<'a> {
+        SetCertificate { node: self.node, certificate, is_forced: false }
     }
 
     /// Withdraws the certificate of exactly these names.
@@ -108,5 +72,53 @@ impl<'a> Certs<'a> {
     #[must_use]
     pub fn list(&self) -> Vec<Arc<Certificate>> {
         self.node.replication.mirror.certificates()
+    }
+}
+
+/// A certificate to be set; see [`Certs::set`]. Does nothing until it is awaited.
+#[derive(Debug)]
+#[must_use = "the certificate is set when this is awaited"]
+pub struct SetCertificate<'a> {
+    node: &'a Inner,
+    certificate: Certificate,
+    is_forced: bool,
+}
+
+impl SetCertificate<'_> {
+    /// Accepts an expired certificate, which clients that verify it refuse, and the present
+    /// certificate with fewer issuers.
+    pub fn force(mut self) -> Self {
+        self.is_forced = true;
+        self
+    }
+
+    async fn publish(self) -> Result<(), Error> {
+        if self.node.keys.is_none() {
+            return Err(Error::NoClusterKey);
+        }
+        let (mirror, now) = (&self.node.replication.mirror, self.node.replication.now());
+        let change = if self.is_forced {
+            mirror.set_certificate_even_if_expired(self.certificate, now)?
+        } else {
+            mirror.set_certificate(self.certificate, now)?
+        };
+        self.node.publisher.publish_change(change).await
+    }
+}
+
+/// If the future is dropped while it waits, the certificate stays in place on this node; the other
+/// nodes receive it by reconciliation.
+///
+/// # Errors
+/// [`Error::NoClusterKey`] without a cluster key. [`Error::State`] if the certificate is invalid,
+/// and, unless forced, if it has expired, is older than the present one, or is the present one with
+/// fewer issuers ([`StateError::FewerIssuers`](crate::StateError::FewerIssuers)).
+/// [`Error::ShutDown`] and [`Error::SteppedBack`] if the node has stopped.
+impl<'a> IntoFuture for SetCertificate<'a> {
+    type Output = Result<(), Error>;
+    type IntoFuture = Pin<Box<dyn Future<Output = Self::Output> + Send + 'a>>;
+
+    fn into_future(self) -> Self::IntoFuture {
+        Box::pin(self.publish())
     }
 }

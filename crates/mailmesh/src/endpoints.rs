@@ -1,8 +1,12 @@
 //! State of the configured endpoints, as the API reports it.
 
+use std::time::Duration;
+
 use mailmesh_delivery::{Incarnation, NodeName};
 use mailmesh_transport::{EndpointState, EndpointStatus};
 use serde::Serialize;
+
+use crate::members::as_some_millis;
 
 /// An endpoint of `connect.endpoints` and its state.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -18,9 +22,10 @@ pub struct Endpoint {
     /// gate), Zenoh reports no errors. Then this is the result of a test connection of this node,
     /// made once no other node has been linked for 10 s.
     pub last_error: Option<String>,
-    /// Milliseconds until the next attempt. `None` while the endpoint is being dialed or is linked,
-    /// and where Zenoh dials.
-    pub next_try_ms: Option<u64>,
+    /// Time until the next attempt. `None` while the endpoint is being dialed or is linked, and
+    /// where Zenoh dials. Serialised in milliseconds, as `next_try_ms`.
+    #[serde(rename = "next_try_ms", serialize_with = "as_some_millis")]
+    pub next_try: Option<Duration>,
 }
 
 impl Endpoint {
@@ -28,14 +33,12 @@ impl Endpoint {
         status: EndpointStatus,
         name_of: impl Fn(Incarnation) -> Option<NodeName>,
     ) -> Self {
-        let millis =
-            |wait: std::time::Duration| u64::try_from(wait.as_millis()).unwrap_or(u64::MAX);
         Self {
             endpoint: status.endpoint,
             state: status.state,
             node: status.leads_to.and_then(name_of),
             last_error: status.last_error,
-            next_try_ms: status.next_try.map(millis),
+            next_try: status.next_try,
         }
     }
 }

@@ -147,6 +147,17 @@ pub enum Error {
     /// Too many concurrent key requests to other nodes.
     #[error("too many key requests to other nodes are open; wait and try again")]
     Busy,
+    /// The capacity of an inbox is too small.
+    #[error(
+        "an inbox of {entries} entries and {bytes} bytes is too small; set `inbox_events` to 16 or \
+         more and `inbox_bytes` to 1,048,576 or more"
+    )]
+    InboxTooSmall {
+        /// The entries that an inbox was to hold.
+        entries: usize,
+        /// The bytes that an inbox was to hold.
+        bytes: usize,
+    },
     /// The host's name is not a valid node name.
     #[error(
         "the host's name `{}` cannot be a node's name: {why}; set `mesh.name`",

@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use mailmesh_delivery::NodeName;
-use serde::{Serialize, Serializer};
+use serde::Serialize;
+
+use crate::members::as_millis;
 
 /// A node that left is listed for this long.
 const RETENTION: Duration = Duration::from_secs(3_600);
@@ -18,12 +20,8 @@ pub struct FormerMember {
     /// Name of the node.
     pub name: NodeName,
     /// Time since the node left. Serialised in milliseconds, as `left_ms_ago`.
-    #[serde(rename = "left_ms_ago", serialize_with = "millis")]
+    #[serde(rename = "left_ms_ago", serialize_with = "as_millis")]
     pub left_ago: Duration,
-}
-
-fn millis<S: Serializer>(time: &Duration, serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.serialize_u64(u64::try_from(time.as_millis()).unwrap_or(u64::MAX))
 }
 
 /// Leave time of each former member, on this node's monotonic clock.

@@ -2,14 +2,17 @@
 //! inbox (in entries or bytes) drops its oldest entries and reports the number to its reader.
 
 use std::collections::{BTreeSet, VecDeque};
+use std::future::poll_fn;
+use std::pin::Pin;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Weak};
+use std::task::{Context, Poll, Waker};
 
+use futures_core::Stream;
 use mailmesh_events::{AccountId, Event, Kind, KindSet, Lane};
 use parking_lot::{Mutex, RwLock};
-use tokio::sync::Notify;
 
-use crate::{Gap, GapReason, Incoming, MemberRef, Received};
+use crate::{Error, Gap, GapReason, Incoming, MemberRef, Received};
 
 /// Per lane, an inbox counts its drops separately for this many incarnations: twice the largest
 /// number of members. Drops of further incarnations are added to an incarnation of the same name,
@@ -91,6 +94,8 @@ impl Default for Filter {
 }
 
 /// Queue of incoming entries for one reader. Dropping it closes it; other inboxes are not affected.
+///
+/// An inbox is also a [`Stream`] of its entries.
 #[derive(Debug)]
 pub struct Inbox {
     queue: Arc<Queue>,
@@ -111,6 +116,20 @@ pub(crate) struct Capacity {
     pub(crate) bytes: usize,
 }
 
+impl Capacity {
+    /// Smaller inboxes would drop entries before a prompt reader has a turn.
+    const MIN: Self = Self { entries: 16, bytes: 1 << 20 };
+
+    /// # Errors
+    /// [`Error::InboxTooSmall`].
+    pub(crate) fn check(self) -> Result<(), Error> {
+        if self.entries < Self::MIN.entries || self.bytes < Self::MIN.bytes {
+            return Err(Error::InboxTooSmall { entries: self.entries, bytes: self.bytes });
+        }
+        Ok(())
+    }
+}
+
 /// Approximate memory of an entry, in bytes. An event shared by several inboxes counts in each.
 fn footprint(incoming: &Incoming) -> usize {
     let heap = match incoming {
@@ -125,26 +144,26 @@ impl Inbox {
     /// Waits for the next entry. Entries come in order per sender and lane. `None` once the node
     /// has stopped and everything was read. Cancel-safe.
     pub async fn recv(&mut self) -> Option<Incoming> {
-        if let Some(incoming) = self.try_recv() {
-            return Some(incoming);
-        }
-        let queue = Arc::clone(&self.queue);
-        loop {
-            let arrived = queue.arrived.notified();
-            tokio::pin!(arrived);
-            arrived.as_mut().enable();
-            match queue.refill(&mut self.taken) {
-                Refill::Some => return self.taken.pop_front(),
-                Refill::Closed => return None,
-                Refill::Empty => arrived.await,
+        poll_fn(|context| self.poll_recv(context)).await
+    }
+
+    /// Polls for the next entry: [`recv`](Self::recv) for a caller that has a task's context.
+    /// After `Pending`, the task of the last call is woken when an entry arrives.
+    pub fn poll_recv(&mut self, context: &mut Context<'_>) -> Poll<Option<Incoming>> {
+        if self.taken.is_empty() {
+            match self.queue.refill(&mut self.taken, Some(context)) {
+                Refill::Some => {}
+                Refill::Closed => return Poll::Ready(None),
+                Refill::Empty => return Poll::Pending,
             }
         }
+        Poll::Ready(self.taken.pop_front())
     }
 
     /// The next entry, or `None` if none waits.
     pub fn try_recv(&mut self) -> Option<Incoming> {
         if self.taken.is_empty() {
-            self.queue.refill(&mut self.taken);
+            self.queue.refill(&mut self.taken, None);
         }
         self.taken.pop_front()
     }
@@ -162,6 +181,14 @@ impl Inbox {
     }
 }
 
+impl Stream for Inbox {
+    type Item = Incoming;
+
+    fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        self.poll_recv(context)
+    }
+}
+
 #[derive(Debug)]
 struct Queue {
     filter: Filter,
@@ -169,7 +196,6 @@ struct Queue {
     state: Mutex<State>,
     /// Entries dropped so far by all inboxes of the node.
     dropped: Arc<AtomicU64>,
-    arrived: Notify,
 }
 
 #[derive(Debug, Default)]
@@ -181,6 +207,8 @@ struct State {
     dropped: Vec<(MemberRef, Lane, u64)>,
     members_dropped: bool,
     closed: bool,
+    /// The reader that waits for an entry.
+    reader: Option<Waker>,
 }
 
 enum Refill {
@@ -190,8 +218,9 @@ enum Refill {
 }
 
 impl Queue {
-    /// Moves the next entries to the reader, whose buffer is empty.
-    fn refill(&self, taken: &mut VecDeque<Incoming>) -> Refill {
+    /// Moves the next entries to the reader, whose buffer is empty. If there are none, the task of
+    /// `context` is woken when there are.
+    fn refill(&self, taken: &mut VecDeque<Incoming>, context: Option<&mut Context<'_>>) -> Refill {
         let mut state = self.state.lock();
         if std::mem::take(&mut state.members_dropped) {
             taken.push_back(Incoming::MembersChanged);
@@ -212,7 +241,12 @@ impl Queue {
         }
         match (taken.is_empty(), state.closed) {
             (false, _) => Refill::Some,
-            (true, false) => Refill::Empty,
+            (true, false) => {
+                if let Some(context) = context {
+                    state.reader = Some(context.waker().clone());
+                }
+                Refill::Empty
+            }
             (true, true) => Refill::Closed,
         }
     }
@@ -239,17 +273,24 @@ impl Queue {
             state.bytes += size;
             state.entries.push_back(incoming);
         }
+        let reader = state.reader.take();
         drop(state);
         if dropped > 0 {
             self.dropped.fetch_add(dropped, Ordering::Relaxed);
         }
-        self.arrived.notify_one();
+        if let Some(reader) = reader {
+            reader.wake();
+        }
     }
 
     fn close(&self) {
-        self.state.lock().closed = true;
-        self.arrived.notify_waiters();
-        self.arrived.notify_one();
+        let mut state = self.state.lock();
+        state.closed = true;
+        let reader = state.reader.take();
+        drop(state);
+        if let Some(reader) = reader {
+            reader.wake();
+        }
     }
 }
 
@@ -305,8 +346,7 @@ impl Inboxes {
 
     pub(crate) fn open(&self, filter: Filter) -> Inbox {
         let (capacity, dropped) = (self.capacity, self.dropped.clone());
-        let (state, arrived) = (Mutex::default(), Notify::new());
-        let queue = Arc::new(Queue { filter, capacity, state, dropped, arrived });
+        let queue = Arc::new(Queue { filter, capacity, state: Mutex::default(), dropped });
         let mut list = self.list.write();
         list.retain(|queue| queue.strong_count() > 0);
         list.push(Arc::downgrade(&queue));

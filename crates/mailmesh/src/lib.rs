@@ -48,6 +48,7 @@ mod bounded_log;
 mod certs;
 mod churn_limiter;
 mod clock;
+mod clock_offset;
 mod clock_sync;
 mod cluster_time;
 mod direct_receiver;
@@ -88,7 +89,8 @@ mod watch;
 pub use blocks::{Blocks, Imported};
 #[cfg(feature = "bounded-log")]
 pub use bounded_log::BoundedLog;
-pub use certs::Certs;
+pub use certs::{Certs, SetCertificate};
+pub use clock_offset::ClockOffset;
 pub use endpoints::Endpoint;
 pub use error::Error;
 pub use former_members::FormerMember;
@@ -117,5 +119,5 @@ pub use node_builder::{DEFAULT_CLUSTER, NodeBuilder};
 #[cfg(feature = "bounded-log")]
 pub use printable_fields::PrintableFields;
 pub use status::{Refused, Status, StoreStatus};
-pub use values::{NamedValue, Namespace, ValueUpdate, ValueWatch, Values};
+pub use values::{NamedValue, Namespace, SetValue, ValueUpdate, ValueWatch, Values};
 pub use watch::{BlockUpdate, BlockWatch, CertUpdate, CertWatch};

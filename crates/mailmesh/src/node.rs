@@ -1,7 +1,6 @@
 //! The public handle of one node.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use mailmesh_delivery::{Incarnation, NodeName, PeerInfo, Reach};
 use mailmesh_events::Event;
@@ -11,8 +10,8 @@ use crate::lifecycle::StopReason;
 use crate::parts::Inner;
 use crate::persister::Persister;
 use crate::{
-    Blocks, Certs, Endpoint, Error, Filter, FormerMember, Inbox, Keys, Member, Namespace, Status,
-    Values, ticker,
+    Blocks, Certs, ClockOffset, Endpoint, Error, Filter, FormerMember, Inbox, Keys, Member,
+    Namespace, Status, Values, ticker,
 };
 
 /// One node of a cluster: publishes events, opens inboxes, keeps the mirror.
@@ -75,9 +74,8 @@ impl Node {
         let time = &self.inner.replication.time;
         for member in &mut members {
             let reading = time.reading(member.incarnation);
-            let micros = |took: Duration| u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
-            member.round_trip_us = reading.map(|(took, _)| micros(took));
-            member.clock_ahead_ms = reading.map(|(_, ahead)| ahead);
+            member.round_trip = reading.map(|(took, _)| took);
+            member.clock_offset = reading.map(|(_, ahead)| ClockOffset::from_millis(ahead));
         }
         for status in self.endpoint_statuses() {
             let is_linked = status.state == EndpointState::Linked;

@@ -151,18 +151,19 @@ impl NodeBuilder {
         self
     }
 
-    /// Sets how many entries an inbox holds. Default: 65,536. Values below 16 count as 16.
+    /// Sets how many entries an inbox holds. Default: 65,536. [`start`](Self::start) fails below
+    /// 16.
     #[must_use]
     pub fn inbox_events(mut self, events: usize) -> Self {
-        self.inbox_events = Some(events.max(16));
+        self.inbox_events = Some(events);
         self
     }
 
-    /// Sets how many bytes of entries an inbox holds. Default: 64 MiB. Values below 1 MiB count as
-    /// 1 MiB. An event in several inboxes counts in each of them.
+    /// Sets how many bytes of entries an inbox holds. Default: 64 MiB. [`start`](Self::start)
+    /// fails below 1 MiB. An event in several inboxes counts in each of them.
     #[must_use]
     pub fn inbox_bytes(mut self, bytes: usize) -> Self {
-        self.inbox_bytes = Some(bytes.max(1 << 20));
+        self.inbox_bytes = Some(bytes);
         self
     }
 
@@ -255,6 +256,7 @@ impl NodeBuilder {
                 .unwrap_or(DEFAULT_INBOX_EVENTS),
             bytes: self.inbox_bytes.or(mesh_settings.inbox_bytes).unwrap_or(DEFAULT_INBOX_BYTES),
         };
+        capacity.check()?;
         let incarnation = match self.incarnation {
             Some(incarnation) => incarnation,
             None => new_incarnation()?,

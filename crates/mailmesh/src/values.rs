@@ -1,9 +1,13 @@
 //! Typed values of other crates, replicated by the mirror.
 
+use std::future::poll_fn;
 use std::marker::PhantomData;
+use std::pin::Pin;
 use std::sync::Arc;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
+use futures_core::Stream;
 use mailmesh_events::{Change, Value, ValueChange, ValueKey};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -37,9 +41,9 @@ use crate::watch::{Item, Watch};
 /// a.wait_for_members(1).await;
 ///
 /// let mut watch = b.values::<Flags>().watch();
-/// a.values::<Flags>().set("greylisting", &Flag { enabled: true }, None).await?;
+/// a.values::<Flags>().set("greylisting", &Flag { enabled: true }).await?;
 /// while let Some(update) = watch.recv().await {
-///     if matches!(update, ValueUpdate::Set(name, _) if &*name == "greylisting") {
+///     if matches!(update, ValueUpdate::Set(set) if &*set.name == "greylisting") {
 ///         break;
 ///     }
 /// }
@@ -56,8 +60,21 @@ pub trait Namespace {
     type Value: Serialize + DeserializeOwned;
 }
 
-/// A name, and its value or the error of decoding it.
-pub type NamedValue<V> = (Arc<str>, Result<V, Error>);
+/// A value and its name.
+#[derive(Debug)]
+#[non_exhaustive]
+pub struct NamedValue<V> {
+    /// The name.
+    pub name: Arc<str>,
+    /// The value, or the error if it does not decode as [`Namespace::Value`].
+    pub value: Result<V, Error>,
+}
+
+impl<V: DeserializeOwned> NamedValue<V> {
+    fn new(key: &ValueKey, value: &Value) -> Self {
+        Self { name: key.shared_name().clone(), value: decode(value) }
+    }
+}
 
 /// The values of a namespace: reads come from this node's memory, and all nodes hold the same
 /// values. The later of two writes to one name wins. See [`Node::values`](crate::Node::values).
@@ -87,28 +104,22 @@ impl<'a, N: Namespace> Values<'a, N> {
         Ok(value.map(|value| value.decode()).transpose()?)
     }
 
-    /// Sets the value of a name, until `ttl` has passed or the value is removed.
+    /// Sets the value of a name. Awaiting the returned [`SetValue`] carries it out.
     ///
-    /// If the future is dropped while it waits, the value stays in force on this node; the other
-    /// nodes receive it by reconciliation.
-    ///
-    /// # Errors
-    /// [`Error::Event`] if the name is invalid, or the value is too long or does not serialise.
-    /// [`Error::State`] if the mirror is full. [`Error::ShutDown`] and [`Error::SteppedBack`] if
-    /// the node has stopped.
-    pub async fn set(
-        &self,
-        name: &str,
-        value: &N::Value,
-        ttl: Option<Duration>,
-    ) -> Result<(), Error> {
-        let now = self.node.replication.now();
-        let mut value = Value::encode(value)?;
-        value.expires = ttl.map(|ttl| now.plus(ttl));
-        self.node
-            .publisher
-            .publish_change(self.node.replication.mirror.set_value(self.key(name)?, value, now)?)
-            .await
+    /// ```
+    /// # use std::time::Duration;
+    /// # use mailmesh::{Error, MemoryHub, Namespace, Node};
+    /// # struct Flags;
+    /// # impl Namespace for Flags { const NAME: &'static str = "acme.flags"; type Value = bool; }
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Error> {
+    /// # let node = Node::builder().name("a").memory(&MemoryHub::new()).start().await?;
+    /// let flags = node.values::<Flags>();
+    /// flags.set("greylisting", &true).ttl(Duration::from_secs(3_600)).await?;
+    /// # Ok(()) }
+    /// ```
+    pub fn set(&self, name: &str, value: &N::Value) -> SetValue<'a> {
+        let entry = self.key(name).and_then(|key| Ok((key, Value::encode(value)?)));
+        SetValue { node: self.node, entry, ttl: None }
     }
 
     /// Removes the value of a name.
@@ -132,9 +143,7 @@ impl<'a, N: Namespace> Values<'a, N> {
     pub fn list(&self) -> Result<Vec<NamedValue<N::Value>>, Error> {
         let values =
             self.node.replication.mirror.values_from(&self.key("")?, self.node.replication.now());
-        let decoded =
-            |(key, value): &(ValueKey, Arc<Value>)| (key.shared_name().clone(), decode(value));
-        Ok(values.iter().map(decoded).collect())
+        Ok(values.iter().map(|(key, value)| NamedValue::new(key, value)).collect())
     }
 
     /// A stream of all present values followed by every change, without loss in between.
@@ -145,8 +154,48 @@ impl<'a, N: Namespace> Values<'a, N> {
     }
 }
 
-/// An entry of a [`ValueWatch`]. A value that does not decode as [`Namespace::Value`] is an error
-/// in its place.
+/// A value to be set; see [`Values::set`]. Does nothing until it is awaited.
+#[derive(Debug)]
+#[must_use = "the value is set when this is awaited"]
+pub struct SetValue<'a> {
+    node: &'a Inner,
+    entry: Result<(ValueKey, Value), Error>,
+    ttl: Option<Duration>,
+}
+
+impl SetValue<'_> {
+    /// The value expires after `ttl`. By default it stays until it is removed.
+    pub fn ttl(mut self, ttl: Duration) -> Self {
+        self.ttl = Some(ttl);
+        self
+    }
+
+    async fn publish(self) -> Result<(), Error> {
+        let now = self.node.replication.now();
+        let (key, mut value) = self.entry?;
+        value.expires = self.ttl.map(|ttl| now.plus(ttl));
+        let change = self.node.replication.mirror.set_value(key, value, now)?;
+        self.node.publisher.publish_change(change).await
+    }
+}
+
+/// If the future is dropped while it waits, the value stays in force on this node; the other nodes
+/// receive it by reconciliation.
+///
+/// # Errors
+/// [`Error::Event`] if the name is invalid, or the value is too long or does not serialise.
+/// [`Error::State`] if the mirror is full. [`Error::ShutDown`] and [`Error::SteppedBack`] if the
+/// node has stopped.
+impl<'a> IntoFuture for SetValue<'a> {
+    type Output = Result<(), Error>;
+    type IntoFuture = Pin<Box<dyn Future<Output = Self::Output> + Send + 'a>>;
+
+    fn into_future(self) -> Self::IntoFuture {
+        Box::pin(self.publish())
+    }
+}
+
+/// An entry of a [`ValueWatch`].
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum ValueUpdate<V> {
@@ -154,14 +203,16 @@ pub enum ValueUpdate<V> {
     /// changes were dropped.
     State(Vec<NamedValue<V>>),
     /// A value was set.
-    Set(Arc<str>, Result<V, Error>),
-    /// A value was removed.
+    Set(NamedValue<V>),
+    /// The value of this name was removed.
     Removed(Arc<str>),
-    /// A value expired.
+    /// The value of this name expired.
     Expired(Arc<str>),
 }
 
 /// The values of a namespace and their changes; see [`Values::watch`].
+///
+/// A watch is also a [`Stream`] of its updates.
 #[derive(Debug)]
 pub struct ValueWatch<N> {
     watch: Watch,
@@ -172,34 +223,47 @@ impl<N: Namespace> ValueWatch<N> {
     /// Waits for the next update. `None` once the node has stopped and everything was read.
     /// Cancel-safe.
     pub async fn recv(&mut self) -> Option<ValueUpdate<N::Value>> {
-        loop {
-            match self.watch.next().await? {
-                Item::State(entries) => {
-                    let mut state: Vec<_> = entries.into_iter().filter_map(entry).collect();
-                    state.sort_by(|(a, _), (b, _)| a.cmp(b));
-                    let decoded = |(name, value): (Arc<str>, Arc<Value>)| (name, decode(&value));
-                    return Some(ValueUpdate::State(state.into_iter().map(decoded).collect()));
-                }
-                Item::Change(Change::Value(ValueChange { key, value, .. })) => {
-                    let name = key.shared_name().clone();
-                    return Some(match value {
-                        Some(value) => ValueUpdate::Set(name, decode(&value)),
-                        None => ValueUpdate::Removed(name),
-                    });
-                }
-                Item::Expired(Change::Value(change)) => {
-                    return Some(ValueUpdate::Expired(change.key.shared_name().clone()));
-                }
-                Item::Change(_) | Item::Expired(_) | Item::Ending(..) => {}
+        poll_fn(|context| self.poll_recv(context)).await
+    }
+
+    /// Polls for the next update: [`recv`](Self::recv) for a caller that has a task's context.
+    pub fn poll_recv(&mut self, context: &mut Context<'_>) -> Poll<Option<ValueUpdate<N::Value>>> {
+        self.watch.poll_update(context, ValueUpdate::of)
+    }
+}
+
+impl<N: Namespace> Stream for ValueWatch<N> {
+    type Item = ValueUpdate<N::Value>;
+
+    fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        self.poll_recv(context)
+    }
+}
+
+impl<V: DeserializeOwned> ValueUpdate<V> {
+    fn of(item: Item) -> Option<Self> {
+        match item {
+            Item::State(entries) => {
+                let mut state: Vec<NamedValue<V>> = entries.iter().filter_map(named).collect();
+                state.sort_by(|a, b| a.name.cmp(&b.name));
+                Some(Self::State(state))
             }
+            Item::Change(Change::Value(ValueChange { key, value: None, .. })) => {
+                Some(Self::Removed(key.shared_name().clone()))
+            }
+            Item::Change(change) => named(&change).map(Self::Set),
+            Item::Expired(Change::Value(change)) => {
+                Some(Self::Expired(change.key.shared_name().clone()))
+            }
+            Item::Expired(_) | Item::Ending(..) => None,
         }
     }
 }
 
-fn entry(change: Change) -> Option<(Arc<str>, Arc<Value>)> {
+fn named<V: DeserializeOwned>(change: &Change) -> Option<NamedValue<V>> {
     match change {
         Change::Value(ValueChange { key, value: Some(value), .. }) => {
-            Some((key.shared_name().clone(), value))
+            Some(NamedValue::new(key, value))
         }
         _ => None,
     }

@@ -1,16 +1,19 @@
 //! Watches of the mirror: a snapshot, then every change, without loss in between.
 
 use std::collections::VecDeque;
+use std::fmt;
+use std::future::poll_fn;
+use std::pin::Pin;
 use std::sync::{Arc, Weak};
+use std::task::{Context, Poll, Waker, ready};
 
+use futures_core::Stream;
 use mailmesh_events::{
     Block, Certificate, CertificateChange, Change, DomainNames, Network, NetworkChange, Rule,
 };
 use mailmesh_state::{Mirror, NetworkEntry, Observed, Observer};
 use parking_lot::Mutex;
-use tokio::sync::Notify;
 
-use crate::lifecycle::Lifecycle;
 use crate::parts::Inner;
 
 /// Most changes that wait for a reader. Beyond that they are dropped, and the reader gets a new
@@ -49,10 +52,14 @@ pub enum CertUpdate {
 }
 
 /// Blocked and allowed networks and their changes; see [`Blocks::watch`](crate::Blocks::watch).
+///
+/// A watch is also a [`Stream`] of its updates.
 #[derive(Debug)]
 pub struct BlockWatch(Watch);
 
 /// Certificates and their changes; see [`Certs::watch`](crate::Certs::watch).
+///
+/// A watch is also a [`Stream`] of its updates.
 #[derive(Debug)]
 pub struct CertWatch(Watch);
 
@@ -64,30 +71,39 @@ impl BlockWatch {
     /// Waits for the next update. `None` once the node has stopped and everything was read.
     /// Cancel-safe.
     pub async fn recv(&mut self) -> Option<BlockUpdate> {
-        loop {
-            match self.0.next().await? {
-                Item::State(entries) => {
-                    let mut state: Vec<_> = entries.iter().filter_map(network).collect();
-                    state.sort_by_key(|(rule, entry)| (*rule, entry.network));
-                    return Some(BlockUpdate::State(state));
-                }
-                Item::Change(change) => match &change {
-                    Change::Network(NetworkChange { rule, network, block: None, .. }) => {
-                        return Some(BlockUpdate::Removed(*rule, *network));
-                    }
-                    change => {
-                        if let Some((rule, entry)) = network(change) {
-                            return Some(BlockUpdate::Set(rule, entry));
-                        }
-                    }
-                },
-                Item::Expired(change) => {
-                    if let Some((rule, entry)) = network(&change) {
-                        return Some(BlockUpdate::Expired(rule, entry));
-                    }
-                }
-                Item::Ending(..) => {}
+        poll_fn(|context| self.poll_recv(context)).await
+    }
+
+    /// Polls for the next update: [`recv`](Self::recv) for a caller that has a task's context.
+    pub fn poll_recv(&mut self, context: &mut Context<'_>) -> Poll<Option<BlockUpdate>> {
+        self.0.poll_update(context, BlockUpdate::of)
+    }
+}
+
+impl Stream for BlockWatch {
+    type Item = BlockUpdate;
+
+    fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        self.poll_recv(context)
+    }
+}
+
+impl BlockUpdate {
+    fn of(item: Item) -> Option<Self> {
+        match item {
+            Item::State(entries) => {
+                let mut state: Vec<_> = entries.iter().filter_map(network).collect();
+                state.sort_by_key(|(rule, entry)| (*rule, entry.network));
+                Some(Self::State(state))
             }
+            Item::Change(Change::Network(NetworkChange { rule, network, block: None, .. })) => {
+                Some(Self::Removed(rule, network))
+            }
+            Item::Change(change) => network(&change).map(|(rule, entry)| Self::Set(rule, entry)),
+            Item::Expired(change) => {
+                network(&change).map(|(rule, entry)| Self::Expired(rule, entry))
+            }
+            Item::Ending(..) => None,
         }
     }
 }
@@ -100,28 +116,38 @@ impl CertWatch {
     /// Waits for the next update. `None` once the node has stopped and everything was read.
     /// Cancel-safe.
     pub async fn recv(&mut self) -> Option<CertUpdate> {
-        loop {
-            match self.0.next().await? {
-                Item::State(entries) => {
-                    let mut state: Vec<_> = entries.iter().filter_map(certificate).collect();
-                    state.sort_by(|a, b| a.names().cmp(b.names()));
-                    return Some(CertUpdate::State(state));
-                }
-                Item::Change(Change::Certificate(CertificateChange {
-                    names, certificate, ..
-                })) => {
-                    return Some(match certificate {
-                        Some(certificate) => CertUpdate::Set(certificate),
-                        None => CertUpdate::Removed(names),
-                    });
-                }
-                Item::Ending(change, days) => {
-                    if let Some(certificate) = certificate(&change) {
-                        return Some(CertUpdate::Ending(certificate, days));
-                    }
-                }
-                Item::Change(_) | Item::Expired(_) => {}
+        poll_fn(|context| self.poll_recv(context)).await
+    }
+
+    /// Polls for the next update: [`recv`](Self::recv) for a caller that has a task's context.
+    pub fn poll_recv(&mut self, context: &mut Context<'_>) -> Poll<Option<CertUpdate>> {
+        self.0.poll_update(context, CertUpdate::of)
+    }
+}
+
+impl Stream for CertWatch {
+    type Item = CertUpdate;
+
+    fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        self.poll_recv(context)
+    }
+}
+
+impl CertUpdate {
+    fn of(item: Item) -> Option<Self> {
+        match item {
+            Item::State(entries) => {
+                let mut state: Vec<_> = entries.iter().filter_map(certificate).collect();
+                state.sort_by(|a, b| a.names().cmp(b.names()));
+                Some(Self::State(state))
             }
+            Item::Change(Change::Certificate(CertificateChange { names, certificate, .. })) => {
+                Some(certificate.map_or(Self::Removed(names), Self::Set))
+            }
+            Item::Ending(change, days) => {
+                certificate(&change).map(|certificate| Self::Ending(certificate, days))
+            }
+            Item::Change(_) | Item::Expired(_) => None,
         }
     }
 }
@@ -142,15 +168,18 @@ fn certificate(change: &Change) -> Option<Arc<Certificate>> {
     }
 }
 
+/// Completes once the node has stopped.
+type Stopped = Pin<Box<dyn Future<Output = ()> + Send + Sync>>;
+
 /// A watch of any kind of entry; `takes` selects the entries.
-#[derive(Debug)]
 pub(crate) struct Watch {
     mirror: Arc<Mirror>,
-    lifecycle: Arc<Lifecycle>,
     takes: fn(&Change) -> bool,
     queue: Arc<Queue>,
     /// The snapshot, until it is read.
     state: Option<Vec<Change>>,
+    /// `None` once the node has stopped.
+    stopped: Option<Stopped>,
 }
 
 pub(crate) enum Item {
@@ -162,34 +191,55 @@ pub(crate) enum Item {
 
 impl Watch {
     pub(crate) fn new(node: &Inner, takes: fn(&Change) -> bool) -> Self {
-        let (mirror, lifecycle) = (node.replication.mirror.clone(), node.lifecycle.clone());
+        let mirror = node.replication.mirror.clone();
         let (queue, state) = Queue::begin(&mirror, takes);
-        Self { mirror, lifecycle, takes, queue, state: Some(state) }
+        let mut stopped = node.lifecycle.stopped();
+        let stopped: Stopped = Box::pin(async move {
+            // An error says that the node is gone, which is a stop too.
+            let _ = stopped.wait_for(Option::is_some).await;
+        });
+        Self { mirror, takes, queue, state: Some(state), stopped: Some(stopped) }
     }
 
-    pub(crate) async fn next(&mut self) -> Option<Item> {
-        if let Some(state) = self.state.take() {
-            return Some(Item::State(state));
-        }
-        let mut stopped = self.lifecycle.stopped();
+    /// Polls for the next item that `update` accepts. `None` once the node has stopped and
+    /// everything was read.
+    pub(crate) fn poll_update<U>(
+        &mut self,
+        context: &mut Context<'_>,
+        update: fn(Item) -> Option<U>,
+    ) -> Poll<Option<U>> {
         loop {
-            let (next, overflowed) = self.queue.pop();
-            if overflowed {
+            let Some(item) = ready!(self.poll_item(context)) else { return Poll::Ready(None) };
+            if let Some(update) = update(item) {
+                return Poll::Ready(Some(update));
+            }
+        }
+    }
+
+    fn poll_item(&mut self, context: &mut Context<'_>) -> Poll<Option<Item>> {
+        if let Some(state) = self.state.take() {
+            return Poll::Ready(Some(Item::State(state)));
+        }
+        // Before the queue is read: what came before the stop is still read.
+        if self.stopped.as_mut().is_some_and(|stopped| stopped.as_mut().poll(context).is_ready()) {
+            self.stopped = None;
+        }
+        match self.queue.pop(context) {
+            Next::Item(item) => Poll::Ready(Some(item)),
+            Next::Overflowed => {
                 let (queue, state) = Queue::begin(&self.mirror, self.takes);
                 self.queue = queue;
-                return Some(Item::State(state));
+                Poll::Ready(Some(Item::State(state)))
             }
-            if next.is_some() {
-                return next;
-            }
-            if stopped.borrow_and_update().is_some() {
-                return None;
-            }
-            tokio::select! {
-                () = self.queue.wake.notified() => {}
-                _ = stopped.changed() => {}
-            }
+            Next::Empty if self.stopped.is_none() => Poll::Ready(None),
+            Next::Empty => Poll::Pending,
         }
+    }
+}
+
+impl fmt::Debug for Watch {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Watch").field("queue", &self.queue).finish_non_exhaustive()
     }
 }
 
@@ -197,29 +247,46 @@ impl Watch {
 struct Queue {
     takes: fn(&Change) -> bool,
     waiting: Mutex<Waiting>,
-    wake: Notify,
 }
 
 #[derive(Default)]
 struct Waiting {
     changes: VecDeque<Item>,
     overflowed: bool,
+    /// The reader that waits for a change.
+    reader: Option<Waker>,
+}
+
+/// The result of a look into the queue.
+enum Next {
+    Item(Item),
+    Empty,
+    /// Changes were dropped; a new snapshot has them.
+    Overflowed,
 }
 
 impl Queue {
     /// A queue of all changes from now on, and a snapshot of the present entries.
     fn begin(mirror: &Mirror, takes: fn(&Change) -> bool) -> (Arc<Self>, Vec<Change>) {
-        let queue = Arc::new(Self { takes, waiting: Mutex::default(), wake: Notify::new() });
+        let queue = Arc::new(Self { takes, waiting: Mutex::default() });
         let observer: Weak<dyn Observer> = Arc::downgrade(&(queue.clone() as Arc<dyn Observer>));
         let mut state = mirror.observe(observer);
         state.retain(takes);
         (queue, state)
     }
 
-    /// The oldest waiting change, and whether changes were dropped.
-    fn pop(&self) -> (Option<Item>, bool) {
+    /// Takes the oldest waiting change. If there is none, the task of `context` is woken when there
+    /// is.
+    fn pop(&self, context: &Context<'_>) -> Next {
         let mut waiting = self.waiting.lock();
-        (waiting.changes.pop_front(), waiting.overflowed)
+        match waiting.changes.pop_front() {
+            _ if waiting.overflowed => Next::Overflowed,
+            Some(item) => Next::Item(item),
+            None => {
+                waiting.reader = Some(context.waker().clone());
+                Next::Empty
+            }
+        }
     }
 }
 
@@ -247,13 +314,16 @@ impl Observer for Queue {
         } else {
             waiting.changes.push_back(next);
         }
+        let reader = waiting.reader.take();
         drop(waiting);
-        self.wake.notify_one();
+        if let Some(reader) = reader {
+            reader.wake();
+        }
     }
 }
 
-impl std::fmt::Debug for Queue {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+impl fmt::Debug for Queue {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} changes", self.waiting.lock().changes.len())
     }
 }

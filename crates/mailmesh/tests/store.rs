@@ -63,7 +63,7 @@ async fn saved_entries_survive_a_crash_unless_they_expired() {
     block(&node, 2, Some(Duration::from_secs(3600))).await;
     block(&node, 3, None).await;
     node.blocks().remove(Rule::Block, Network::single(ip(3))).await.unwrap();
-    node.values::<Flags>().set("greylisting", &true, None).await.unwrap();
+    node.values::<Flags>().set("greylisting", &true).await.unwrap();
     node.saved().await.unwrap();
     let status = node.status().store.unwrap();
     assert_eq!((status.waiting, &status.failure), (0, &None));

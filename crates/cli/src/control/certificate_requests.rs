@@ -26,7 +26,7 @@ pub(super) async fn add(
     let warnings: Vec<_> = found.warnings.iter().map(ToString::to_string).collect();
     value["warnings"] = json!(warnings);
     let set = match force {
-        true => certs.set_even_if_over(found.certificate).await,
+        true => certs.set(found.certificate).force().await,
         false => certs.set(found.certificate).await,
     };
     set.map_err(|error| match &error {

@@ -86,7 +86,7 @@ fn control_characters_of_other_nodes_and_lists_are_always_escaped() {
         block.expires = None;
         other.blocks().add_block("192.0.2.7".parse().unwrap(), block).await.unwrap();
         other.blocks().allow("192.0.2.9".parse().unwrap(), EVIL, None).await.unwrap();
-        other.values::<Flags>().set(EVIL, &1, None).await.unwrap();
+        other.values::<Flags>().set(EVIL, &1).await.unwrap();
         other.publish(mailmesh::Custom::new(EVIL, EVIL).unwrap()).await.unwrap();
         other
     });
