@@ -177,17 +177,15 @@ pub(crate) async fn block(
     command: BlockCommand,
     socket: Option<PathBuf>,
 ) -> Result<ExitCode, Failure> {
-    let mut client = control::connect(socket).await?;
     match command {
         BlockCommand::Add { network, reason, ttl, allow, force } => {
             let ttl_ms = ttl.map(|ttl| u64::try_from(ttl.as_millis()).unwrap_or(u64::MAX));
+            let mut client = control::connect(socket).await?;
             client.ask(&Request::BlockAdd { network, reason, ttl_ms, allow, force }).await?;
             say!("{network} is {}", if allow { "allowed" } else { "blocked" });
         }
-        BlockCommand::Remove { networks, file, allow } => {
-            lists::remove(networks, file.as_deref(), allow, &mut client).await?;
-        }
         BlockCommand::List { allow, json } => {
+            let mut client = control::connect(socket).await?;
             let list = Value::from(lists::fetch_networks(&mut client, allow).await?);
             print_list(&list, json, |entry| {
                 let block = &entry["block"];
@@ -201,30 +199,13 @@ pub(crate) async fn block(
                 )
             });
         }
-        BlockCommand::Import {
-            file,
-            format,
-            strict,
-            ttl,
-            allow,
-            force,
-            time_zone,
-            include_private,
-        } => {
-            let options = lists::ImportOptions {
-                file,
-                format,
-                strict,
-                ttl,
-                allow,
-                force,
-                time_zone,
-                include_private,
-            };
-            lists::import(options, &mut client).await?;
+        BlockCommand::Remove { networks, file, allow } => {
+            lists::remove(networks, file.as_deref(), allow, socket).await?;
         }
-        BlockCommand::Export { format, allow } => lists::export(format, allow, &mut client).await?,
+        BlockCommand::Import(args) => lists::import(args, socket).await?,
+        BlockCommand::Export { format, allow } => lists::export(format, allow, socket).await?,
         BlockCommand::Check { address, json } => {
+            let mut client = control::connect(socket).await?;
             let verdict = client.ask(&Request::BlockCheck { address }).await?;
             if json {
                 say::json(&verdict);

@@ -186,34 +186,7 @@ pub(crate) enum BlockCommand {
     /// Block all networks of a list in one step.
     ///
     /// Exits with 1 if no entry can be imported and a line is bad, or if --strict refuses the list.
-    Import {
-        /// The list; `-` reads standard input.
-        file: PathBuf,
-        /// Format of the list: plain, csv, jsonl (Spamhaus DROP), crowdsec, fail2ban, ipset, nft,
-        /// p2p, hosts.deny, nginx or routeros [default: guessed from the text].
-        #[arg(long)]
-        format: Option<Format>,
-        /// Import nothing if a line is bad [default: skip bad lines].
-        #[arg(long)]
-        strict: bool,
-        /// Lifetime of entries for which the list gives no end, such as 15m, 2h or 7d [default:
-        /// until removed].
-        #[arg(long, value_parser = parse_duration)]
-        ttl: Option<std::time::Duration>,
-        /// Import the networks as exceptions, which take precedence over blocks.
-        #[arg(long)]
-        allow: bool,
-        /// Accept prefixes wider than /8 (IPv4) or /16 (IPv6), which are usually a mistake.
-        #[arg(long)]
-        force: bool,
-        /// Time zone of end times that have none, such as Europe/Berlin [default: UTC; the time zone
-        /// of this host for the output of fail2ban]. The import prints which zone it used.
-        #[arg(long, value_name = "ZONE", value_parser = crate::lists::parse_zone)]
-        time_zone: Option<crate::lists::Zone>,
-        /// Also import private and reserved networks, such as 10.0.0.0/8, which may be your own.
-        #[arg(long)]
-        include_private: bool,
-    },
+    Import(ImportArgs),
     /// Print the blocks in the format of another program.
     Export {
         /// Output format: plain, csv, jsonl, nftables or postfix.
@@ -231,6 +204,36 @@ pub(crate) enum BlockCommand {
         #[arg(long)]
         json: bool,
     },
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct ImportArgs {
+    /// The list; `-` reads standard input.
+    pub(crate) file: PathBuf,
+    /// Format of the list: plain, csv, jsonl (Spamhaus DROP), crowdsec, fail2ban, ipset, nft,
+    /// p2p, hosts.deny, nginx or routeros [default: guessed from the text].
+    #[arg(long)]
+    pub(crate) format: Option<Format>,
+    /// Import nothing if a line is bad [default: skip bad lines].
+    #[arg(long)]
+    pub(crate) strict: bool,
+    /// Lifetime of entries for which the list gives no end, such as 15m, 2h or 7d [default:
+    /// until removed].
+    #[arg(long, value_parser = parse_duration)]
+    pub(crate) ttl: Option<std::time::Duration>,
+    /// Import the networks as exceptions, which take precedence over blocks.
+    #[arg(long)]
+    pub(crate) allow: bool,
+    /// Accept prefixes wider than /8 (IPv4) or /16 (IPv6), which are usually a mistake.
+    #[arg(long)]
+    pub(crate) force: bool,
+    /// Time zone of end times that have none, such as Europe/Berlin [default: UTC; the time zone
+    /// of this host for the output of fail2ban]. The import prints which zone it used.
+    #[arg(long, value_name = "ZONE", value_parser = crate::lists::parse_zone)]
+    pub(crate) time_zone: Option<crate::lists::Zone>,
+    /// Also import private and reserved networks, such as 10.0.0.0/8, which may be your own.
+    #[arg(long)]
+    pub(crate) include_private: bool,
 }
 
 #[derive(Debug, Subcommand)]

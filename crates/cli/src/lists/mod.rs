@@ -14,7 +14,8 @@ use mailmesh::{Block, Network, Rule, UnixMillis};
 use mailmesh_cli::protocol::{ImportEntry, Request};
 use serde_json::Value;
 
-use crate::control::client::Client;
+use crate::args::ImportArgs;
+use crate::control::{self, client::Client};
 use crate::exit::Failure;
 use crate::say::{self, note, say};
 
@@ -24,18 +25,6 @@ pub(crate) use time_zone::{Zone, parse_zone};
 const ENTRIES_PER_PART: usize = 2_000;
 /// Bytes per read of a list.
 const READ_BUFFER_LEN: usize = 64 << 10;
-
-/// The options of `block import`.
-pub(crate) struct ImportOptions {
-    pub(crate) file: PathBuf,
-    pub(crate) format: Option<Format>,
-    pub(crate) strict: bool,
-    pub(crate) ttl: Option<Duration>,
-    pub(crate) allow: bool,
-    pub(crate) force: bool,
-    pub(crate) time_zone: Option<Zone>,
-    pub(crate) include_private: bool,
-}
 
 /// Fetches all blocks, or with `allow` all exceptions, in the JSON form of the node.
 pub(crate) async fn fetch_networks(
@@ -53,33 +42,36 @@ pub(crate) async fn fetch_networks(
     Ok(entries)
 }
 
-pub(crate) async fn import(options: ImportOptions, client: &mut Client) -> Result<(), Failure> {
-    let text = read_list(&options.file)?;
-    let format = options.format.unwrap_or_else(|| Format::guess(&text));
-    let rule = if options.allow { Rule::Allow } else { Rule::Block };
-    let failed = |error: lists::ListError| unreadable(&options.file, &error);
+/// Imports a list. Connects to the node once the list is read: it may come slowly through a pipe,
+/// and the node closes idle connections.
+pub(crate) async fn import(args: ImportArgs, socket: Option<PathBuf>) -> Result<(), Failure> {
+    let text = read_list(&args.file)?;
+    let format = args.format.unwrap_or_else(|| Format::guess(&text));
+    let rule = if args.allow { Rule::Allow } else { Rule::Block };
+    let failed = |error: lists::ListError| unreadable(&args.file, &error);
     let mut list = lists::read_for(rule, &text, format).map_err(failed)?;
     drop(text);
-    time_zone::resolve_local_ends(&options.file, options.time_zone.as_ref(), &mut list);
+    time_zone::resolve_local_ends(&args.file, args.time_zone.as_ref(), &mut list);
+    let mut client = control::connect(socket).await?;
     let now = client.cluster_now().await?;
     let left_out_networks = list.select_for_import(&Terms {
         rule,
         now,
-        ttl: options.ttl,
-        any_width: options.force,
-        include_private: options.include_private,
+        ttl: args.ttl,
+        any_width: args.force,
+        include_private: args.include_private,
     });
-    report::print_details(&options.file, &list, &left_out_networks);
-    report::print_missing_ends(&options.file, &list);
+    report::print_details(&args.file, &list, &left_out_networks);
+    report::print_missing_ends(&args.file, &list);
     let bad_count = list.bad_count();
-    if bad_count > 0 && options.strict {
+    if bad_count > 0 && args.strict {
         let summary = report::summary(&list);
         let message = format!("{bad_count} bad {}; nothing was imported", report::unit_name(&list));
         return Err(Failure::failed(message).with_details(summary));
     }
     let summary = report::summary(&list);
     let sent = list.entries.len() as u64;
-    let (count, replaced) = send_entries(client, list.entries, now, &options).await?;
+    let (count, replaced) = send_entries(&mut client, list.entries, now, &args).await?;
     let expired = match sent.saturating_sub(count) {
         0 => String::new(),
         expired => format!(", {expired} expired meanwhile"),
@@ -93,11 +85,12 @@ pub(crate) async fn import(options: ImportOptions, client: &mut Client) -> Resul
 }
 
 /// Removes the given networks and those of a list. Reports the networks that have no entry.
+/// Connects to the node once the list is read.
 pub(crate) async fn remove(
     mut networks: Vec<Network>,
     file: Option<&Path>,
     allow: bool,
-    client: &mut Client,
+    socket: Option<PathBuf>,
 ) -> Result<(), Failure> {
     if let Some(file) = file {
         let text = read_list(file)?;
@@ -107,6 +100,7 @@ pub(crate) async fn remove(
         report::print_details(file, &list, &LeftOutNetworks::default());
         networks.extend(list.entries.iter().map(|entry| entry.network));
     }
+    let mut client = control::connect(socket).await?;
     let what = if allow { "allowed" } else { "blocked" };
     let (mut removed, mut absent) = (0, Vec::new());
     let count = networks.len();
@@ -134,7 +128,7 @@ async fn send_entries(
     client: &mut Client,
     entries: Vec<Entry>,
     now: UnixMillis,
-    ImportOptions { allow, force, .. }: &ImportOptions,
+    ImportArgs { allow, force, .. }: &ImportArgs,
 ) -> Result<(u64, u64), Failure> {
     let bar = progress_bar(entries.len() as u64 * 2);
     let mut entries = entries.into_iter().peekable();
@@ -175,13 +169,14 @@ fn progress_bar(steps: u64) -> ProgressBar {
 pub(crate) async fn export(
     format: OutputFormat,
     allow: bool,
-    client: &mut Client,
+    socket: Option<PathBuf>,
 ) -> Result<(), Failure> {
+    let mut client = control::connect(socket).await?;
     let both = matches!(format, OutputFormat::Nftables | OutputFormat::Postfix);
     let mut entries = Vec::new();
     for (rule, is_allowed) in [(Rule::Block, false), (Rule::Allow, true)] {
         if both || is_allowed == allow {
-            for entry in fetch_networks(client, is_allowed).await? {
+            for entry in fetch_networks(&mut client, is_allowed).await? {
                 let (network, block) = parse_entry(&entry).ok_or_else(|| {
                     Failure::failed(format!("the node sent an invalid entry: {entry}"))
                 })?;
@@ -201,6 +196,14 @@ pub(crate) async fn export(
             "entries of a Postfix table cannot expire: export it again by {first} (in {}), when \
              the first verdict changes, and more often to include new blocks",
             duration_text(first.since(now))
+        );
+    }
+    let with_end = listed.iter().filter(|listed| listed.block.expires.is_some()).count();
+    if format == OutputFormat::Plain && with_end > 0 {
+        note!(
+            "a plain list has no ends, and {with_end} of {} entries have one: imported again, they \
+             stay until removed; `--format csv` or `--format jsonl` keeps the ends",
+            listed.len()
         );
     }
     if std::io::stdout().is_terminal() && format != OutputFormat::JsonLines {

@@ -122,6 +122,34 @@ fn input_that_is_no_list_is_refused_without_using_memory() {
 }
 
 #[test]
+fn a_list_is_read_before_the_node_is_asked() {
+    // The node closes a connection that is idle while a list comes slowly. Without a node, the
+    // fault of the list is reported, so the program has read the list first.
+    let site = Site::new();
+    let socket = site.path("no-node.sock");
+    for args in [["block", "import", "/dev/zero"], ["block", "remove", "--file=/dev/zero"]] {
+        let mut program = std::process::Command::new(super::harness::PROGRAM);
+        let output = program.arg("--socket").arg(&socket).args(args).output().unwrap();
+        let stderr = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(1), "{stderr}");
+        assert!(stderr.contains("it is not text"), "{stderr}");
+    }
+}
+
+#[test]
+fn an_export_without_ends_says_that_they_are_missing() {
+    let site = Site::new();
+    let node = site.start("a");
+    node.ok(&["block", "add", "192.0.2.7", "--ttl", "1h"]);
+    node.ok(&["block", "add", "192.0.2.8"]);
+    for (format, is_told) in [("plain", true), ("csv", false), ("jsonl", false)] {
+        let output = node.run(&["block", "export", "--format", format]);
+        let stderr = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(stderr.contains("1 of 2 entries have one"), is_told, "{format}: {stderr}");
+    }
+}
+
+#[test]
 fn an_imported_list_can_be_removed_again() {
     let site = Site::new();
     let node = site.start("a");
