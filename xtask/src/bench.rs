@@ -1,6 +1,6 @@
 //! Runs the criterion benches.
 
-use crate::run::{cargo, run};
+use xtask::run::{cargo, run};
 
 pub(crate) fn run_benches(filter: Option<&str>) -> Result<(), String> {
     let mut command = cargo(&["bench", "--package", "mailmesh-benches"]);

@@ -1,7 +1,7 @@
 //! What continuous integration runs, what fails soonest first.
 
-use crate::run::{cargo, run};
 use crate::{circles, deny, layers, mutants, test};
+use xtask::run::{cargo, run};
 
 pub(crate) fn all() -> Result<(), String> {
     run(cargo(&["fmt", "--all", "--check"]))?;

@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 use syn::visit::{self, Visit};
 use syn::{Attribute, Item, ItemMod, ItemUse, UseTree, Visibility};
 
-use crate::run::root;
+use xtask::run::root;
 
 /// Folders with a circle that is still to be cut. A circle anywhere else is an error, and so is a
 /// folder here that has none any more.

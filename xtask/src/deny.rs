@@ -3,7 +3,7 @@
 
 use std::process::Command;
 
-use crate::run::{cargo, show};
+use xtask::run::{cargo, show};
 
 /// Errors of `cargo deny` when its input is missing, and the reason to report.
 const MISSING_INPUTS: [(&str, &str); 2] = [

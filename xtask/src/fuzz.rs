@@ -2,7 +2,7 @@
 
 use std::process::Command;
 
-use crate::run::root;
+use xtask::run::root;
 
 /// Memory limits of a fuzzer, in MB: in total, and for one allocation.
 const RSS_MB: u32 = 1_024;

@@ -5,10 +5,10 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
 
-use crate::run::cargo;
+use xtask::run::cargo;
 
 /// Each crate, and the workspace crates that it may depend on (normal dependencies).
-const ARROWS: [(&str, &[&str]); 13] = [
+const ARROWS: [(&str, &[&str]); 14] = [
     ("mailmesh-secrets", &[]),
     ("mailmesh-events", &[]),
     ("mailmesh-codec", &["mailmesh-events"]),
@@ -33,6 +33,7 @@ const ARROWS: [(&str, &[&str]); 13] = [
     ("mailmesh-sim", &["mailmesh-codec", "mailmesh-delivery", "mailmesh-events", "mailmesh-state"]),
     ("mailmesh-cli", &["mailmesh"]),
     ("mailmesh-contender", &["mailmesh", "mailmesh-codec", "mailmesh-state"]),
+    ("mailmesh-trials", &["mailmesh-contender"]),
     (
         "mailmesh-fuzz",
         &[
@@ -66,13 +67,17 @@ pub(crate) fn run() -> Result<(), String> {
     Ok(())
 }
 
-/// The normal dependencies of each crate of the workspace.
-fn dependencies() -> Result<BTreeMap<String, BTreeSet<String>>, String> {
+/// What cargo knows about the packages of the workspace.
+fn metadata() -> Result<Value, String> {
     let output = cargo(&["metadata", "--format-version", "1", "--no-deps"])
         .output()
         .map_err(|error| format!("cargo metadata: {error}"))?;
-    let metadata: Value = serde_json::from_slice(&output.stdout)
-        .map_err(|error| format!("cargo metadata: {error}"))?;
+    serde_json::from_slice(&output.stdout).map_err(|error| format!("cargo metadata: {error}"))
+}
+
+/// The normal dependencies of each crate of the workspace.
+fn dependencies() -> Result<BTreeMap<String, BTreeSet<String>>, String> {
+    let metadata = metadata()?;
     let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
     let packages = metadata["packages"].as_array().into_iter().flatten();
     let of_package = |package: &Value| {
@@ -110,6 +115,10 @@ fn check(dependencies: &BTreeMap<String, BTreeSet<String>>) -> Result<(), String
 
 #[cfg(test)]
 mod tests {
+    use std::path::Path;
+
+    use xtask::run::root;
+
     use super::*;
 
     #[test]
@@ -122,15 +131,39 @@ mod tests {
     }
 
     #[test]
+    fn a_default_build_compiles_nothing_of_the_laboratory() {
+        let (dependencies, metadata) = (dependencies().unwrap(), metadata().unwrap());
+        let by_id = |id: &Value| {
+            let packages = metadata["packages"].as_array().unwrap();
+            packages.iter().find(|package| package["id"] == *id).unwrap()
+        };
+        let members = metadata["workspace_default_members"].as_array().unwrap();
+        let mut to_build: Vec<_> =
+            members.iter().map(|id| by_id(id)["name"].as_str().unwrap().to_owned()).collect();
+        assert!(to_build.contains(&"mailmesh-cli".to_owned()), "{to_build:?}");
+        let laboratory = root().join("lab");
+        while let Some(name) = to_build.pop() {
+            let Some(found) = dependencies.get(&name) else { continue };
+            to_build.extend(found.iter().cloned());
+            let packages = metadata["packages"].as_array().unwrap();
+            let package = packages.iter().find(|package| package["name"] == *name).unwrap();
+            let manifest = Path::new(package["manifest_path"].as_str().unwrap());
+            assert!(!manifest.starts_with(&laboratory), "{name} is built by default");
+        }
+    }
+
+    #[test]
     fn the_docs_have_a_line_for_each_direct_dependency() {
-        let read = |path: &str| std::fs::read_to_string(crate::run::root().join(path)).unwrap();
+        let read = |path: &str| std::fs::read_to_string(root().join(path)).unwrap();
         let manifest = read("Cargo.toml");
         let (_, shared) = manifest.split_once("[workspace.dependencies]\n").unwrap();
         let lines = shared.lines().take_while(|line| !line.starts_with('['));
         let declared: BTreeSet<_> = lines
             .filter_map(|line| line.split_once(" = "))
             .map(|(name, _)| name.trim())
-            .filter(|name| !name.starts_with("mailmesh") && !name.starts_with('#'))
+            .filter(|name| {
+                !name.starts_with("mailmesh") && *name != "xtask" && !name.starts_with('#')
+            })
             .collect();
         let docs = read("docs/dependencies.md");
         let documented: BTreeSet<_> = docs

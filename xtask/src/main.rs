@@ -3,24 +3,14 @@
 mod bench;
 mod ci;
 mod circles;
-mod compare;
-mod contender;
 mod deny;
-mod faults;
-mod folder;
 mod fuzz;
-mod hostile;
 mod layers;
-mod log;
-mod loopback;
-mod markdown;
 mod model;
 mod mutants;
-mod namespaces;
-mod run;
 mod sim;
-mod sweeper;
 mod test;
+mod trials;
 
 use std::ffi::OsString;
 use std::process::ExitCode;
@@ -86,16 +76,16 @@ enum Task {
         #[arg(long, value_name = "NAME")]
         planted: Option<String>,
     },
-    /// mailmesh and what else one could use, on the loopback: events a second, what is lost,
-    /// processor time, round trips.
-    Compare(compare::Options),
+    /// Compare mailmesh with its rivals on the loopback: events a second, losses, processor time,
+    /// round trips.
+    #[command(disable_help_flag = true)]
+    Compare(trials::Args),
     /// Scenarios of failure between real processes.
-    Faults(faults::Options),
+    #[command(disable_help_flag = true)]
+    Faults(trials::Args),
     /// Hostile peers against honest nodes, real processes on the loopback.
-    Hostile(hostile::Options),
-    /// Cleans up after another task; not for people.
-    #[command(hide = true, name = sweeper::TASK)]
-    Sweep,
+    #[command(disable_help_flag = true)]
+    Hostile(trials::Args),
 }
 
 fn main() -> ExitCode {
@@ -104,16 +94,15 @@ fn main() -> ExitCode {
         Task::Test { quick } => test::run(quick).map(done),
         Task::Ci => ci::all().map(done),
         Task::Bench { filter } => bench::run_benches(filter.as_deref()).map(done),
-        Task::Compare(options) => compare::run(&options).map(done),
-        Task::Sweep => sweeper::sweep().map(done),
         Task::Layers => layers::run().and_then(|()| circles::run()).map(done),
         Task::Deny => deny::all().map(done),
         Task::Fuzz { name, seconds } => fuzz::run_all(name.as_deref(), seconds).map(done),
         Task::Sim { args } => sim::run_seeds(&args).map(done),
         Task::Mutants(options) => mutants::run(&options).map(done),
         Task::Model { deep, planted } => model::explore(deep, planted.as_deref()).map(done),
-        Task::Faults(options) => faults::run(&options),
-        Task::Hostile(options) => hostile::run(&options),
+        Task::Compare(args) => trials::run("compare", &args).map(|never| match never {}),
+        Task::Faults(args) => trials::run("faults", &args).map(|never| match never {}),
+        Task::Hostile(args) => trials::run("hostile", &args).map(|never| match never {}),
     };
     result.unwrap_or_else(|message| {
         eprintln!("error: {message}");

@@ -3,17 +3,17 @@
 use std::path::Path;
 
 /// A row of a table.
-pub(crate) fn line(cells: &[String]) -> String {
+pub fn line(cells: &[String]) -> String {
     format!("| {} |\n", cells.join(" | "))
 }
 
 /// The rule between the head and the rows of a table.
-pub(crate) fn rule(columns: usize) -> String {
+pub fn rule(columns: usize) -> String {
     format!("|{}\n", "---|".repeat(columns))
 }
 
 /// A count with commas between thousands.
-pub(crate) fn grouped(count: u64) -> String {
+pub fn grouped(count: u64) -> String {
     let digits = count.to_string();
     let groups = digits.as_bytes().rchunks(3).rev();
     let groups = groups.map(|group| String::from_utf8_lossy(group).into_owned());
@@ -33,11 +33,7 @@ fn within(text: &str, name: &str, new: impl FnOnce(&str) -> String) -> Option<St
 ///
 /// # Errors
 /// If the file cannot be read or written, or has no such table.
-pub(crate) fn write(
-    path: &Path,
-    name: &str,
-    new: impl FnOnce(&str) -> String,
-) -> Result<(), String> {
+pub fn write(path: &Path, name: &str, new: impl FnOnce(&str) -> String) -> Result<(), String> {
     let failed = |error: std::io::Error| format!("{}: {error}", path.display());
     let text = std::fs::read_to_string(path).map_err(failed)?;
     let text = within(&text, name, new).ok_or_else(|| {
@@ -48,7 +44,7 @@ pub(crate) fn write(
 }
 
 /// Updates a table: a new row replaces the old row with the same first two cells, or is appended.
-pub(crate) fn updated(old: &str, new: &[String]) -> String {
+pub fn updated(old: &str, new: &[String]) -> String {
     let key = |line: &str| {
         let mut cells = line.split(" | ").map(str::to_owned);
         (cells.next(), cells.next())

@@ -1,7 +1,7 @@
 //! Runs the model explorer, which tries every run of a small scope.
 
 use crate::mutants::planted_cargo;
-use crate::run::{cargo, run};
+use xtask::run::{cargo, run};
 
 pub(crate) fn explore(deep: bool, planted: Option<&str>) -> Result<(), String> {
     let args = ["run", "--release", "--quiet", "-p", "mailmesh-sim", "--example", "model", "--"];

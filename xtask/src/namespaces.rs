@@ -6,7 +6,7 @@ use std::process::Command;
 ///
 /// # Errors
 /// If that is not permitted: the reason.
-pub(crate) fn available() -> Result<(), String> {
+pub fn available() -> Result<(), String> {
     let name = format!("mm-probe-{}", std::process::id());
     let ip = |args: [&str; 3]| {
         let output = Command::new("ip").args(args).output();

@@ -7,12 +7,12 @@ use serde::Serialize;
 use serde_json::Value;
 
 /// The root of the workspace.
-pub(crate) fn root() -> PathBuf {
+pub fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap_or_else(|| Path::new(".")).to_owned()
 }
 
 /// A cargo command that runs in the root of the workspace.
-pub(crate) fn cargo(args: &[&str]) -> Command {
+pub fn cargo(args: &[&str]) -> Command {
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let mut command = Command::new(cargo);
     command.args(args).current_dir(root());
@@ -28,7 +28,7 @@ pub(crate) fn cargo(args: &[&str]) -> Command {
 }
 
 /// Shows a command and runs it to its end.
-pub(crate) fn run(mut command: Command) -> Result<(), String> {
+pub fn run(mut command: Command) -> Result<(), String> {
     let shown = show(&command);
     eprintln!("$ {shown}");
     match command.status() {
@@ -39,7 +39,7 @@ pub(crate) fn run(mut command: Command) -> Result<(), String> {
 }
 
 /// Builds all programs of a package with these features in release, and returns their paths.
-pub(crate) fn build_release(package: &str, features: &[&str]) -> Result<Vec<PathBuf>, String> {
+pub fn build_release(package: &str, features: &[&str]) -> Result<Vec<PathBuf>, String> {
     let mut command = cargo(&["build", "--release", "--package", package]);
     for feature in features {
         command.args(["--features", feature]);
@@ -48,7 +48,7 @@ pub(crate) fn build_release(package: &str, features: &[&str]) -> Result<Vec<Path
 }
 
 /// Runs a cargo command that builds programs, and returns their paths.
-pub(crate) fn executables(mut command: Command) -> Result<Vec<PathBuf>, String> {
+pub fn executables(mut command: Command) -> Result<Vec<PathBuf>, String> {
     command.args(["--message-format", "json-render-diagnostics"]);
     let shown = show(&command);
     eprintln!("$ {shown}");
@@ -66,12 +66,13 @@ pub(crate) fn executables(mut command: Command) -> Result<Vec<PathBuf>, String> 
 }
 
 /// Writes results to a JSON file.
-pub(crate) fn write_json(path: &Path, rows: &impl Serialize) -> Result<(), String> {
+pub fn write_json(path: &Path, rows: &impl Serialize) -> Result<(), String> {
     let text = serde_json::to_string_pretty(rows).map_err(|error| error.to_string())?;
     std::fs::write(path, text + "\n").map_err(|error| format!("{}: {error}", path.display()))
 }
 
-pub(crate) fn show(command: &Command) -> String {
+/// A cargo command as a person types it, for messages.
+pub fn show(command: &Command) -> String {
     let args = command.get_args().map(|arg| arg.to_string_lossy().into_owned());
     std::iter::once("cargo".to_owned()).chain(args).collect::<Vec<_>>().join(" ")
 }

@@ -2,7 +2,7 @@
 
 use std::ffi::OsString;
 
-use crate::run::{cargo, run};
+use xtask::run::{cargo, run};
 
 /// Passes all arguments to the program that runs seeds, `--help` too.
 pub(crate) fn run_seeds(args: &[OsString]) -> Result<(), String> {

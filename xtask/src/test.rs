@@ -3,8 +3,8 @@
 use std::io::{BufRead, BufReader};
 use std::process::Stdio;
 
-use crate::namespaces;
-use crate::run::{cargo, show};
+use xtask::namespaces;
+use xtask::run::{cargo, show};
 
 /// The module name that every test with real processes has in its path.
 const PROCESSES: &str = "processes::";

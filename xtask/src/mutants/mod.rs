@@ -8,10 +8,10 @@ mod program;
 
 use std::path::PathBuf;
 
-use crate::markdown::{self, grouped};
 use fault::{Fault, Group};
 pub(crate) use program::planted_cargo;
 use program::{Failure, Program, Seeds};
+use xtask::markdown::{self, grouped};
 
 /// Seeds in the first round; each further round doubles the number.
 const FIRST_ROUND_SEEDS: u64 = 10;

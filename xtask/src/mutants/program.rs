@@ -6,7 +6,7 @@ use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use super::fault::{self, Fault, Group};
-use crate::run::{cargo, executables, root};
+use xtask::run::{cargo, executables, root};
 
 /// Base time limit of a run. With the time for each seed it is far more than a loaded machine
 /// needs. Only a run that never ends exceeds it, and counts as caught.

@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use super::account::Counts;
 use crate::contender::System;
-use crate::markdown;
+use xtask::markdown;
 
 /// A figure that only one scenario has, so the table has no column for it.
 #[derive(Debug, Clone, Serialize)]
@@ -198,7 +198,7 @@ mod tests {
         let line =
             "| cut 5 s | zenoh | 9 | 1 | **2** | - | 1.00 | 0 | p99 1.2 ms; restarts 3.0 |\n";
         assert_eq!(row.markdown(), line);
-        let docs = include_str!("../../../docs/faults.md");
+        let docs = include_str!("../../../../docs/faults.md");
         assert!(docs.contains("<!-- faults: begin -->\n| scenario | system |"));
     }
 

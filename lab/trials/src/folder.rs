@@ -17,7 +17,7 @@ impl Folder {
     pub(crate) fn new(sweeper: &Sweeper) -> Result<Self, String> {
         static COUNT: AtomicU32 = AtomicU32::new(0);
         let count = COUNT.fetch_add(1, Ordering::Relaxed);
-        let name = format!("mm-xtask-{}-{count}", std::process::id());
+        let name = format!("mm-trial-{}-{count}", std::process::id());
         let path = std::env::temp_dir().join(name);
         // Only its owner may read it: it contains keys.
         let made = DirBuilder::new().mode(0o700).create(&path);

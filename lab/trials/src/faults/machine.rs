@@ -3,7 +3,7 @@
 use super::network::filters_available;
 use super::process_group::Isolation;
 use super::program::{faketime, tmpfs};
-use crate::namespaces;
+use xtask::namespaces;
 
 /// The isolation that a scenario needs; each level includes the ones before.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]

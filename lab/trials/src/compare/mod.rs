@@ -126,14 +126,14 @@ pub(crate) fn run(options: &Options) -> Result<(), String> {
             result.print();
             results.push(result);
             if let Some(path) = &options.json {
-                crate::run::write_json(path, &results)?;
+                xtask::run::write_json(path, &results)?;
             }
         }
     }
     let table = Table::of(&systems, &results, &today(), &servers);
     println!("\n{}", table.text());
     for path in &options.markdown {
-        crate::markdown::write(path, "compare", |_| table.markdown())?;
+        xtask::markdown::write(path, "compare", |_| table.markdown())?;
     }
     check_promise(&results)
 }
@@ -149,14 +149,14 @@ fn today() -> String {
 
 /// Measures the mirror, next to other tables and a full resend.
 fn mirror(json: Option<&Path>) -> Result<(), String> {
-    let mut command = crate::run::cargo(&["run", "--release", "--quiet", "-p", "mailmesh-benches"]);
+    let mut command = xtask::run::cargo(&["run", "--release", "--quiet", "-p", "mailmesh-benches"]);
     command.args(["--example", "mirror", "--"]);
     if let Some(path) = json {
         // Cargo runs the example in the workspace root.
         let path = std::path::absolute(path).map_err(|error| error.to_string())?;
         command.arg("--json").arg(path);
     }
-    crate::run::run(command)
+    xtask::run::run(command)
 }
 
 /// Checks the promise of mailmesh: each event arrives once, in order, or is reported missing. Most

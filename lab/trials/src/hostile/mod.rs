@@ -20,8 +20,8 @@ use self::row::Row;
 use self::window::{Delivery, Window, deliveries, peak, reports, unexpected_members};
 use crate::contender::{Contender, Start, System, build_all, wait_until};
 use crate::loopback;
-use crate::run::write_json;
 use crate::sweeper::Sweeper;
+use xtask::run::write_json;
 
 const HONEST_NAMES: [&str; 3] = ["a", "b", "c"];
 /// Events that each honest node publishes a second.

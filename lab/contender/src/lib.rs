@@ -1,7 +1,7 @@
 //! The events, counts and messages of a contender, without the systems.
 //!
-//! A *contender* is one process of a comparison. This library does not depend on Zenoh, so `xtask`,
-//! which starts the processes, builds in seconds.
+//! A *contender* is one process of a comparison. This library does not depend on Zenoh, so
+//! `mailmesh-trials`, which starts the processes, builds in seconds.
 
 mod clock;
 mod event;

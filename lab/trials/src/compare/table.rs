@@ -2,7 +2,7 @@
 
 use super::round::Round;
 use crate::contender::System;
-use crate::markdown;
+use xtask::markdown;
 
 const HEAD: [&str; 9] = [
     "system",

@@ -19,7 +19,6 @@ use std::process::ExitCode;
 use serde::Serialize;
 
 use crate::contender::{System, build};
-use crate::run::{build_release, write_json};
 use crate::sweeper::Sweeper;
 use account::{counts, flows};
 use machine::Machine;
@@ -28,6 +27,7 @@ use program::{Testbed, Verdict};
 use row::Row;
 use run_length::RunLength;
 use scenarios::{Scenario, ScenarioKind, Trial, Variant};
+use xtask::run::{build_release, write_json};
 
 /// The exit code when a scenario could not run here and everything else held.
 const NOT_ALL_RAN: u8 = 3;
@@ -131,7 +131,7 @@ pub(crate) fn run(options: &Options) -> Result<ExitCode, String> {
     }
     if let Some(path) = &options.markdown {
         let lines = runs.outcomes.iter().filter_map(Outcome::line).collect::<Vec<_>>();
-        crate::markdown::write(path, "faults", |old| crate::markdown::updated(old, &lines))?;
+        xtask::markdown::write(path, "faults", |old| xtask::markdown::updated(old, &lines))?;
     }
     let broken = runs.outcomes.iter().filter_map(Outcome::broken).collect::<Vec<_>>();
     for name in &broken {

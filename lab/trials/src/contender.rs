@@ -12,8 +12,8 @@ use rustix::process::{Pid, Signal, kill_process};
 use serde::Serialize;
 
 use crate::log::Log;
-use crate::run::build_release;
 use crate::sweeper::Sweeper;
+use xtask::run::build_release;
 
 const PROGRAM: &str = "mailmesh-contender";
 /// Time in which a process must answer; a stopped process is not queried.

@@ -107,7 +107,7 @@ mod tests {
 
     #[test]
     fn the_docs_and_the_help_text_describe_each_scenario() {
-        let docs = include_str!("../../../../docs/faults.md");
+        let docs = include_str!("../../../../../docs/faults.md");
         for scenario in all() {
             let line = format!("| `{}` ", scenario.name);
             assert!(docs.contains(&line), "docs/faults.md has no line for {}", scenario.name);
