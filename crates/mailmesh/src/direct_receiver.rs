@@ -12,9 +12,7 @@ use mailmesh_events::{Change, ClockMessage, DirectMessage, SyncMessage};
 use mailmesh_transport::DirectSink;
 use parking_lot::Mutex;
 
-use crate::Incoming;
 use crate::clock_sync::ClockSync;
-use crate::inbox::Inboxes;
 use crate::keys::KeyService;
 use crate::refusals::Refusals;
 use crate::replication::Replication;
@@ -31,7 +29,6 @@ pub(crate) struct DirectReceiverParts {
     pub(crate) clocks: Arc<ClockSync>,
     /// `None` without a cluster key.
     pub(crate) keys: Option<Arc<KeyService>>,
-    pub(crate) inboxes: Arc<Inboxes>,
     pub(crate) refusals: Arc<Refusals>,
 }
 
@@ -118,14 +115,13 @@ impl DirectReceiver {
     }
 
     fn receive_sync(&self, from: Incarnation, message: SyncMessage) {
-        let DirectReceiverParts { replication, keys, inboxes, .. } = &self.parts;
+        let DirectReceiverParts { replication, keys, .. } = &self.parts;
         if let SyncMessage::Part { changes, .. } | SyncMessage::Entries { changes, .. } = &message
             && keys.is_none()
             && changes.iter().any(Change::has_private_key)
         {
             return;
         }
-        let taken = replication.on_message(from, message);
-        inboxes.offer(&mut taken.into_iter().map(Incoming::Synced).collect());
+        replication.on_message(from, message);
     }
 }
