@@ -17,7 +17,7 @@ pub(crate) async fn fill(node: &Node) -> Result<(), Box<dyn Error>> {
         let ends = now.plus(Duration::from_secs(86_400 + u64::from(n) % 86_400));
         (Network::single(corpus::v4(n)), corpus::block(n).expiring_at(ends))
     });
-    node.blocks().import(Rule::Block, all.collect(), |_| ()).await?;
+    node.blocks().import(Rule::Block, all).await?;
     Ok(())
 }
 

@@ -62,7 +62,7 @@ pub(crate) fn measure() -> Result<Vec<Row>, Box<dyn Error>> {
             }
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
-        let mut inbox = two.inbox(Filter::kinds([Kind::Cache]));
+        let mut inbox = two.inbox(Filter::kinds([Kind::Cache])?);
         let begin = Instant::now();
         let (p50, p99) = latencies(&one, &mut inbox, || begin.elapsed() > BASELINE_TIME).await?;
 

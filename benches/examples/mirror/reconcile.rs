@@ -4,7 +4,7 @@ use std::error::Error;
 use std::time::{Duration, Instant};
 
 use mailmesh_benches::corpus::{self, ADDRESSES, NOW};
-use mailmesh_codec::{encode_digest, encode_sync};
+use mailmesh_codec::{encode_digest, encode_direct};
 use mailmesh_events::{Network, NodeId, Rule, SyncMessage};
 use mailmesh_state::{Mirror, ReconcileConfig, Reconciler};
 
@@ -71,7 +71,7 @@ fn reconcile(nodes: &mut [Node; 2]) -> Result<Cost, Box<dyn Error>> {
             cost.round_trips += usize::from(!sent[0].is_empty());
             for (from, messages) in sent.into_iter().enumerate() {
                 for (to, message) in messages {
-                    let bytes = encode_sync(&message)?.len();
+                    let bytes = encode_direct(&message.clone().into())?.len();
                     cost.bytes += bytes;
                     if let SyncMessage::Part { changes, .. }
                     | SyncMessage::Entries { changes, .. } = &message
@@ -100,8 +100,9 @@ pub(crate) fn measure() -> Result<Vec<Row>, Box<dyn Error>> {
     rows.push(Row::new("two equal mirrors of 1 M: to know it", digest as f64, "B", 32.0));
     let resend = {
         let page: Vec<_> = nodes[0].mirror.content().into_iter().take(1_000).collect();
-        let bytes =
-            encode_sync(&SyncMessage::Entries { round: 1, changes: page.clone(), more: false })?;
+        let bytes = encode_direct(
+            &SyncMessage::Entries { round: 1, changes: page.clone(), more: false }.into(),
+        )?;
         bytes.len() as f64 / page.len() as f64 * f64::from(ADDRESSES)
     };
     let cost = reconcile(&mut nodes)?;

@@ -132,7 +132,7 @@ async fn ours() -> Result<f64, Box<dyn Error>> {
         let address = IpAddr::from(Ipv4Addr::from(0x0B00_0000 + n));
         tokio::time::sleep(PAUSE).await;
         let begin = Instant::now();
-        nodes[0].blocks().add(Network::single(address), "too many failed logins", None).await?;
+        nodes[0].blocks().add(Network::single(address)).reason("too many failed logins").await?;
         tokio::task::block_in_place(|| {
             wait_until(|| nodes.iter().all(|node| node.blocks().is_blocked(address)))
                 .map_err(|error| error.to_string())

@@ -24,7 +24,7 @@ pub enum FrameKind {
     Data = 1,
     /// A message of the delivery protocol.
     Control = 2,
-    /// A message to one node: between mirrors, or about time or keys.
+    /// A message to one node about its mirror, its clock or its keys.
     Direct = 3,
     /// A whole frame of another node, relayed by the sender.
     Relay = 4,

@@ -1,18 +1,49 @@
 //! The encoding of the messages about cluster keys.
 
-use mailmesh_events::{KeyAction, KeySecret, KeysHeld, limits};
+use mailmesh_events::{KeyAction, KeyMessage, KeySecret, KeysHeld, limits};
 use zeroize::Zeroizing;
 
 use crate::CodecError;
 use crate::msgpack::{Fields, Reader, Writer};
+
+pub(crate) const REQUEST: u64 = 9;
+pub(crate) const ANSWER: u64 = 10;
 
 const LIST: u64 = 0;
 const ADD: u64 = 1;
 const ACTIVATE: u64 = 2;
 const RETIRE: u64 = 3;
 
+/// Writes the array of a message about keys: the kind, the number, then the action or the report.
+pub(crate) fn write_message(w: &mut Writer<'_>, message: &KeyMessage) -> Result<(), CodecError> {
+    match message {
+        KeyMessage::Request { number, action } => {
+            w.array(4).u64(REQUEST).u64((*number).into());
+            write_action(w, action)
+        }
+        KeyMessage::Answer { number, held } => {
+            w.array(2 + report_field_count(held)).u64(ANSWER).u64((*number).into());
+            write_report(w, held)
+        }
+        _ => Err(CodecError::Type { what: "key message" }),
+    }
+}
+
+/// Reads the fields after the kind.
+pub(crate) fn read_message(
+    kind: u64,
+    fields: &mut Fields<'_, '_>,
+) -> Result<KeyMessage, CodecError> {
+    let number = fields.int("number of the request")?;
+    Ok(match kind {
+        REQUEST => KeyMessage::Request { number, action: read_action(fields)? },
+        ANSWER => KeyMessage::Answer { number, held: read_report(fields)? },
+        value => return Err(CodecError::UnknownValue { what: "kind of key message", value }),
+    })
+}
+
 /// Writes two fields: the action and its operand.
-pub(crate) fn write_action(w: &mut Writer<'_>, action: &KeyAction) -> Result<(), CodecError> {
+fn write_action(w: &mut Writer<'_>, action: &KeyAction) -> Result<(), CodecError> {
     match action {
         KeyAction::List => w.u64(LIST).nil(),
         KeyAction::Add(key) => w.u64(ADD).bytes(key.bytes()),
@@ -23,7 +54,7 @@ pub(crate) fn write_action(w: &mut Writer<'_>, action: &KeyAction) -> Result<(),
     Ok(())
 }
 
-pub(crate) fn read_action(fields: &mut Fields<'_, '_>) -> Result<KeyAction, CodecError> {
+fn read_action(fields: &mut Fields<'_, '_>) -> Result<KeyAction, CodecError> {
     let kind = fields.u64("key action")?;
     let operand = fields.required("the key")?;
     Ok(match kind {
@@ -49,7 +80,7 @@ const ACTIVE_PERSISTED: u64 = 1;
 const ADDITIONS_PERSISTED: u64 = 2;
 
 /// Number of fields that [`write_report`] writes.
-pub(crate) fn report_field_count(held: &KeysHeld) -> usize {
+fn report_field_count(held: &KeysHeld) -> usize {
     3 + usize::from(has_persistence_field(held))
 }
 
@@ -60,7 +91,7 @@ fn has_persistence_field(held: &KeysHeld) -> bool {
 
 /// Writes three or four fields: the key ids, whether they are stored in a file, the reason of a
 /// refusal, and what a restart restores. Earlier versions ignore the fourth field.
-pub(crate) fn write_report(w: &mut Writer<'_>, held: &KeysHeld) -> Result<(), CodecError> {
+fn write_report(w: &mut Writer<'_>, held: &KeysHeld) -> Result<(), CodecError> {
     let (keys, reason) = (held.keys.len(), held.refused.as_ref().map_or(0, String::len));
     for (what, actual, limit) in
         [("the keys", keys, limits::CLUSTER_KEYS), ("the reason", reason, limits::TEXT_LEN)]
@@ -87,7 +118,7 @@ pub(crate) fn write_report(w: &mut Writer<'_>, held: &KeysHeld) -> Result<(), Co
     Ok(())
 }
 
-pub(crate) fn read_report(fields: &mut Fields<'_, '_>) -> Result<KeysHeld, CodecError> {
+fn read_report(fields: &mut Fields<'_, '_>) -> Result<KeysHeld, CodecError> {
     let reader = fields.required("the keys")?;
     let len = reader.array("the keys", limits::CLUSTER_KEYS)?;
     let keys = (0..len).map(|_| read_array(reader, "the key id")).collect::<Result<_, _>>()?;

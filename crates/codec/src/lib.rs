@@ -38,6 +38,7 @@
 
 mod change;
 mod cluster_key;
+mod direct;
 mod error;
 mod event;
 mod header;
@@ -53,6 +54,7 @@ mod symbols;
 mod sync;
 
 pub use cluster_key::ClusterKey;
+pub use direct::{decode_direct, encode_direct};
 pub use error::CodecError;
 pub use event::{Events, decode_events, encode_event};
 pub use header::{FrameKind, HEADER_LEN, Header, MAX_FRAME_LEN, VERSION};
@@ -61,4 +63,4 @@ pub use keyring::Keyring;
 pub use record_cipher::RecordCipher;
 pub use seal::{Opener, Sealer};
 pub use stored_change::{decode_change, encode_change, encode_change_key};
-pub use sync::{decode_digest, decode_sync, encode_digest, encode_sync, peek_entries_round};
+pub use sync::{decode_digest, encode_digest, peek_entries_round};

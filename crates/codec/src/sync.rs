@@ -1,34 +1,21 @@
 //! The encoding of sync messages, `[kind, round, ...]`, and of mirror digests.
 
-use mailmesh_events::{Change, MirrorDigest, Share, SyncMessage, UnixMillis, limits};
+use mailmesh_events::{Change, MirrorDigest, Share, SyncMessage, limits};
 
 use crate::CodecError;
 use crate::change::{self, CERTIFICATE, NETWORK, VALUE};
-use crate::key_messages::{
-    read_action, read_report, report_field_count, write_action, write_report,
-};
 use crate::msgpack::{Fields, Reader, Writer};
 use crate::symbols::{decode_items, decode_symbols, encode_items, encode_symbols};
 
-const REQUEST: u64 = 1;
+pub(crate) const REQUEST: u64 = 1;
 const PART: u64 = 2;
 const ASK_SYMBOLS: u64 = 3;
 const SYMBOLS: u64 = 4;
 const ASK_ENTRIES: u64 = 5;
-const ENTRIES: u64 = 6;
-const ASK_TIME: u64 = 7;
-const TIME: u64 = 8;
-const ASK_KEYS: u64 = 9;
-const KEYS: u64 = 10;
+pub(crate) const ENTRIES: u64 = 6;
 
-/// Encodes a message between mirrors.
-///
-/// # Errors
-/// [`CodecError::TooLong`] past a limit of the message or [`limits::EVENT_LEN`] bytes in all;
-/// [`CodecError::Type`] for a message that this version cannot encode.
-pub fn encode_sync(message: &SyncMessage) -> Result<Vec<u8>, CodecError> {
-    let mut out = Vec::new();
-    let w = &mut Writer(&mut out);
+/// Writes the array of a sync message.
+pub(crate) fn write_message(w: &mut Writer<'_>, message: &SyncMessage) -> Result<(), CodecError> {
     match message {
         SyncMessage::Request { round, first, shares } => {
             w.array(5).u64(REQUEST).u64((*round).into());
@@ -61,29 +48,12 @@ pub fn encode_sync(message: &SyncMessage) -> Result<Vec<u8>, CodecError> {
             w.array(4).u64(ENTRIES).u64((*round).into()).u64((*more).into());
             write_changes(w, changes)?;
         }
-        SyncMessage::AskTime { asked } => {
-            w.array(2).u64(ASK_TIME).u64(*asked);
-        }
-        SyncMessage::Time { asked, now } => {
-            w.array(3).u64(TIME).u64(*asked).u64(now.0);
-        }
-        SyncMessage::AskKeys { number, action } => {
-            w.array(4).u64(ASK_KEYS).u64((*number).into());
-            write_action(w, action)?;
-        }
-        SyncMessage::Keys { number, held } => {
-            w.array(2 + report_field_count(held)).u64(KEYS).u64((*number).into());
-            write_report(w, held)?;
-        }
-        _ => {
-            return Err(CodecError::Type { what: "sync message" });
-        }
+        _ => return Err(CodecError::Type { what: "sync message" }),
     }
-    check_len("the sync message", out.len(), limits::EVENT_LEN)?;
-    Ok(out)
+    Ok(())
 }
 
-fn check_len(what: &'static str, actual: usize, limit: usize) -> Result<(), CodecError> {
+pub(crate) fn check_len(what: &'static str, actual: usize, limit: usize) -> Result<(), CodecError> {
     if actual > limit {
         return Err(CodecError::TooLong { what, actual: actual as u64, limit: limit as u64 });
     }
@@ -114,36 +84,34 @@ fn write_change(w: &mut Writer<'_>, change: &Change) -> Result<(), CodecError> {
     Ok(())
 }
 
-/// Decodes a message between mirrors. Changes of an unknown kind are skipped.
-///
-/// # Errors
-/// A [`CodecError`] that names the field.
-pub fn decode_sync(bytes: &[u8]) -> Result<SyncMessage, CodecError> {
-    let mut reader = Reader::new(bytes);
-    let mut fields = Fields::begin(&mut reader, "sync message")?;
-    let message = match fields.u64("kind of sync message")? {
+/// Reads the fields after the kind. Changes of an unknown kind are skipped.
+pub(crate) fn read_message(
+    kind: u64,
+    fields: &mut Fields<'_, '_>,
+) -> Result<SyncMessage, CodecError> {
+    Ok(match kind {
         REQUEST => SyncMessage::Request {
             round: fields.int("round")?,
-            first: read_share(&mut fields)?,
+            first: read_share(fields)?,
             shares: fields.int("number of shares")?,
         },
         PART => SyncMessage::Part {
             round: fields.int("round")?,
-            share: read_share(&mut fields)?,
+            share: read_share(fields)?,
             part: fields.int("part")?,
             more: fields.u64("whether more follow")? != 0,
             changes: read_changes(fields.required("changes")?)?,
         },
         ASK_SYMBOLS => SyncMessage::AskSymbols {
             round: fields.int("round")?,
-            first: read_share(&mut fields)?,
+            first: read_share(fields)?,
             shares: fields.int("number of shares")?,
             from: fields.int("first symbol")?,
             count: fields.int("number of symbols")?,
         },
         SYMBOLS => SyncMessage::Symbols {
             round: fields.int("round")?,
-            first: read_share(&mut fields)?,
+            first: read_share(fields)?,
             from: fields.int("first symbol")?,
             count: fields.int("number of symbols")?,
             symbols: decode_symbols(
@@ -161,25 +129,8 @@ pub fn decode_sync(bytes: &[u8]) -> Result<SyncMessage, CodecError> {
             more: fields.u64("whether more follow")? != 0,
             changes: read_changes(fields.required("changes")?)?,
         },
-        ASK_TIME => SyncMessage::AskTime { asked: fields.u64("time of the question")? },
-        TIME => SyncMessage::Time {
-            asked: fields.u64("time of the question")?,
-            now: UnixMillis(fields.u64("time")?),
-        },
-        ASK_KEYS => SyncMessage::AskKeys {
-            number: fields.int("number of the question")?,
-            action: read_action(&mut fields)?,
-        },
-        KEYS => SyncMessage::Keys {
-            number: fields.int("number of the question")?,
-            held: read_report(&mut fields)?,
-        },
-        value => {
-            return Err(CodecError::UnknownValue { what: "kind of sync message", value });
-        }
-    };
-    fields.finish()?;
-    Ok(message)
+        value => return Err(CodecError::UnknownValue { what: "kind of sync message", value }),
+    })
 }
 
 /// The round of a message that carries entries, without decoding the entries. `None` for all other
@@ -187,8 +138,8 @@ pub fn decode_sync(bytes: &[u8]) -> Result<SyncMessage, CodecError> {
 #[must_use]
 pub fn peek_entries_round(bytes: &[u8]) -> Option<u32> {
     let mut reader = Reader::new(bytes);
-    let mut fields = Fields::begin(&mut reader, "sync message").ok()?;
-    let kind = fields.u64("kind of sync message").ok()?;
+    let mut fields = Fields::begin(&mut reader, "direct message").ok()?;
+    let kind = fields.u64("kind of direct message").ok()?;
     (kind == PART || kind == ENTRIES).then(|| fields.int("round").ok()).flatten()
 }
 

@@ -204,7 +204,7 @@ fn frames_of_version_1_have_their_golden_bytes() {
 }
 
 #[test]
-fn sync_messages_of_version_1_have_their_golden_bytes() {
+fn direct_messages_of_version_1_have_their_golden_bytes() {
     let changes: Vec<Change> = events()
         .into_iter()
         .flat_map(|(_, events)| events)
@@ -216,16 +216,16 @@ fn sync_messages_of_version_1_have_their_golden_bytes() {
     let symbol = |count| CodedSymbol { sum: u64::MAX - 1, check: 0xFEDC_BA98, count };
     let symbols = [0, 1, -1, 200, -70_000, i64::MIN].map(symbol).to_vec();
     let all = changes.clone();
-    let ask = |action| SyncMessage::AskKeys { number: 7, action };
+    let ask = |action| KeyMessage::Request { number: 7, action };
     let refused = Some("there are 4 cluster keys already".to_owned());
     let held = |kept, keeps_active, keeps_new| {
         let (keys, refused) = (vec![[8; 8], [9; 8]], refused.clone());
-        SyncMessage::Keys {
+        KeyMessage::Answer {
             number: 7,
             held: KeysHeld { keys, kept, keeps_active, keeps_new, refused },
         }
     };
-    for (name, message) in [
+    let sync = [
         ("sync-part", part(true, changes.clone())),
         ("sync-last-part", part(false, changes)),
         ("sync-request", SyncMessage::Request { round: 7, first, shares: 64 }),
@@ -236,8 +236,15 @@ fn sync_messages_of_version_1_have_their_golden_bytes() {
         ("sync-symbols", SyncMessage::Symbols { round: 7, first, from: 64, count: 2, symbols }),
         ("sync-ask-entries", SyncMessage::AskEntries { round: 7, items: vec![1, u64::MAX] }),
         ("sync-entries", SyncMessage::Entries { round: 7, changes: all, more: true }),
-        ("sync-ask-time", SyncMessage::AskTime { asked: 12_345_678 }),
-        ("sync-time", SyncMessage::Time { asked: 12_345_678, now: UnixMillis(1_800_000_000_000) }),
+    ];
+    let clock = [
+        ("sync-ask-time", ClockMessage::Query { asked: 12_345_678 }),
+        (
+            "sync-time",
+            ClockMessage::Answer { asked: 12_345_678, now: UnixMillis(1_800_000_000_000) },
+        ),
+    ];
+    let keys = [
         ("sync-list-keys", ask(KeyAction::List)),
         ("sync-add-key", ask(KeyAction::Add(KeySecret::new([7; 32].into())))),
         ("sync-activate-key", ask(KeyAction::Activate([8; 8]))),
@@ -246,9 +253,13 @@ fn sync_messages_of_version_1_have_their_golden_bytes() {
         ("sync-keys-not-kept", held(false, false, false)),
         ("sync-keys-active-not-kept", held(true, false, true)),
         ("sync-keys-kept-for-now", held(false, true, false)),
-    ] {
-        let bytes = check(name, &encode_sync(&message).unwrap());
-        assert_eq!(decode_sync(&bytes).unwrap(), message);
+    ];
+    let sync = sync.map(|(name, message)| (name, DirectMessage::from(message)));
+    let clock = clock.map(|(name, message)| (name, DirectMessage::from(message)));
+    let keys = keys.map(|(name, message)| (name, DirectMessage::from(message)));
+    for (name, message) in sync.into_iter().chain(clock).chain(keys) {
+        let bytes = check(name, &encode_direct(&message).unwrap());
+        assert_eq!(decode_direct(&bytes).unwrap(), message);
     }
     let digest = MirrorDigest { entries: 5, set_hash: 1 << 100, key_id: 0x0102_0304 };
     assert_eq!(decode_digest(&check("digest", &encode_digest(&digest))).unwrap(), digest);

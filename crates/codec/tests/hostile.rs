@@ -22,7 +22,7 @@ fn decode_all(bytes: &[u8]) {
         assert!(used <= bound, "{what}: {used} bytes for {} bytes of input", bytes.len());
     };
     measured("events", &|| decode_events(bytes, 1024).for_each(drop));
-    measured("sync", &|| drop(decode_sync(bytes)));
+    measured("direct message", &|| drop(decode_direct(bytes)));
     measured("digest", &|| drop(decode_digest(bytes)));
     measured("open frame", &|| drop(Opener::unencrypted([9; 16]).open(bytes)));
     let key = ClusterKey::from_bytes(&[7; 32]);
@@ -61,14 +61,14 @@ proptest! {
         damage in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 0..6),
     ) {
         let message = SyncMessage::Part { round: 1, share: Share::default(), part: 0, changes, more: false };
-        let body = encode_sync(&message).unwrap();
+        let body = encode_direct(&message.into()).unwrap();
         let (kind, incarnation) = (FrameKind::Direct, [1; 16]);
         let header = Header { kind, lane: 2, incarnation, to: None, first: 1, count: 0 };
         let frame = Sealer::unencrypted().seal(&header, &body).unwrap();
         let symbols = vec![CodedSymbol { sum: 1, check: 2, count: 3_000 }; 5];
         let first = Share { bits: 3, index: 5 };
         let symbols = SyncMessage::Symbols { round: 1, first, from: 0, count: 5, symbols };
-        let symbols = encode_sync(&symbols).unwrap();
+        let symbols = encode_direct(&symbols.into()).unwrap();
         for bytes in [body, symbols, frame.to_vec()] {
             let mut bytes = bytes;
             for (at, byte) in &damage {

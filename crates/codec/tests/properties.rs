@@ -37,7 +37,8 @@ proptest! {
             SyncMessage::Entries { round, changes, more },
             SyncMessage::AskEntries { round, items },
         ] {
-            prop_assert_eq!(decode_sync(&encode_sync(&message).unwrap()).unwrap(), message);
+            let message = DirectMessage::from(message);
+            prop_assert_eq!(decode_direct(&encode_direct(&message).unwrap()).unwrap(), message);
         }
     }
 

@@ -72,3 +72,23 @@ pub struct KeysHeld {
     /// [`limits::TEXT_LEN`](crate::limits::TEXT_LEN) bytes.
     pub refused: Option<String>,
 }
+
+/// A message about the cluster keys of a node.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum KeyMessage {
+    /// Requests a list or a change of the receiver's cluster keys. A duplicate does no harm.
+    Request {
+        /// Identifies the request; echoed in the answer.
+        number: u32,
+        /// The requested change.
+        action: KeyAction,
+    },
+    /// The answer to `Request`.
+    Answer {
+        /// The request it answers.
+        number: u32,
+        /// The keys of the responder after the request.
+        held: KeysHeld,
+    },
+}

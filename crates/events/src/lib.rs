@@ -25,6 +25,7 @@ mod certificate;
 mod change;
 mod custom;
 mod data_types;
+mod direct;
 mod error;
 mod event;
 mod host;
@@ -52,13 +53,14 @@ pub use certificate::{
 pub use change::{CertificateChange, Change, ChangeKey, NetworkChange};
 pub use custom::Custom;
 pub use data_types::DataTypes;
+pub use direct::{ClockMessage, DirectMessage};
 pub use error::EventError;
 pub use event::{Event, Unknown};
 pub use host::HostName;
 pub use id::{
     AccountId, AlertId, CalendarEventId, ChangeId, EmailId, MailboxId, ObjectId, SubscriptionId,
 };
-pub use key_messages::{KeyAction, KeySecret, KeysHeld};
+pub use key_messages::{KeyAction, KeyMessage, KeySecret, KeysHeld};
 pub use kind::{Kind, KindSet, Lane};
 pub use network::Network;
 pub use printable::{Escaper, Printable, PrintableJson, is_unprintable};

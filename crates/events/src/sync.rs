@@ -1,6 +1,6 @@
 //! Messages between two mirrors, besides the changes in the event stream.
 
-use crate::{Change, KeyAction, KeysHeld, UnixMillis};
+use crate::Change;
 
 /// A summary of a mirror's content in 28 bytes. Mirrors with equal digests have equal content.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
@@ -36,8 +36,8 @@ pub struct Share {
     pub index: u32,
 }
 
-/// A message between two mirrors, about time or keys too. Loss, duplication and reordering do no
-/// harm: changes merge, and a remaining difference shows in the digests.
+/// A message between two mirrors. Loss, duplication and reordering do no harm: changes merge, and a
+/// remaining difference shows in the digests.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum SyncMessage {
@@ -107,32 +107,5 @@ pub enum SyncMessage {
         changes: Vec<Change>,
         /// Whether more messages of this answer follow.
         more: bool,
-    },
-    /// Requests the wall clock time of the receiver.
-    AskTime {
-        /// Time of the request, in microseconds of the requester's monotonic clock; echoed in the
-        /// answer.
-        asked: u64,
-    },
-    /// The answer to `AskTime`.
-    Time {
-        /// The value from the request.
-        asked: u64,
-        /// The wall clock time of the responder.
-        now: UnixMillis,
-    },
-    /// Requests a change of the receiver's cluster keys. A duplicate does no harm.
-    AskKeys {
-        /// Identifies the request; echoed in the answer.
-        number: u32,
-        /// The requested change.
-        action: KeyAction,
-    },
-    /// The answer to `AskKeys`.
-    Keys {
-        /// The request it answers.
-        number: u32,
-        /// The keys of the responder after the request.
-        held: KeysHeld,
     },
 }

@@ -1,8 +1,8 @@
 //! Decoders: a decoded value is encoded again, and the result must decode to the same value.
 
 use mailmesh_codec::{
-    ClusterKey, Opener, RecordCipher, Sealer, decode_change, decode_digest, decode_events,
-    decode_sync, encode_change, encode_event, encode_sync,
+    ClusterKey, Opener, RecordCipher, Sealer, decode_change, decode_digest, decode_direct,
+    decode_events, encode_change, encode_direct, encode_event,
 };
 use mailmesh_lists::{Format, Terms, Text};
 use mailmesh_store::Store;
@@ -45,10 +45,10 @@ pub(crate) fn events(data: &[u8]) {
 }
 
 pub(crate) fn sync(data: &[u8]) {
-    let Ok(message) = decode_sync(data) else { return };
+    let Ok(message) = decode_direct(data) else { return };
     // The encoding of a decoded message may exceed the size limit.
-    if let Ok(encoded) = encode_sync(&message) {
-        assert_eq!(decode_sync(&encoded).expect("an encoded message can be decoded"), message);
+    if let Ok(encoded) = encode_direct(&message) {
+        assert_eq!(decode_direct(&encoded).expect("an encoded message can be decoded"), message);
     }
 }
 

@@ -5,10 +5,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use arbitrary::{Result, Unstructured};
-use mailmesh_codec::decode_sync;
+use mailmesh_codec::decode_direct;
 use mailmesh_events::{
-    Block, Change, MirrorDigest, Network, NetworkChange, NodeId, Rule, Stamp, UnixMillis, Value,
-    ValueChange, ValueKey,
+    Block, Change, DirectMessage, MirrorDigest, Network, NetworkChange, NodeId, Rule, Stamp,
+    UnixMillis, Value, ValueChange, ValueKey,
 };
 use mailmesh_state::{Bounds, Mirror, ReconcileConfig, Reconciler, Verdict};
 
@@ -119,7 +119,7 @@ fn step(
         2 => {
             let len = u.int_in_range(0..=200)?;
             let bytes = u.bytes(len.min(u.len()))?;
-            if let Ok(message) = decode_sync(bytes) {
+            if let Ok(DirectMessage::Sync(message)) = decode_direct(bytes) {
                 reconciler.on_message(1 - n, message, mirror, *now, *at);
             }
         }

@@ -22,7 +22,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let (sender, receiver) = (start("sender").await?, start("receiver").await?);
     sender.wait_for_members(1).await;
     receiver.wait_for_members(1).await;
-    let mut inbox = receiver.inbox(Filter::kinds([Kind::StateChange]).without_members());
+    let mut inbox = receiver.inbox(Filter::kinds([Kind::StateChange])?.without_members());
 
     let begun = Instant::now();
     let publisher = tokio::spawn({

@@ -96,8 +96,8 @@ async fn skew(cluster: &TestCluster) -> Outcome {
     cluster.skew("mx3", Skew::Ahead(Duration::from_secs(300)));
     let mx3 = cluster.node("mx3");
     eventually("mx3 corrects its clock", || mx3.status().clock_correction_ms < -299_000).await?;
-    let ttl = Some(Duration::from_secs(60));
-    cluster.node("mx1").blocks().add(Network::single(address), "spam", ttl).await?;
+    let ttl = Duration::from_secs(60);
+    cluster.node("mx1").blocks().add(Network::single(address)).reason("spam").ttl(ttl).await?;
     eventually("mx2 has it", || cluster.node("mx2").blocks().is_blocked(address)).await?;
     let on_mx3 = mx3.blocks().is_blocked(address);
     println!("   a block of a minute is in force on mx2; on mx3: {on_mx3}");

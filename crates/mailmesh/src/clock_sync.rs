@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use mailmesh_delivery::{Incarnation, NodeName};
-use mailmesh_events::{SyncMessage, UnixMillis};
+use mailmesh_events::{ClockMessage, UnixMillis};
 
 use crate::cluster_time::ClusterTime;
 use crate::direct_sender::DirectSender;
@@ -35,20 +35,28 @@ impl ClockSync {
         self.adjust();
     }
 
-    /// Answers a member's query. `asked` is the member's mark, which the answer returns.
-    pub(crate) fn on_query(&self, from: Incarnation, asked: u64) {
-        let now = self.time.wall();
-        self.direct.send([(from, SyncMessage::Time { asked, now })]);
+    pub(crate) fn on_message(&self, from: Incarnation, message: ClockMessage) {
+        match message {
+            ClockMessage::Query { asked } => self.answer(from, asked),
+            ClockMessage::Answer { asked, now } => self.on_answer(from, asked, now),
+            _ => {}
+        }
     }
 
-    pub(crate) fn on_answer(&self, from: Incarnation, asked: u64, theirs: UnixMillis) {
+    /// Answers a member's query. `asked` is the member's mark, which the answer returns.
+    fn answer(&self, from: Incarnation, asked: u64) {
+        let now = self.time.wall();
+        self.direct.send([(from, ClockMessage::Answer { asked, now })]);
+    }
+
+    fn on_answer(&self, from: Incarnation, asked: u64, theirs: UnixMillis) {
         self.time.on_answer(from, asked, theirs);
         self.adjust();
     }
 
     fn query(&self) {
         let (due, asked) = self.time.due_queries();
-        self.direct.send(due.into_iter().map(|peer| (peer, SyncMessage::AskTime { asked })));
+        self.direct.send(due.into_iter().map(|peer| (peer, ClockMessage::Query { asked })));
     }
 
     fn adjust(&self) {

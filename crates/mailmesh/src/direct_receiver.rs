@@ -6,15 +6,13 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use bytes::Bytes;
-use mailmesh_codec::{decode_sync, peek_entries_round};
+use mailmesh_codec::{decode_direct, peek_entries_round};
 use mailmesh_delivery::Incarnation;
-use mailmesh_events::{Change, SyncMessage};
+use mailmesh_events::{Change, ClockMessage, DirectMessage, SyncMessage};
 use mailmesh_transport::DirectSink;
 use parking_lot::Mutex;
 
-use crate::Incoming;
 use crate::clock_sync::ClockSync;
-use crate::inbox::Inboxes;
 use crate::keys::KeyService;
 use crate::refusals::Refusals;
 use crate::replication::Replication;
@@ -31,7 +29,6 @@ pub(crate) struct DirectReceiverParts {
     pub(crate) clocks: Arc<ClockSync>,
     /// `None` without a cluster key.
     pub(crate) keys: Option<Arc<KeyService>>,
-    pub(crate) inboxes: Arc<Inboxes>,
     pub(crate) refusals: Arc<Refusals>,
 }
 
@@ -88,43 +85,43 @@ impl DirectReceiver {
     }
 
     fn receive(&self, from: Incarnation, body: &Bytes) {
-        let DirectReceiverParts { replication, clocks, keys, inboxes, refusals } = &self.parts;
+        let DirectReceiverParts { replication, clocks, keys, refusals, .. } = &self.parts;
         if let Some(round) = peek_entries_round(body)
             && !replication.has_asked(from, round)
             && !self.push_limits.try_push(from, Instant::now())
         {
             return refusals.count_excess_push();
         }
-        let message = match decode_sync(body) {
+        let message = match decode_direct(body) {
             Ok(message) => message,
             Err(error) => return refusals.count(&error),
         };
-        if matches!(&message, SyncMessage::Part { changes, .. } | SyncMessage::Entries { changes, .. }
-            if keys.is_none() && changes.iter().any(Change::has_private_key))
+        match message {
+            DirectMessage::Sync(message) => self.receive_sync(from, message),
+            DirectMessage::Clock(message) => {
+                clocks.on_message(from, message);
+                if matches!(message, ClockMessage::Answer { .. }) {
+                    replication.on_time_known();
+                }
+            }
+            DirectMessage::Keys(message) => {
+                // Without a cluster key there are no keys to answer about.
+                if let Some(keys) = keys {
+                    keys.on_message(from, message);
+                }
+            }
+            _ => {}
+        }
+    }
+
+    fn receive_sync(&self, from: Incarnation, message: SyncMessage) {
+        let DirectReceiverParts { replication, keys, .. } = &self.parts;
+        if let SyncMessage::Part { changes, .. } | SyncMessage::Entries { changes, .. } = &message
+            && keys.is_none()
+            && changes.iter().any(Change::has_private_key)
         {
             return;
         }
-        match message {
-            SyncMessage::AskTime { asked } => clocks.on_query(from, asked),
-            SyncMessage::Time { asked, now } => {
-                clocks.on_answer(from, asked, now);
-                replication.on_time_known();
-            }
-            SyncMessage::AskKeys { number, action } => {
-                // Without a cluster key there are no keys to answer about.
-                if let Some(keys) = keys {
-                    keys.on_request(from, number, action);
-                }
-            }
-            SyncMessage::Keys { number, held } => {
-                if let Some(keys) = keys {
-                    keys.on_answer(from, number, held);
-                }
-            }
-            message => {
-                let taken = replication.on_message(from, message);
-                inboxes.offer(&mut taken.into_iter().map(Incoming::Synced).collect());
-            }
-        }
+        replication.on_message(from, message);
     }
 }

@@ -3,9 +3,9 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use mailmesh_codec::encode_sync;
+use mailmesh_codec::encode_direct;
 use mailmesh_delivery::{Incarnation, NodeName, PeerInfo};
-use mailmesh_events::SyncMessage;
+use mailmesh_events::{DirectMessage, SyncMessage};
 use mailmesh_transport::DriverHandle;
 
 #[derive(Debug, Clone)]
@@ -26,17 +26,22 @@ impl DirectSender {
     }
 
     /// Sends messages to members, at most once each. Messages to a peer that has left are dropped.
-    pub(crate) fn send(&self, messages: impl IntoIterator<Item = (Incarnation, SyncMessage)>) {
-        for (peer, mut message) in messages {
-            if let SyncMessage::Part { changes, .. } | SyncMessage::Entries { changes, .. } =
-                &mut message
+    pub(crate) fn send<M: Into<DirectMessage>>(
+        &self,
+        messages: impl IntoIterator<Item = (Incarnation, M)>,
+    ) {
+        for (peer, message) in messages {
+            let mut message = message.into();
+            if let DirectMessage::Sync(
+                SyncMessage::Part { changes, .. } | SyncMessage::Entries { changes, .. },
+            ) = &mut message
                 && !self.is_sealed
             {
                 // Without a cluster key the mirror holds no private keys; this check ensures that
                 // none is sent.
                 changes.retain(|change| !change.has_private_key());
             }
-            match encode_sync(&message) {
+            match encode_direct(&message) {
                 Ok(body) => {
                     let _peer_left = self.handle.send_direct(peer, body.into());
                 }

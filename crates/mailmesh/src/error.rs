@@ -1,6 +1,6 @@
 use mailmesh_codec::CodecError;
 use mailmesh_delivery::DeliveryError;
-use mailmesh_events::{EventError, Printable};
+use mailmesh_events::{EventError, Kind, Network, Printable};
 use mailmesh_state::StateError;
 use mailmesh_store::StoreError;
 use mailmesh_transport::{ConfigError, PublishError, TransportError};
@@ -24,6 +24,23 @@ pub enum Error {
     /// A value is invalid.
     #[error(transparent)]
     Event(#[from] EventError),
+    /// Inboxes do not receive changes of the mirror.
+    #[error(
+        "an inbox receives no events of the kind `{kind}`; the watch of the mirror reports them \
+         (`Node::watch`, or that of `Blocks`, `Certs` or `Values`)"
+    )]
+    MirrorKind {
+        /// The kind.
+        kind: Kind,
+    },
+    /// An entry of an import is invalid.
+    #[error("{network}: {why}")]
+    ImportEntry {
+        /// Network of the entry.
+        network: Network,
+        /// The text that is too long.
+        why: EventError,
+    },
     /// The mirror refused a change.
     #[error(transparent)]
     State(#[from] StateError),

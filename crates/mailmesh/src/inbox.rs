@@ -36,9 +36,16 @@ impl Filter {
     }
 
     /// Only events of these kinds, and gaps and membership changes.
-    #[must_use]
-    pub fn kinds(kinds: impl IntoIterator<Item = Kind>) -> Self {
-        Self { kinds: kinds.into_iter().collect(), ..Self::all() }
+    ///
+    /// # Errors
+    /// [`Error::MirrorKind`] for changes of the mirror, which only watches receive.
+    pub fn kinds(kinds: impl IntoIterator<Item = Kind>) -> Result<Self, Error> {
+        let check = |kind| match kind {
+            Kind::Network | Kind::Certificate | Kind::Value => Err(Error::MirrorKind { kind }),
+            _ => Ok(kind),
+        };
+        let kinds = kinds.into_iter().map(check).collect::<Result<_, _>>()?;
+        Ok(Self { kinds, ..Self::all() })
     }
 
     /// Of events that concern an account, only those of these accounts.
@@ -59,7 +66,6 @@ impl Filter {
         match incoming {
             Incoming::Event(received) => self.takes_event(&received.event),
             Incoming::Gap(gap) => self.takes_lane(gap.lane),
-            Incoming::Synced(change) => self.takes_event(&change.clone().into()),
             Incoming::Joined(_)
             | Incoming::Left { .. }
             | Incoming::MembersChanged
@@ -134,7 +140,6 @@ impl Capacity {
 fn footprint(incoming: &Incoming) -> usize {
     let heap = match incoming {
         Incoming::Event(received) => size_of::<Received>() + received.event.size_estimate(),
-        Incoming::Synced(change) => change.size_estimate(),
         _ => 0,
     };
     size_of::<Incoming>() + heap
@@ -305,8 +310,6 @@ impl State {
         match oldest {
             Incoming::Event(received) => self.count(&received.from, received.lane, 1),
             Incoming::Gap(gap) => self.count(&gap.from, gap.lane, gap.missed),
-            // The mirror has the change in any case.
-            Incoming::Synced(_) => {}
             _ => self.members_dropped = true,
         }
     }
@@ -418,7 +421,7 @@ mod tests {
     fn a_full_inbox_reports_its_drops_and_keeps_the_newest_entries() {
         let inboxes = Inboxes::new(SMALL);
         let mut slow = inboxes.open(Filter::all());
-        let mut other = inboxes.open(Filter::kinds([Kind::Cache]));
+        let mut other = inboxes.open(Filter::kinds([Kind::Cache]).unwrap());
         for number in 1..=100 {
             let sender = if number % 2 == 0 { "a" } else { "b" };
             inboxes.offer(&mut vec![event(sender, number, QueueSignal::Refresh)]);
@@ -511,7 +514,7 @@ mod tests {
 
     #[test]
     fn a_filter_accepts_its_kinds_its_accounts_and_the_gaps_of_its_lanes() {
-        let filter = Filter::kinds([Kind::StateChange]).of_accounts([AccountId(7)]);
+        let filter = Filter::kinds([Kind::StateChange]).unwrap().of_accounts([AccountId(7)]);
         let of = |account| event("a", 1, StateChange::new(AccountId(account), ChangeId(1)));
         assert!(filter.takes(&of(7)) && !filter.takes(&of(8)));
         assert!(!filter.takes(&event("a", 1, CacheInvalidation::all(CacheKind::Dns))));
@@ -520,6 +523,14 @@ mod tests {
         assert!(filter.takes(&gap(Lane::Events)) && !filter.takes(&gap(Lane::Urgent)));
         assert!(filter.takes(&Incoming::MembersChanged));
         assert!(!filter.without_members().takes(&Incoming::MembersChanged));
+    }
+
+    #[test]
+    fn a_filter_refuses_kinds_that_only_watches_receive() {
+        for kind in [Kind::Network, Kind::Certificate, Kind::Value] {
+            let error = Filter::kinds([Kind::Cache, kind]).unwrap_err().to_string();
+            assert!(error.contains(kind.name()) && error.contains("watch"), "{error}");
+        }
     }
 
     #[tokio::test]

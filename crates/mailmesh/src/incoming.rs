@@ -2,8 +2,8 @@ use std::fmt;
 use std::sync::Arc;
 
 use mailmesh_delivery::NodeName;
-use mailmesh_events::{Change, Event, Lane};
-use serde::{Serialize, Serializer};
+use mailmesh_events::{Event, Lane};
+use serde::Serialize;
 
 use crate::members::{Member, MemberRef};
 
@@ -14,7 +14,8 @@ pub struct Received {
     pub from: MemberRef,
     /// The lane that carried the event.
     pub lane: Lane,
-    /// Sequence number of the event in the sender's lane.
+    /// Sequence number of the event in the sender's lane. In the urgent lane, changes of the mirror
+    /// are numbered too.
     pub number: u64,
     /// The event.
     #[serde(flatten)]
@@ -23,6 +24,9 @@ pub struct Received {
 
 /// Events of a sender that this inbox will never receive. Data that the application derived from
 /// events of `from` may be stale and must be dropped.
+///
+/// In the urgent lane some of the events may have been changes of the mirror. The mirror gets these
+/// by reconciliation, and the watches report them.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Gap {
     /// The sender.
@@ -85,6 +89,11 @@ impl fmt::Display for LeaveReason {
 }
 
 /// An entry of an [`Inbox`](crate::Inbox).
+///
+/// Changes of the mirror (blocks, certificates, values) are no entries of an inbox, because a node
+/// receives some as events and others by reconciliation. The watches report all of them:
+/// [`Blocks::watch`](crate::Blocks::watch), [`Certs::watch`](crate::Certs::watch),
+/// [`Values::watch`](crate::Values::watch), [`Node::watch`](crate::Node::watch).
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(tag = "type", content = "data", rename_all = "kebab-case")]
 #[non_exhaustive]
@@ -102,9 +111,6 @@ pub enum Incoming {
         /// Why it left.
         reason: LeaveReason,
     },
-    /// The mirror received this change by reconciliation, not as an event.
-    #[serde(serialize_with = "as_event")]
-    Synced(Change),
     /// Membership changes were dropped because the inbox was full: read
     /// [`Node::members`](crate::Node::members).
     MembersChanged,
@@ -113,10 +119,6 @@ pub enum Incoming {
         /// The name.
         name: NodeName,
     },
-}
-
-fn as_event<S: Serializer>(change: &Change, serializer: S) -> Result<S::Ok, S::Error> {
-    Event::from(change.clone()).serialize(serializer)
 }
 
 impl fmt::Display for Incoming {
@@ -130,7 +132,6 @@ impl fmt::Display for Incoming {
             ),
             Self::Joined(member) => write!(f, "{} joined", member.name),
             Self::Left { member, reason } => write!(f, "{} left: it {reason}", member.name),
-            Self::Synced(change) => write!(f, "mirror: {change}"),
             Self::MembersChanged => f.write_str("membership changes were dropped"),
             Self::DuplicateName { name } => write!(f, "two live nodes are named {name}"),
         }

@@ -18,19 +18,35 @@
 //! let mx1 = in_memory("mx1").start().await?;
 //! let mx2 = in_memory("mx2").start().await?;
 //! let mut inbox = mx2.inbox(Filter::all());
+//! let mut blocks = mx2.blocks().watch();
 //! mx1.wait_for_members(1).await;
 //!
 //! mx1.publish(StateChange::new(AccountId(7), ChangeId(42)).with(DataTypes::EMAIL)).await?;
-//! mx1.blocks().add("192.0.2.7".parse()?, "too many failed logins", None).await?;
+//! mx1.blocks().add("192.0.2.7".parse()?).reason("too many failed logins").await?;
 //!
+//! // An inbox receives events.
 //! while let Some(incoming) = inbox.recv().await {
 //!     match incoming {
 //!         Incoming::Event(received) => {
 //!             println!("{} sent {}", received.from.name, received.event);
-//!             if received.event.kind() == Kind::Network { break }
+//!             break;
 //!         }
-//!         Incoming::Gap(gap) => println!("missed {} events of {}: drop caches", gap.missed, gap.from.name),
+//!         Incoming::Gap(gap) => {
+//!             println!("missed {} events of {}: drop caches", gap.missed, gap.from.name);
+//!         }
 //!         _ => {}
+//!     }
+//! }
+//! // A watch receives the changes of the mirror: first the present entries, then every change.
+//! while let Some(update) = blocks.recv().await {
+//!     let mut added = match update {
+//!         BlockUpdate::State(entries) => entries,
+//!         BlockUpdate::Set(rule, entry) => vec![(rule, entry)],
+//!         _ => Vec::new(),
+//!     };
+//!     if let Some((rule, entry)) = added.pop() {
+//!         println!("{rule} {}: {}", entry.network, entry.block.reason());
+//!         break;
 //!     }
 //! }
 //! assert!(mx2.blocks().is_blocked("192.0.2.7".parse()?));
@@ -63,6 +79,7 @@ mod keys;
 mod lifecycle;
 mod member_log;
 mod members;
+mod mirror_watch;
 mod node;
 mod node_builder;
 mod parts;
@@ -86,7 +103,7 @@ mod token_bucket;
 mod values;
 mod watch;
 
-pub use blocks::{Blocks, Imported};
+pub use blocks::{AddNetwork, Blocks, Import, ImportEntry, Imported};
 #[cfg(feature = "bounded-log")]
 pub use bounded_log::BoundedLog;
 pub use certs::{Certs, SetCertificate};
@@ -114,6 +131,7 @@ pub use mailmesh_transport::{
     MemoryHub, Secret, TransportError, Warning,
 };
 pub use members::{Member, MemberRef};
+pub use mirror_watch::{MirrorUpdate, MirrorWatch};
 pub use node::Node;
 pub use node_builder::{DEFAULT_CLUSTER, NodeBuilder};
 #[cfg(feature = "bounded-log")]

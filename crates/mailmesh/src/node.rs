@@ -11,6 +11,7 @@ use crate::parts::Inner;
 use crate::persister::Persister;
 use crate::{
     Blocks, Certs, ClockOffset, Endpoint, Error, Filter, FormerMember, Inbox, Keys, Member,
+    MirrorWatch,
     Namespace, Status, Values, ticker,
 };
 
@@ -52,10 +53,18 @@ impl Node {
         self.inner.publisher.try_publish(&event)
     }
 
-    /// Opens an inbox, which receives everything that arrives from now on and passes `filter`.
+    /// Opens an inbox, which receives every event that arrives from now on and passes `filter`.
+    /// Changes of the mirror are received by watches; see [`watch`](Self::watch).
     #[must_use]
     pub fn inbox(&self, filter: Filter) -> Inbox {
         self.inner.inboxes.open(filter)
+    }
+
+    /// A stream of all present entries of the mirror followed by every change, without loss in
+    /// between. [`Blocks::watch`], [`Certs::watch`] and [`Values::watch`] report one kind each.
+    #[must_use]
+    pub fn watch(&self) -> MirrorWatch {
+        MirrorWatch::new(&self.inner)
     }
 
     /// The other nodes of the cluster, sorted by name.

@@ -191,7 +191,8 @@ impl NodeBuilder {
     ///     .start()
     ///     .await?;
     /// let address = "192.0.2.7".parse().expect("an address");
-    /// node.blocks().add(Network::single(address), "spam", Some(Duration::from_secs(60))).await?;
+    /// let minute = Duration::from_secs(60);
+    /// node.blocks().add(Network::single(address)).reason("spam").ttl(minute).await?;
     /// assert!(node.blocks().is_blocked(address));
     /// millis.fetch_add(60_000, Ordering::Relaxed);
     /// assert!(!node.blocks().is_blocked(address));
@@ -348,7 +349,6 @@ impl NodeBuilder {
                 replication: replication.clone(),
                 clocks: clocks.clone(),
                 keys: keys.clone(),
-                inboxes: inboxes.clone(),
                 refusals: refusals.clone(),
             },
             push_limits,

@@ -118,12 +118,12 @@ impl Replication {
         self.reconciler.lock().has_exchange(peer, round)
     }
 
-    /// Handles a message of a member's reconciler; returns the changes that were new.
-    pub(crate) fn on_message(&self, from: Incarnation, message: SyncMessage) -> Vec<Change> {
+    /// Handles a message of a member's reconciler.
+    pub(crate) fn on_message(&self, from: Incarnation, message: SyncMessage) {
         // The node must not send entries that may have been removed long ago. Peers repeat their
         // requests.
         if !self.may_compare() {
-            return Vec::new();
+            return;
         }
         let (taken, messages) = {
             let mut reconciler = self.reconciler.lock();
@@ -135,7 +135,6 @@ impl Replication {
         if !taken.is_empty() {
             self.publish_digest();
         }
-        taken
     }
 
     /// Waits until a member's digest equals this node's. Cancel-safe.
@@ -161,23 +160,19 @@ impl Replication {
         self.direct.send(messages);
     }
 
-    /// Drops expired entries; returns the entries that are in force again because their
-    /// replacements have expired.
-    pub(crate) fn sweep(&self) -> Vec<Change> {
+    /// Drops expired entries, and puts entries in force again whose replacements have expired.
+    pub(crate) fn sweep(&self) {
         // After a clock step, only the dropping waits.
-        let restored = if self.time.may_sweep() {
-            let swept = self.mirror.sweep(self.now());
-            for (change, days) in &swept.ending {
+        if self.time.may_sweep() {
+            for (change, days) in &self.mirror.sweep(self.now()).ending {
                 warn_of_expiry(change, *days);
             }
-            swept.unexpired
         } else {
-            self.mirror.unexpire(self.now())
-        };
+            self.mirror.unexpire(self.now());
+        }
         // Needed even if nothing expired: when two threads set the digest at once, the older digest
         // may have been set last.
         self.publish_digest();
-        restored
     }
 
     /// A member has answered a clock query.

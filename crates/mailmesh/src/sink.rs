@@ -8,7 +8,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use mailmesh_codec::decode_events;
 use mailmesh_delivery::{self as delivery, Incarnation, Output};
-use mailmesh_events::{Change, Event, Lane};
+use mailmesh_events::{Change, Lane};
 use mailmesh_state::Applied;
 use mailmesh_transport::{LogThrottle, Sink};
 
@@ -71,9 +71,13 @@ impl NodeSink {
             match decoded {
                 Ok(event) => {
                     self.report_unreadable(&from, lane, &mut unreadable);
-                    changed |= self.merge(&event);
-                    let received = Received { from: from.clone(), lane, number, event };
-                    ready.push(Incoming::Event(received.into()));
+                    match Change::try_from(event) {
+                        Ok(change) => changed |= self.apply(&change),
+                        Err(event) => {
+                            let received = Received { from: from.clone(), lane, number, event };
+                            ready.push(Incoming::Event(received.into()));
+                        }
+                    }
                 }
                 Err(error) => {
                     self.parts.inboxes.offer(&mut ready);
@@ -90,17 +94,7 @@ impl NodeSink {
         }
     }
 
-    /// Merges the change of the mirror that an event carries, if any.
-    fn merge(&self, event: &Event) -> bool {
-        let change = match event {
-            Event::Network(change) => Change::Network(change.clone()),
-            Event::Certificate(change) => Change::Certificate(change.clone()),
-            Event::Value(change) => Change::Value(change.clone()),
-            _ => return false,
-        };
-        self.apply(&change)
-    }
-
+    /// Merges a change of the mirror. The watches report it.
     fn apply(&self, change: &Change) -> bool {
         if change.has_private_key() && !self.parts.direct.is_sealed() {
             if self.logs.unsealed.is_ready() {

@@ -7,7 +7,6 @@ use mailmesh_events::UnixMillis;
 use mailmesh_transport::Driver;
 use tokio::time::Instant;
 
-use crate::Incoming;
 use crate::clock_sync::ClockSync;
 use crate::inbox::Inboxes;
 use crate::keys::{KeyService, upkeep};
@@ -91,9 +90,7 @@ impl Ticker {
         if let Some(keys) = &self.keys {
             upkeep::tick(keys);
         }
-        for change in self.replication.sweep() {
-            self.inboxes.offer_one(Incoming::Synced(change));
-        }
+        self.replication.sweep();
         self.replication.decide_on_stored(self.lifecycle.members());
     }
 }

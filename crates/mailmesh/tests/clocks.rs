@@ -13,7 +13,7 @@ const DAY: Duration = Duration::from_secs(86_400);
 
 async fn block(node: &Node, address: &str, ttl: Duration) {
     let network = Network::single(address.parse().unwrap());
-    node.blocks().add(network, "x", Some(ttl)).await.unwrap();
+    node.blocks().add(network).reason("x").ttl(ttl).await.unwrap();
 }
 
 fn blocks(node: &Node, address: &str) -> bool {
@@ -38,7 +38,7 @@ async fn a_clock_minutes_off_changes_no_winner_and_no_expiry() {
         };
         for (writer, text) in [(&mx1, "one"), (&mx3, "three"), (&mx1, "one again")] {
             let network = Network::single("192.0.2.3".parse().unwrap());
-            writer.blocks().add(network, text, None).await.unwrap();
+            writer.blocks().add(network).reason(text).await.unwrap();
             cluster.converged_within(Duration::from_secs(2)).await.unwrap();
             for name in ["mx1", "mx2", "mx3"] {
                 assert_eq!(reason(&cluster.node(name)), text);
@@ -146,7 +146,7 @@ async fn writes_under_a_wrong_clock_spread_at_once_and_can_be_changed() {
         let (mx1, mx3) = (cluster.node("mx1"), cluster.restart("mx3").await.unwrap());
         let network = |text: &str| Network::single(text.parse().unwrap());
         for address in ["192.0.2.1", "192.0.2.2", "192.0.2.3"] {
-            mx3.blocks().add(network(address), "alone", None).await.unwrap();
+            mx3.blocks().add(network(address)).reason("alone").await.unwrap();
         }
         cluster.skew("mx3", Skew::None);
         mx3.blocks().remove(Rule::Block, network("192.0.2.2")).await.unwrap();
@@ -155,7 +155,7 @@ async fn writes_under_a_wrong_clock_spread_at_once_and_can_be_changed() {
         cluster.converged().await.unwrap();
         assert!(blocks(&mx1, "192.0.2.1") && !blocks(&mx1, "192.0.2.2"));
         mx1.blocks().remove(Rule::Block, network("192.0.2.1")).await.unwrap();
-        mx1.blocks().add(network("192.0.2.2"), "again", None).await.unwrap();
+        mx1.blocks().add(network("192.0.2.2")).reason("again").await.unwrap();
         mx3.blocks().remove(Rule::Block, network("192.0.2.3")).await.unwrap();
         cluster.converged().await.unwrap();
         for node in ["mx1", "mx2", "mx3"].map(|name| cluster.node(name)) {
@@ -196,15 +196,18 @@ async fn an_entry_that_a_wrong_clock_expired_is_in_force_after_its_correction() 
     // Replaces the first block.
     block(&mx1, "192.0.2.1", 10 * MINUTE).await;
     eventually("the block has expired on mx2", || !blocks(&mx2, "192.0.2.1")).await.unwrap();
-    let mut inbox = mx2.inbox(Filter::all());
+    let mut watch = mx2.blocks().watch();
+    assert!(matches!(watch.recv().await, Some(BlockUpdate::State(_))));
     cluster.skew("mx2", Skew::None);
     sleep(Duration::from_secs(3)).await;
     assert!(blocks(&mx2, "192.0.2.1"));
-    let synced = std::iter::from_fn(|| inbox.try_recv());
-    let is_revived =
-        |incoming: &Incoming| matches!(incoming, Incoming::Synced(change) if change.is_live());
-    assert_eq!(synced.filter(is_revived).count(), 1);
     cluster.converged().await.unwrap();
+    mx2.shutdown().await;
+    let mut revived = 0;
+    while let Some(update) = watch.recv().await {
+        revived += usize::from(matches!(update, BlockUpdate::Set(..)));
+    }
+    assert_eq!(revived, 1);
 }
 
 #[tokio::test(start_paused = true)]

@@ -268,7 +268,7 @@ async fn a_node_with_only_the_old_key_is_refused_after_its_retirement() {
     let mut both = Keyring::new(old.clone());
     both.add(new.clone()).unwrap();
     let address = "192.0.2.1".parse().unwrap();
-    a.blocks().add(Network::single(address), "spam", None).await.unwrap();
+    a.blocks().add(Network::single(address)).reason("spam").await.unwrap();
     let c = start("c", both).await;
     timeout(TIMEOUT, c.wait_for_members(2)).await.unwrap();
     // c seals with another key than the others until it is activated.
@@ -368,7 +368,7 @@ async fn a_node_with_its_keys_in_another_order_adopts_the_majority_key() {
     };
     let a = start("a", ring(&new, &old)).await;
     let address = "192.0.2.1".parse().unwrap();
-    a.blocks().add(Network::single(address), "spam", None).await.unwrap();
+    a.blocks().add(Network::single(address)).reason("spam").await.unwrap();
     // Of two nodes the older one's key wins; of three, the majority's.
     let b = start("b", ring(&old, &new)).await;
     until("b has the mirror", || b.blocks().is_blocked(address)).await;

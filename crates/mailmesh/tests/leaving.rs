@@ -16,7 +16,7 @@ fn event(number: u64) -> StateChange {
 async fn a_lost_last_event_is_repaired_before_the_goodbye() {
     let cluster = TestCluster::start(["mx1", "mx2"]).await.unwrap();
     let (mx1, mx2) = (cluster.node("mx1"), cluster.node("mx2"));
-    let mut inbox = mx2.inbox(Filter::kinds([Kind::StateChange]));
+    let mut inbox = mx2.inbox(Filter::kinds([Kind::StateChange]).unwrap());
     cluster.cut_one_way("mx1", "mx2");
     mx1.publish(event(1)).await.unwrap();
     let leaves = tokio::spawn(async move { mx1.shutdown().await });
@@ -52,7 +52,7 @@ async fn a_silent_peer_delays_a_goodbye_by_half_a_second() {
 async fn events_on_mx3(kill: bool, back_after: f64) -> (u64, u64) {
     let cluster = TestCluster::start(["mx1", "mx2", "mx3"]).await.unwrap();
     let (mx1, mx3) = (cluster.node("mx1"), cluster.node("mx3"));
-    let mut inbox = mx3.inbox(Filter::kinds([Kind::StateChange]));
+    let mut inbox = mx3.inbox(Filter::kinds([Kind::StateChange]).unwrap());
     mx1.publish(event(1)).await.unwrap();
     sleep(Duration::from_millis(500)).await;
     cluster.isolate("mx3");

@@ -62,7 +62,7 @@ async fn a_key_added_here_brings_back_a_node_that_missed_a_rotation() {
     let [old, new] = [(); 2].map(|()| ClusterKey::generate().unwrap());
     let a = over_zenoh("a", dir.path(), &ring(&[&new]), port).await;
     let address = "192.0.2.1".parse().unwrap();
-    a.blocks().add(Network::single(address), "spam", None).await.unwrap();
+    a.blocks().add(Network::single(address)).reason("spam").await.unwrap();
     // c dials before b does, and b joins.
     let c = over_zenoh("c", dir.path(), &ring(&[&old]), port).await;
     let b = over_zenoh("b", dir.path(), &ring(&[&new]), port).await;

@@ -48,7 +48,7 @@ fn ip(n: u8) -> IpAddr {
 }
 
 async fn block(node: &Node, n: u8, ttl: Option<Duration>) {
-    node.blocks().add(Network::single(ip(n)), "spam", ttl).await.unwrap();
+    node.blocks().add(Network::single(ip(n))).reason("spam").ttl(ttl).await.unwrap();
 }
 
 fn blocked(node: &Node) -> Vec<u8> {
@@ -311,8 +311,8 @@ async fn saved_covers_all_entries_even_if_there_are_many() {
     let spam = Block::new("spam", UnixMillis(1)).unwrap();
     let networks =
         (0..120_000_u32).map(|n| Network::single(std::net::Ipv4Addr::from(n + (11 << 24)).into()));
-    let networks = networks.map(|network| (network, spam.clone())).collect();
-    node.blocks().import(Rule::Block, networks, |_| ()).await.unwrap();
+    let networks = networks.map(|network| (network, spam.clone()));
+    node.blocks().import(Rule::Block, networks).await.unwrap();
     node.saved().await.unwrap();
     let digest = node.status().mirror_fingerprint;
     drop(node);
@@ -329,7 +329,7 @@ async fn saved_fails_once_the_store_is_closed() {
     node.shutdown().await;
     node.saved().await.unwrap();
     // The mirror can still be changed, but neither the other nodes nor the disk get the change.
-    let late = node.blocks().add(Network::single(ip(2)), "spam", None).await;
+    let late = node.blocks().add(Network::single(ip(2))).reason("spam").await;
     assert!(late.is_err());
     let saved = timeout(Duration::from_secs(10), node.saved()).await.unwrap();
     assert!(matches!(saved, Err(Error::ShutDown)), "{saved:?}");
@@ -342,7 +342,7 @@ async fn a_node_that_steps_back_saves_its_mirror_and_closes_its_store() {
     clock.add(0.1);
     let node = clock.builder("mx1", &hub).store(dir.path()).start().await.unwrap();
     // The node may have stepped back already; the block is in its mirror in any case.
-    let _refused = node.blocks().add(Network::single(ip(1)), "spam", None).await;
+    let _refused = node.blocks().add(Network::single(ip(1))).reason("spam").await;
     let stopped = timeout(Duration::from_secs(30), node.stopped()).await.unwrap();
     assert!(matches!(stopped, StopReason::DuplicateName { .. }), "{stopped:?}");
     let again = async {

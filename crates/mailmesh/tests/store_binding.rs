@@ -27,7 +27,7 @@ async fn start(dir: &Path, ring: Option<&Keyring>) -> Node {
 }
 
 async fn block(node: &Node, n: u8) {
-    node.blocks().add(Network::single(ip(n)), "spam", None).await.unwrap();
+    node.blocks().add(Network::single(ip(n))).reason("spam").await.unwrap();
 }
 
 fn blocked(node: &Node) -> Vec<u8> {

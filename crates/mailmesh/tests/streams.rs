@@ -73,7 +73,7 @@ async fn watches_stream_every_change_and_end_with_the_node() {
         let found = (next(&mut blocks).await, next(&mut flags).await);
         (found, blocks, flags)
     });
-    a.blocks().add("192.0.2.7".parse().unwrap(), "spam", None).await.unwrap();
+    a.blocks().add("192.0.2.7".parse().unwrap()).reason("spam").await.unwrap();
     a.values::<Flags>().set("greylisting", &true).ttl(Duration::from_secs(60)).await.unwrap();
     let ((block, flag), mut blocks, mut flags) = timeout(DEADLINE, changes).await.unwrap().unwrap();
     assert!(matches!(block, Some(BlockUpdate::Set(..))), "{block:?}");

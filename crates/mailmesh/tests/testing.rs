@@ -27,7 +27,7 @@ struct Ledger {
 
 impl Ledger {
     fn new(node: &Node, sender: &'static str) -> Self {
-        let inbox = node.inbox(Filter::kinds([Kind::StateChange]));
+        let inbox = node.inbox(Filter::kinds([Kind::StateChange]).unwrap());
         Self { inbox, sender, next: 1, missed: 0, members: Vec::new() }
     }
 
@@ -92,7 +92,7 @@ fn has_member(node: &Node, name: &str) -> bool {
 
 async fn block(node: &Node, address: &str, ttl: Duration) {
     let network = Network::single(address.parse().unwrap());
-    node.blocks().add(network, "spam", Some(ttl)).await.unwrap();
+    node.blocks().add(network).reason("spam").ttl(ttl).await.unwrap();
 }
 
 fn blocks(node: &Node, address: &str) -> bool {
@@ -129,7 +129,7 @@ async fn a_node_isolated_for_25_s_gets_all_events_and_delays_no_other_node() {
 async fn events_gone_from_the_replay_buffer_are_reported_as_an_exact_gap() {
     let cluster = TestCluster::start(["mx1", "mx2"]).await.unwrap();
     let (mx1, mx2) = (cluster.node("mx1"), cluster.node("mx2"));
-    let mut inbox = mx2.inbox(Filter::kinds([Kind::Custom]).without_members());
+    let mut inbox = mx2.inbox(Filter::kinds([Kind::Custom]).unwrap().without_members());
     cluster.isolate("mx2");
     eventually("mx2 has failed for mx1", || !has_member(&mx1, "mx2")).await.unwrap();
     let large = Custom::new("large", vec![7; limits::CUSTOM_PAYLOAD_LEN]).unwrap();

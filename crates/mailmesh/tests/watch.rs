@@ -25,7 +25,7 @@ async fn next(watch: &mut BlockWatch) -> BlockUpdate {
 async fn a_watch_returns_a_snapshot_and_then_local_and_remote_changes() {
     let cluster = TestCluster::start(["mx1", "mx2"]).await.unwrap();
     let (mx1, mx2) = (cluster.node("mx1"), cluster.node("mx2"));
-    mx1.blocks().add(network("192.0.2.1"), "before", None).await.unwrap();
+    mx1.blocks().add(network("192.0.2.1")).reason("before").await.unwrap();
     cluster.converged().await.unwrap();
 
     let mut watch = mx2.blocks().watch();
@@ -33,10 +33,15 @@ async fn a_watch_returns_a_snapshot_and_then_local_and_remote_changes() {
     assert_eq!(state.len(), 1);
     assert_eq!(state[0].1.block.reason(), "before");
 
-    mx1.blocks().add(network("192.0.2.2"), "there", Some(Duration::from_secs(5))).await.unwrap();
+    mx1.blocks()
+        .add(network("192.0.2.2"))
+        .reason("there")
+        .ttl(Duration::from_secs(5))
+        .await
+        .unwrap();
     let BlockUpdate::Set(Rule::Block, entry) = next(&mut watch).await else { panic!() };
     assert_eq!((entry.network, entry.block.reason()), (network("192.0.2.2"), "there"));
-    mx2.blocks().allow(network("192.0.2.3"), "here", None).await.unwrap();
+    mx2.blocks().allow(network("192.0.2.3")).reason("here").await.unwrap();
     assert!(matches!(next(&mut watch).await, BlockUpdate::Set(Rule::Allow, _)));
     mx1.blocks().remove(Rule::Block, network("192.0.2.1")).await.unwrap();
     assert_eq!(next(&mut watch).await, BlockUpdate::Removed(Rule::Block, network("192.0.2.1")));
@@ -68,7 +73,8 @@ async fn a_slowly_read_watch_still_adds_up_to_the_mirror() {
     let block = || Block::new("list", UnixMillis(1)).unwrap();
     let list: Vec<_> = (0..70_000).map(|n| (address(n), block())).collect();
     let mut published = 0;
-    let imported = mx1.blocks().import(Rule::Block, list, |done| published = done).await.unwrap();
+    let import = mx1.blocks().import(Rule::Block, list).progress(|done| published = done);
+    let imported = import.await.unwrap();
     assert_eq!((imported.taken, imported.replaced, published), (70_000, 0, 70_000));
     cluster.converged().await.unwrap();
     mx1.blocks().remove(Rule::Block, address(7)).await.unwrap();
@@ -89,8 +95,7 @@ async fn a_list_with_one_forbidden_network_is_refused_as_a_whole() {
     let text = "192.0.2.1\n127.0.0.1 # myself\n";
     let list = lists::read(text, lists::Format::guess(text)).unwrap();
     let blocks = mx1.blocks();
-    let networks = list.entries.iter().map(|e| (e.network, blocks.listed(e).unwrap())).collect();
-    let error = blocks.import(Rule::Block, networks, |_| {}).await.unwrap_err();
+    let error = blocks.import(Rule::Block, &list.entries).await.unwrap_err();
     assert!(error.to_string().contains("127.0.0.1"), "{error}");
     assert!(blocks.list(Rule::Block).is_empty());
 }

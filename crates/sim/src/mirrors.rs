@@ -9,8 +9,8 @@ use bytes::Bytes;
 use fastrand::Rng;
 use mailmesh_delivery::Incarnation;
 use mailmesh_events::{
-    Block, Change, ChangeKey, CodedSymbol, MirrorDigest, Network, NodeId, Rule, Share, Stamp,
-    SyncMessage, UnixMillis,
+    Block, Change, ChangeKey, CodedSymbol, DirectMessage, MirrorDigest, Network, NodeId, Rule,
+    Share, Stamp, SyncMessage, UnixMillis,
 };
 use mailmesh_state::{ClusterClock, Mirror, ReconcileConfig, Reconciler};
 
@@ -70,7 +70,7 @@ pub(crate) fn digest(tag: &[u8]) -> Option<MirrorDigest> {
 pub(crate) struct MirrorWorld {
     /// Changes that events carry, by sender and event number.
     pub(crate) changes: BTreeMap<(Incarnation, u64), Change>,
-    messages: Vec<SyncMessage>,
+    messages: Vec<DirectMessage>,
     /// Every change that a node or a liar made.
     made: BTreeSet<(ChangeKey, Stamp)>,
     /// Per key, the latest change that replaced another one where it was made, and its maker.
@@ -90,8 +90,9 @@ pub(crate) struct MirrorWorld {
 
 impl MirrorWorld {
     /// Stores a message and returns the bytes that refer to it.
-    pub(crate) fn store_message(&mut self, message: SyncMessage) -> Bytes {
-        if !matches!(message, SyncMessage::AskTime { .. } | SyncMessage::Time { .. }) {
+    pub(crate) fn store_message(&mut self, message: impl Into<DirectMessage>) -> Bytes {
+        let message = message.into();
+        if matches!(message, DirectMessage::Sync(_)) {
             self.message_count += 1;
         }
         self.messages.push(message);
@@ -119,7 +120,7 @@ impl MirrorWorld {
         })
     }
 
-    pub(crate) fn load_message(&self, body: &[u8]) -> Option<SyncMessage> {
+    pub(crate) fn load_message(&self, body: &[u8]) -> Option<DirectMessage> {
         let number = u64::from_be_bytes(body.try_into().ok()?);
         self.messages.get(usize::try_from(number).ok()?).cloned()
     }
@@ -280,7 +281,8 @@ pub(crate) fn lie(rng: &mut Rng, node: usize) -> SyncMessage {
 
 /// The answer of a liar to a query about its mirror. It differs each time and is never the last
 /// one.
-pub(crate) fn unending_answer(rng: &mut Rng, question: SyncMessage) -> Option<SyncMessage> {
+pub(crate) fn unending_answer(rng: &mut Rng, question: DirectMessage) -> Option<SyncMessage> {
+    let DirectMessage::Sync(question) = question else { return None };
     let (changes, more) = (Vec::new(), true);
     match question {
         SyncMessage::Request { round, first, .. } => {

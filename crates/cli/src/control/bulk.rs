@@ -1,7 +1,9 @@
 //! Lists of networks over the control socket, split into lines of bounded length.
 
+use std::future::IntoFuture;
+
 use mailmesh::lists::{Ends, Entry, MAX_ENTRIES};
-use mailmesh::{Block, Network, NetworkEntry, Node, Rule, UnixMillis};
+use mailmesh::{NetworkEntry, Node, Rule, UnixMillis};
 use mailmesh_cli::protocol::{Answer, ImportEntry, MAX_LINE_LEN};
 use serde_json::{Value, json};
 use tokio::io::AsyncWriteExt;
@@ -75,27 +77,17 @@ impl PendingImport {
         (rule, of_any_width): (Rule, bool),
         writer: &mut (impl AsyncWriteExt + Unpin),
     ) -> std::io::Result<Answer> {
-        let networks = std::mem::take(&mut self.networks);
-        let networks = match networks.into_iter().map(|n| to_block(cluster, n)).collect() {
-            Ok(networks) => networks,
-            Err(error) => return Ok(Answer::Error(error)),
-        };
+        let entries = std::mem::take(&mut self.networks).into_iter().map(to_listed);
         let (progress_sender, mut progress_receiver) = tokio::sync::mpsc::channel(1);
-        let blocks = cluster.blocks();
         let progress = |done| {
             if done % PROGRESS_INTERVAL == 0 {
                 // If the channel is full, the client gets a later report.
                 let _full = progress_sender.try_send(done);
             }
         };
-        let import = async {
-            if of_any_width {
-                blocks.import_of_any_width(rule, networks, progress).await
-            } else {
-                blocks.import(rule, networks, progress).await
-            }
-        };
-        tokio::pin!(import);
+        let import = cluster.blocks().import(rule, entries).progress(progress);
+        let import = if of_any_width { import.any_width() } else { import };
+        let mut import = import.into_future();
         loop {
             tokio::select! {
                 imported = &mut import => {
@@ -114,19 +106,16 @@ impl PendingImport {
     }
 }
 
-fn to_block(
-    cluster: &Node,
-    (network, reason, origin, expires): ImportEntry,
-) -> Result<(Network, Block), String> {
+fn to_listed((network, reason, origin, expires): ImportEntry) -> Entry {
     let ends = expires.map_or(Ends::Never, |at| Ends::At(UnixMillis(at)));
     let (reason, origin) = (reason.into(), origin.into());
-    let entry = Entry { line: 0, network, reason, origin, ends, unit: 0 };
-    let block = cluster.blocks().listed(&entry);
-    block.map(|block| (network, block)).map_err(|error| format!("{network}: {error}"))
+    Entry { line: 0, network, reason, origin, ends, unit: 0 }
 }
 
 #[cfg(test)]
 mod tests {
+    use mailmesh::Block;
+
     use super::*;
 
     #[test]

@@ -10,6 +10,7 @@ mod connections;
 mod key_requests;
 pub(crate) mod server;
 mod socket_path;
+mod watch;
 
 pub(crate) use client::connect;
 pub(crate) use socket_path::{SocketUse, check_default_path, check_path, default_path};

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use mailmesh::secrets::display_path;
-use mailmesh::{Filter, Node, Rule, Verdict};
+use mailmesh::{Node, Rule, Verdict};
 use mailmesh_cli::protocol::{Answer, MAX_LINE_LEN, Request, json_error_text};
 use serde_json::{Value, json};
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, BufReader};
@@ -16,6 +16,7 @@ use super::answer::send_answer;
 use super::bulk::{PendingImport, send_networks};
 use super::connections::{Activity, Connections, MAX_WATCHERS, WatcherSlots};
 use super::socket_path::{SocketUse, check_path, staging_dir, staging_path};
+use super::watch::Watcher;
 use super::{certificate_requests, key_requests};
 use crate::exit::Failure;
 
@@ -150,20 +151,24 @@ async fn serve_client(
                     send_answer(&mut writer, &Answer::Error(why)).await?;
                     continue;
                 };
-                let filter = if kinds.is_empty() { Filter::all() } else { Filter::kinds(kinds) };
-                let mut inbox = cluster.inbox(filter);
+                let mut watcher = match Watcher::new(cluster, kinds) {
+                    Ok(watcher) => watcher,
+                    Err(error) => {
+                        send_answer(&mut writer, &Answer::Error(error.to_string())).await?;
+                        continue;
+                    }
+                };
                 send_answer(&mut writer, &Answer::Ok(Value::Null)).await?;
                 loop {
-                    let incoming = tokio::select! {
-                        incoming = inbox.recv() => incoming,
+                    let entry = tokio::select! {
+                        entry = watcher.next() => entry,
                         // A watcher sends nothing, so the read returns when it disconnects.
                         _ = reader.read_u8() => return Ok(()),
                     };
-                    let Some(incoming) = incoming else {
+                    let Some(entry) = entry else {
                         return Ok(());
                     };
-                    let value = json!({"text": incoming.to_string(), "entry": incoming});
-                    send_answer(&mut writer, &Answer::Ok(value)).await?;
+                    send_answer(&mut writer, &Answer::Ok(entry)).await?;
                 }
             }
             Ok(Request::BlockList { allow }) => {
@@ -198,13 +203,9 @@ async fn answer(request: Request, cluster: &Node) -> Result<Answer, String> {
         | Request::ImportPart { .. }
         | Request::ImportCommit { .. } => Value::Null,
         Request::BlockAdd { network, reason, ttl_ms, allow, force } => {
-            let ttl = ttl_ms.map(Duration::from_millis);
-            let added = match (allow, force) {
-                (true, _) => blocks.allow(network, &reason, ttl).await,
-                (false, true) => blocks.add_of_any_width(network, &reason, ttl).await,
-                (false, false) => blocks.add(network, &reason, ttl).await,
-            };
-            added.map_err(text)?;
+            let add = if allow { blocks.allow(network) } else { blocks.add(network) };
+            let add = if force { add.any_width() } else { add };
+            add.reason(reason).ttl(ttl_ms.map(Duration::from_millis)).await.map_err(text)?;
             Value::Null
         }
         Request::BlockRemove { network, allow } => {

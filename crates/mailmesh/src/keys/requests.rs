@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use mailmesh_delivery::Incarnation;
-use mailmesh_events::{KeyAction, KeysHeld, SyncMessage};
+use mailmesh_events::{KeyAction, KeyMessage, KeysHeld};
 use parking_lot::Mutex;
 use tokio::sync::Notify;
 use tokio::time::{Instant, timeout};
@@ -66,7 +66,7 @@ impl OutgoingRequests {
             if waits_for.is_empty() {
                 break;
             }
-            let message = |to| (to, SyncMessage::AskKeys { number, action: action.clone() });
+            let message = |to| (to, KeyMessage::Request { number, action: action.clone() });
             direct.send(waits_for.into_iter().map(message));
             let again = Instant::now() + RETRY_INTERVAL;
             while timeout(again.saturating_duration_since(Instant::now()), progress.notified())

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use mailmesh_delivery::{Identity, Incarnation};
-use mailmesh_events::{Certificate, ChangeKey, KeyAction, KeysHeld, SyncMessage, limits};
+use mailmesh_events::{Certificate, ChangeKey, KeyAction, KeyMessage, KeysHeld, limits};
 use parking_lot::Mutex;
 use tokio::sync::mpsc;
 
@@ -78,14 +78,16 @@ impl KeyService {
         self.keyring.ids().first().map(ToString::to_string)
     }
 
-    /// Queues a request of a member. The member repeats a request that does not fit.
-    pub(crate) fn on_request(&self, from: Incarnation, number: u32, action: KeyAction) {
-        let _full = self.queue.try_send(KeyRequest { from, number, action });
-    }
-
-    /// Records a member's answer to a request of this node.
-    pub(crate) fn on_answer(&self, from: Incarnation, number: u32, held: KeysHeld) {
-        self.requests.on_answer(from, number, held);
+    /// Queues a member's request, or records a member's answer to a request of this node. A member
+    /// repeats a request that does not fit into the queue.
+    pub(crate) fn on_message(&self, from: Incarnation, message: KeyMessage) {
+        match message {
+            KeyMessage::Request { number, action } => {
+                let _full = self.queue.try_send(KeyRequest { from, number, action });
+            }
+            KeyMessage::Answer { number, held } => self.requests.on_answer(from, number, held),
+            _ => {}
+        }
     }
 
     /// Answers requests until the node stops.
@@ -95,7 +97,7 @@ impl KeyService {
             let Ok(held) = self.held().await else { return };
             let refused = done.err().map(|error| shorten(error.to_string()));
             let held = KeysHeld { refused, ..held };
-            self.direct.send([(from, SyncMessage::Keys { number, held })]);
+            self.direct.send([(from, KeyMessage::Answer { number, held })]);
         }
     }
 

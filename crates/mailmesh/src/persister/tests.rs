@@ -27,7 +27,7 @@ fn node(dir: &Path) -> NodeBuilder {
 }
 
 async fn block(node: &Node, n: u8) {
-    node.blocks().add(Network::single([192, 0, 2, n].into()), "spam", None).await.unwrap();
+    node.blocks().add(Network::single([192, 0, 2, n].into())).reason("spam").await.unwrap();
 }
 
 fn blocked(node: &Node) -> Vec<u8> {

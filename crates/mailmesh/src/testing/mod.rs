@@ -27,8 +27,8 @@
 //! let address = "192.0.2.7".parse()?;
 //!
 //! cluster.isolate("mx3");
-//! let hour = Some(Duration::from_secs(3_600));
-//! cluster.node("mx1").blocks().add(Network::single(address), "spam", hour).await?;
+//! let hour = Duration::from_secs(3_600);
+//! cluster.node("mx1").blocks().add(Network::single(address)).reason("spam").ttl(hour).await?;
 //! tokio::time::sleep(Duration::from_secs(25)).await;
 //! assert!(cluster.node("mx2").blocks().is_blocked(address));
 //! assert!(!cluster.node("mx3").blocks().is_blocked(address), "mx3 cannot know yet");

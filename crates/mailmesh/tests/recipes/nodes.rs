@@ -94,7 +94,8 @@ pub(crate) async fn meet(nodes: &[&Node]) {
     for node in nodes {
         let mut inboxes = Vec::new();
         for other in nodes.iter().filter(|other| other.name() != node.name()) {
-            inboxes.push(other.inbox(Filter::kinds([Kind::StateChange]).without_members()));
+            inboxes
+                .push(other.inbox(Filter::kinds([Kind::StateChange]).unwrap().without_members()));
         }
         node.publish(StateChange::new(AccountId(1), ChangeId(2))).await.unwrap();
         for inbox in &mut inboxes {

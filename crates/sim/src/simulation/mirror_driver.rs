@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use mailmesh_delivery::{Incarnation, Lane, Output};
-use mailmesh_events::{Block, Change, Rule, SyncMessage, UnixMillis};
+use mailmesh_events::{Block, Change, ClockMessage, DirectMessage, Rule, UnixMillis};
 use mailmesh_state::StateError;
 
 use super::{Simulation, Task};
@@ -47,10 +47,14 @@ impl Simulation<'_> {
         }
     }
 
-    fn send_sync(&mut self, host_id: usize, messages: Vec<(Incarnation, SyncMessage)>) {
+    fn send_direct<M: Into<DirectMessage>>(
+        &mut self,
+        host_id: usize,
+        messages: Vec<(Incarnation, M)>,
+    ) {
         for (peer, message) in messages {
-            let is_content =
-                !matches!(message, SyncMessage::AskTime { .. } | SyncMessage::Time { .. });
+            let message = message.into();
+            let is_content = matches!(message, DirectMessage::Sync(_));
             let body = self.world.store_message(message);
             if let Some(endpoint) = &mut self.hosts[host_id].endpoint {
                 if is_content {
@@ -75,8 +79,8 @@ impl Simulation<'_> {
         let Some(replica) = &mut self.hosts[host_id].replica else { return };
         let asked = at.as_micros() as u64;
         let due = replica.clocks.due_queries(at).into_iter();
-        let messages = due.map(|peer| (peer, SyncMessage::AskTime { asked })).collect();
-        self.send_sync(host_id, messages);
+        let messages = due.map(|peer| (peer, ClockMessage::Query { asked })).collect();
+        self.send_direct(host_id, messages);
     }
 
     /// Periodic work: time queries, expiry and comparison.
@@ -107,7 +111,7 @@ impl Simulation<'_> {
         let is_changed = !replica.mirror.sweep(now).is_empty();
         replica.reconciler.on_deadline(at);
         let messages = replica.reconciler.take_outgoing();
-        self.send_sync(host_id, messages);
+        self.send_direct(host_id, messages);
         if is_changed {
             self.publish_digest(host_id);
         }
@@ -141,39 +145,41 @@ impl Simulation<'_> {
                     let ours = replica.mirror.digest();
                     replica.reconciler.on_digest(*from, theirs, ours, at);
                     let messages = replica.reconciler.take_outgoing();
-                    self.send_sync(host_id, messages);
+                    self.send_direct(host_id, messages);
                 }
             }
             Output::Direct { from, body } => {
                 if let Some(message) = self.world.load_message(body) {
-                    self.handle_sync(host_id, *from, message);
+                    self.handle_direct(host_id, *from, message);
                 }
             }
             _ => {}
         }
     }
 
-    fn handle_sync(&mut self, host_id: usize, from: Incarnation, message: SyncMessage) {
+    fn handle_direct(&mut self, host_id: usize, from: Incarnation, message: DirectMessage) {
         let (now, at) = (self.cluster_time(host_id), self.now.elapsed());
         let wall_clock = self.world.wall_clock(self.hosts[host_id].name, at);
         let Some(replica) = &mut self.hosts[host_id].replica else { return };
         match message {
-            SyncMessage::AskTime { asked } => {
-                self.send_sync(host_id, vec![(from, SyncMessage::Time { asked, now: wall_clock })]);
+            DirectMessage::Clock(ClockMessage::Query { asked }) => {
+                let answer = ClockMessage::Answer { asked, now: wall_clock };
+                self.send_direct(host_id, vec![(from, answer)]);
             }
-            SyncMessage::Time { asked, now: theirs } => {
+            DirectMessage::Clock(ClockMessage::Answer { asked, now: theirs }) => {
                 replica.clocks.on_answer(from, Duration::from_micros(asked), theirs, at);
                 self.set_time(host_id);
             }
-            message => {
+            DirectMessage::Sync(message) => {
                 let Replica { mirror, reconciler, .. } = &mut **replica;
                 let taken = reconciler.on_message(from, message, mirror, now, at);
                 let messages = reconciler.take_outgoing();
-                self.send_sync(host_id, messages);
+                self.send_direct(host_id, messages);
                 if !taken.is_empty() {
                     self.publish_digest(host_id);
                 }
             }
+            _ => {}
         }
     }
 

@@ -7,10 +7,10 @@ use std::time::{Duration, Instant};
 
 use clap::ValueEnum;
 use mailmesh::{
-    Block, Change, ClusterKey, Coordinator, Event, Network, NetworkChange, Node, NodeId, Rule,
-    Share, Stamp, StopReason, SyncMessage, UnixMillis,
+    Block, Change, ClusterKey, Coordinator, DirectMessage, Event, Network, NetworkChange, Node,
+    NodeId, Rule, Share, Stamp, StopReason, SyncMessage, UnixMillis,
 };
-use mailmesh_codec::{FrameKind, Header, Opener, Sealer, encode_event, encode_sync};
+use mailmesh_codec::{FrameKind, Header, Opener, Sealer, encode_direct, encode_event};
 use ring::rand::{SecureRandom, SystemRandom};
 
 use crate::insider::{Binary, Insider, PeerReport};
@@ -311,7 +311,7 @@ fn put_future_blocks(
     let data = insider.frame(FrameKind::Data, None, &body)?;
     wire.put_to_all(&data)?;
     let entries = SyncMessage::Entries { round: 0, changes: vec![change; 100], more: false };
-    put_to_each(wire, insider, others, FrameKind::Direct, &encode_sync(&entries)?)
+    put_to_each(wire, insider, others, FrameKind::Direct, &encode_direct(&entries.into())?)
 }
 
 /// Announces ten million entries, and answers each request with parts that always announce more.
@@ -321,21 +321,23 @@ fn endless_snapshot(wire: &Wire, insider: &mut Insider, number: u64) -> Result<(
     tag[24..].copy_from_slice(&mirror_key_id());
     insider.stay_member(wire, &tag, &[])?;
     let mut opener = Opener::keyed(&ClusterKey::from_bytes(&KEY), "mail", insider.incarnation);
-    let requests: Vec<(Incarnation, SyncMessage)> = {
+    let requests: Vec<(Incarnation, DirectMessage)> = {
         let mut recorded = wire.recorded();
         let frames = std::mem::take(&mut recorded.frames);
         let opened = frames.iter().filter_map(|(_, frame)| opener.open(frame).ok());
         let direct = opened.filter(|(header, _)| header.kind == FrameKind::Direct);
         direct
             .filter_map(|(header, body)| {
-                Some((header.incarnation, mailmesh_codec::decode_sync(&body).ok()?))
+                Some((header.incarnation, mailmesh_codec::decode_direct(&body).ok()?))
             })
             .collect()
     };
     for (peer, message) in requests {
         let (round, first) = match message {
-            SyncMessage::Request { round, first, .. } => (round, first),
-            SyncMessage::AskSymbols { round, first, .. } => (round, first),
+            DirectMessage::Sync(
+                SyncMessage::Request { round, first, .. }
+                | SyncMessage::AskSymbols { round, first, .. },
+            ) => (round, first),
             _ => continue,
         };
         for part in 0..1_000_u16 {
@@ -343,7 +345,8 @@ fn endless_snapshot(wire: &Wire, insider: &mut Insider, number: u64) -> Result<(
             let number = number as u16;
             let part = part.wrapping_add(number);
             let part = SyncMessage::Part { round, share, part, changes: Vec::new(), more: true };
-            let frame = insider.frame(FrameKind::Direct, Some(peer), &encode_sync(&part)?)?;
+            let frame =
+                insider.frame(FrameKind::Direct, Some(peer), &encode_direct(&part.into())?)?;
             wire.put_to_one(peer, &frame)?;
         }
     }

@@ -76,9 +76,9 @@ async fn run_nodes(
 }
 
 async fn check_exclusion(node: &Node, number: u8, stop: &AtomicBool) -> Result<(), Box<dyn Error>> {
-    let mut inbox = node.inbox(Filter::kinds([Kind::Custom]));
+    let mut inbox = node.inbox(Filter::kinds([Kind::Custom])?);
     let address = Ipv4Addr::new(192, 0, 2, number);
-    node.blocks().add(Network::single(address.into()), INTRUDER, None).await?;
+    node.blocks().add(Network::single(address.into())).reason(INTRUDER).await?;
     let end = Instant::now() + NODE_LIFETIME;
     while Instant::now() < end && !stop.load(Ordering::Acquire) {
         node.publish(Custom::new(INTRUDER, Bytes::from_static(INTRUDER.as_bytes()))?).await?;

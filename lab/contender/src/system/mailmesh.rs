@@ -46,7 +46,7 @@ pub(crate) async fn start(args: &Args, ledger: &Arc<Ledger>) -> Result<Outlet, C
         node.keys().retire_here(second).await?;
     }
     ledger.incarnation.store(incarnation(node.incarnation()), Ordering::Relaxed);
-    let inbox = node.inbox(Filter::kinds([Kind::Custom]));
+    let inbox = node.inbox(Filter::kinds([Kind::Custom])?);
     // Members that joined before the inbox existed.
     for member in node.members() {
         ledger.set_member(incarnation(member.incarnation), true);
