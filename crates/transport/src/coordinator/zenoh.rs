@@ -62,7 +62,8 @@ impl fmt::Debug for ZenohSettings {
 }
 
 impl ZenohSettings {
-    /// Sets how many links a gated node may dial before its session is reopened; for tests.
+    /// Sets how many links a gated node may dial before its session is reopened.
+    #[cfg(feature = "testing")]
     #[doc(hidden)]
     #[must_use]
     pub fn with_first_slots(mut self, slots: usize) -> Self {

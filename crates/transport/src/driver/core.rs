@@ -6,10 +6,11 @@ use std::thread::Thread;
 use std::time::Duration;
 
 use mailmesh_delivery::{Endpoint, Incarnation, Lane, Settings, Time};
-use parking_lot::{Mutex, MutexGuard, RwLock};
+use parking_lot::{Mutex, MutexGuard};
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
+use super::pause::Pause;
 use super::stalls::StallDetector;
 use crate::lanes::LaneQueue;
 
@@ -28,8 +29,7 @@ pub(super) struct Core {
     /// detects that it was stopped. Half of the maximum heartbeat interval, so that an idle node
     /// wakes only once more for each heartbeat.
     max_poll_interval: Duration,
-    /// Set while a test pauses the node; see [`pause`](super::Driver::pause).
-    pub(super) paused: RwLock<bool>,
+    pub(super) pause: Pause,
     /// The node leaves as soon as receivers have acknowledged everything.
     pub(super) is_draining: AtomicBool,
     /// Wakes the task that waits for the acknowledgements: the node had an input.
@@ -55,7 +55,7 @@ impl Core {
             wake: Notify::new(),
             next_poll: AtomicU64::new(0),
             max_poll_interval: settings.heartbeat_max / 2,
-            paused: RwLock::new(false),
+            pause: Pause::default(),
             is_draining: AtomicBool::new(false),
             progress: Notify::new(),
             thread: OnceLock::new(),

@@ -4,12 +4,14 @@
 //!   to the sending thread.
 //! - [`receiving`]: callbacks of the bus decode, order and deliver frames themselves.
 //! - [`directs`]: direct messages wait there for the task.
+//! - [`pause`]: a test hook, empty without the feature `testing`.
 //! - [`shutdown`]: the steps before the goodbye.
 //! - [`task`]: keeps the deadlines, puts the endpoint's frames, and handles arrivals that callbacks
 //!   left. It does not depend on the host's runtime: see [`runtime`].
 
 mod core;
 mod directs;
+mod pause;
 mod receiving;
 mod runtime;
 mod sending;
@@ -200,13 +202,15 @@ impl Driver {
     /// Pauses the work outside the task: the sending thread, and the handling of arrivals in
     /// callbacks of the bus. After this call returns, neither runs until [`resume`](Self::resume);
     /// arrivals wait in the ingress queue. For fault-injection tests.
+    #[cfg(feature = "testing")]
     pub fn pause(&self) {
-        *self.core().paused.write() = true;
+        self.core().pause.set(true);
     }
 
     /// Ends a [`pause`](Self::pause).
+    #[cfg(feature = "testing")]
     pub fn resume(&self) {
-        *self.core().paused.write() = false;
+        self.core().pause.set(false);
         self.core().wake_thread();
         self.core().wake.notify_one();
     }

@@ -140,10 +140,7 @@ impl Receiving {
 
 impl ArrivalHandler for Receiving {
     fn handle_arrivals(&self) {
-        let paused = self.core.paused.read();
-        if *paused {
-            return;
-        }
+        let Some(_permit) = self.core.pause.permit() else { return };
         let mut left = MAX_ARRIVALS_IN_CALLBACK;
         // Each holder of the state looks at the queue once more after releasing it.
         while let Some(mut state) = self.state.try_lock() {

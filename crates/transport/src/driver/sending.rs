@@ -92,10 +92,7 @@ impl Sending {
     /// Sends all urgent batches, then one batch of the other lane. Returns whether it sent such a
     /// batch.
     fn send_pending(&self) -> bool {
-        let paused = self.core.paused.read();
-        if *paused {
-            return false;
-        }
+        let Some(_permit) = self.core.pause.permit() else { return false };
         while self.send_next(Lane::Urgent, LaneOwner::Thread) {}
         self.send_next(Lane::Events, LaneOwner::Thread)
     }
