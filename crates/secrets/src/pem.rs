@@ -20,6 +20,7 @@ mod read;
 mod refusal;
 mod sections;
 mod text;
+mod time;
 mod warning;
 mod write;
 
@@ -40,6 +41,7 @@ pub use identity::{Identity, IdentityError, identity};
 pub use info::CertificateInfo;
 pub use key_kind::{KeyKind, check_key};
 pub use refusal::{LinkEnd, link_refusal};
+pub use time::rfc3339;
 pub use warning::PemWarning;
 pub use write::{are_portable, certificates_to_pem, key_to_pem};
 

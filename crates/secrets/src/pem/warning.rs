@@ -3,8 +3,8 @@
 use std::fmt;
 
 use super::error::Expected;
-use super::info::rfc3339;
 use super::key_kind::KeyKind;
+use super::time::rfc3339;
 
 /// A warning about something that was corrected or left out, or that clients may not accept.
 #[derive(Debug, Clone, PartialEq, Eq)]

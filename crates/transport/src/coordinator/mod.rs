@@ -13,6 +13,7 @@ mod address_cache;
 mod addresses;
 mod ask_zenoh;
 mod checked;
+mod dialed;
 mod endpoint;
 mod endpoint_check;
 mod error;
@@ -49,6 +50,7 @@ use serde_json::Value;
 
 pub(crate) use address_cache::AddressCache;
 pub(crate) use addresses::{HostAddresses, note_addresses_of_start};
+pub(crate) use dialed::{DialedEndpoint, DialedLink, DialedTls, DialerIdentity, dialed_endpoints};
 pub(crate) use listening::Listening;
 pub(crate) use mask::escaped;
 

@@ -23,8 +23,8 @@ use super::proof::each_text;
 /// Longest file that is read, in bytes.
 const MAX_FILE: u64 = 4 << 20;
 /// Most certificates of a chain, and most authorities.
-const CHAIN: usize = 64;
-const AUTHORITIES: usize = 4096;
+pub(super) const CHAIN: usize = 64;
+pub(super) const AUTHORITIES: usize = 4096;
 /// Path of Zenoh's TLS settings.
 const TLS: [&str; 3] = ["transport", "link", "tls"];
 
@@ -355,7 +355,7 @@ fn raw(text: &str) -> Origin {
     Origin::Text(Zeroizing::new(text.to_owned()))
 }
 
-fn read_pem(path: &Path) -> Result<Zeroizing<Vec<u8>>, String> {
+pub(super) fn read_pem(path: &Path) -> Result<Zeroizing<Vec<u8>>, String> {
     let text = path.to_string_lossy();
     if text.contains("-----BEGIN") || text.contains('\n') {
         return Err("this is the text of a PEM file, and the path of one is meant; give that, or \

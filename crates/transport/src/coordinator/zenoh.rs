@@ -135,6 +135,31 @@ impl ZenohSettings {
             let why = self.hide(&error.to_string(), proof);
             ConfigError::new(ConfigErrorKind::Zenoh { why })
         };
+        let value = self.given_to_zenoh(listening, proof)?;
+        let mut config = zenoh::Config::from_json5(&value.to_string()).map_err(|e| refused(&e))?;
+        let defaults = [
+            ("/transport/link/tx/lease", LEASE_MS.to_string()),
+            ("/transport/link/tx/keep_alive", KEEP_ALIVES.to_string()),
+            ("/transport/link/rx/max_message_size", MAX_MESSAGE.to_string()),
+            ("/transport/link/tx/queue/size/data", DATA_QUEUE.to_string()),
+        ];
+        for (pointer, default) in defaults {
+            if self.value.pointer(pointer).is_none() {
+                config.insert_json5(&pointer[1..], &default).map_err(|e| refused(&e))?;
+            }
+        }
+        Ok(config)
+    }
+
+    /// The configuration that Zenoh is given, without mailmesh's defaults.
+    ///
+    /// # Errors
+    /// Those of the proof.
+    pub(super) fn given_to_zenoh(
+        &self,
+        listening: Option<&Listening>,
+        proof: Option<&SessionProof>,
+    ) -> Result<Value, ConfigError> {
         let mut value = self.value.clone();
         // Operators may use one list for all nodes, but Zenoh refuses a node that connects to
         // itself, and would retry for ever.
@@ -152,19 +177,7 @@ impl ZenohSettings {
         self.needs.mend(&mut value);
         number_zones(&mut value)?;
         take_brackets(&mut value);
-        let mut config = zenoh::Config::from_json5(&value.to_string()).map_err(|e| refused(&e))?;
-        let defaults = [
-            ("/transport/link/tx/lease", LEASE_MS.to_string()),
-            ("/transport/link/tx/keep_alive", KEEP_ALIVES.to_string()),
-            ("/transport/link/rx/max_message_size", MAX_MESSAGE.to_string()),
-            ("/transport/link/tx/queue/size/data", DATA_QUEUE.to_string()),
-        ];
-        for (pointer, default) in defaults {
-            if self.value.pointer(pointer).is_none() {
-                config.insert_json5(&pointer[1..], &default).map_err(|e| refused(&e))?;
-            }
-        }
-        Ok(config)
+        Ok(value)
     }
 
     /// Whether multicast scouting is on.

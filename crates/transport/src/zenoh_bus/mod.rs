@@ -7,10 +7,12 @@
 //! - `discovery` finds the nodes that hold the key; `reconnect` finds nodes in a mesh whose links
 //!   do not prove the key. Both search faster while `lost_peers` has lost members. `introduce`
 //!   links a found node to this one.
-//! - `isolation_watch` warns the operator when no node is linked and Zenoh dials the endpoints.
+//! - `isolation_watch` warns the operator when no node is linked and Zenoh dials the endpoints;
+//!   `endpoint_probe` finds the cause.
 
 mod address_watch;
 mod discovery;
+mod endpoint_probe;
 mod gated;
 mod introduce;
 mod isolation_watch;
