@@ -211,8 +211,8 @@ impl fmt::Display for PemWarning {
                  one for a server",
             ),
             Self::NoDigitalSignature => f.write_str(
-                "some clients refuse the certificate: its keyUsage has no digitalSignature; request \
-                 one for a server",
+                "some clients refuse the certificate: its keyUsage has no digitalSignature; \
+                 request one for a server",
             ),
             Self::LeafExpired { end } => write!(f, "the certificate expired at {}", rfc3339(*end)),
             Self::LeafNotYetValid { start } => {
