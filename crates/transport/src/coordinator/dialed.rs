@@ -9,9 +9,11 @@ use serde_json::Value;
 use zeroize::Zeroizing;
 
 use super::endpoint::Endpoint;
+use super::endpoint_lists::endpoints_of_mode;
 use super::error::ConfigError;
 use super::tls::{AUTHORITIES, CHAIN, read_pem};
-use super::zenoh::{ZenohSettings, endpoints_of_mode};
+use super::zenoh_config::given_to_zenoh;
+use super::zenoh_settings::ZenohSettings;
 use crate::link_proof::SessionProof;
 
 /// An endpoint of `connect.endpoints` that leads to another node.
@@ -73,7 +75,7 @@ pub(crate) fn dialed_endpoints(
     settings: &ZenohSettings,
     proof: Option<&SessionProof>,
 ) -> Result<Vec<DialedEndpoint>, ConfigError> {
-    let given = settings.given_to_zenoh(None, proof)?;
+    let given = given_to_zenoh(settings, None, proof)?;
     let is_of_cluster_key = matches!(proof, Some(SessionProof::Tls(_)));
     let dialed = endpoints_of_mode(&given, "connect", settings.mode());
     let endpoints = settings.dialed_shown().into_iter().zip(dialed);

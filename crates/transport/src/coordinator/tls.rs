@@ -14,11 +14,11 @@ use zeroize::Zeroizing;
 
 use super::Warning;
 use super::checked::Checked;
+use super::endpoint_lists::each_text;
 use super::error::{ConfigError, Place};
 use super::known::dotted;
 use super::link_chain::{LinkChains, TlsLinks};
 use super::mesh::taken_from;
-use super::proof::each_text;
 
 /// Longest file that is read, in bytes.
 const MAX_FILE: u64 = 4 << 20;

@@ -28,7 +28,7 @@ use mailmesh_delivery::Incarnation;
 use tokio::runtime::{Handle, RuntimeFlavor};
 use tokio::sync::watch;
 
-use crate::coordinator::{HostAddresses, Listening, note_addresses_of_start};
+use crate::coordinator::{HostAddresses, Listening, depends_on_addresses, note_addresses_of_start};
 use crate::{
     Address, Bus, BusFuture, Channel, EndpointReader, GateCountsReader, IngressSender, KeySpace,
     LinkKeys, LinkProof, LinkProtection, OtherKeys, TransportError, ZenohSettings,
@@ -111,8 +111,7 @@ impl ZenohBus {
             }
             _ => None,
         };
-        let addresses = settings
-            .depends_on_addresses(is_found_by_us)
+        let addresses = depends_on_addresses(settings, is_found_by_us)
             .then(|| AddressWatch::new(HostAddresses::now().unwrap_or_default().usable));
         let (settings, noted) = (settings.clone(), lost_peers.clone());
         let opening = SessionParams {

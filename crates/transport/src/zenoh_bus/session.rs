@@ -22,7 +22,9 @@ use super::discovery::{Discovery, DiscoveryContext, Linker, MulticastGroup};
 use super::introduce::Introducer;
 use super::lost_peers::LostPeers;
 use super::reconnect::Reconnector;
-use crate::coordinator::{DialedEndpoint, Listening, dialed_endpoints};
+use crate::coordinator::{
+    DialedEndpoint, Listening, dialed_endpoints, names_for_links, zenoh_config,
+};
 use crate::gate::{Gate, SessionSlots};
 use crate::link_proof::SessionProof;
 use crate::open_error::open_error;
@@ -266,12 +268,12 @@ impl SessionParams {
         let proof = match (proven, links) {
             _ if slots.is_some() => slots.clone().map(|slots| Arc::new(SessionProof::Gate(slots))),
             (Some((how, _)), Some(links)) => {
-                Some(Arc::new(SessionProof::new(*how, links, &settings.names_for_links())?))
+                Some(Arc::new(SessionProof::new(*how, links, &names_for_links(settings))?))
             }
             _ => None,
         };
         let listening = proven.as_ref().map(|(_, listening)| listening.as_of_now());
-        let config = settings.to_zenoh(listening.as_ref(), proof.as_deref())?;
+        let config = zenoh_config(settings, listening.as_ref(), proof.as_deref())?;
         let session = zenoh::open(config).await;
         let session = session
             .map_err(|error| open_error(settings.hide(&error.to_string(), proof.as_deref())))?;
