@@ -20,7 +20,7 @@ pub struct Endpoint {
     pub node: Option<NodeName>,
     /// Why the last attempt failed. If Zenoh dials (links that do not prove the cluster key at the
     /// gate), Zenoh reports no errors. Then this is the result of a test connection of this node,
-    /// made once no other node has been linked for 10 s.
+    /// with a TLS handshake at a TLS endpoint, made once no other node has been linked for 10 s.
     pub last_error: Option<String>,
     /// Time until the next attempt. `None` while the endpoint is being dialed or is linked, and
     /// where Zenoh dials. Serialised in milliseconds, as `next_try_ms`.

@@ -14,12 +14,14 @@ mod der;
 mod error;
 mod identity;
 mod info;
+mod key_check;
 mod key_fault;
 mod key_kind;
 mod read;
 mod refusal;
 mod sections;
 mod text;
+mod time;
 mod warning;
 mod write;
 
@@ -38,8 +40,10 @@ pub use data_kind::DataKind;
 pub use error::{Expected, PemError};
 pub use identity::{Identity, IdentityError, identity};
 pub use info::CertificateInfo;
-pub use key_kind::{KeyKind, check_key};
+pub use key_check::check_key;
+pub use key_kind::KeyKind;
 pub use refusal::{LinkEnd, link_refusal};
+pub use time::rfc3339;
 pub use warning::PemWarning;
 pub use write::{are_portable, certificates_to_pem, key_to_pem};
 
@@ -58,8 +62,8 @@ pub fn certificates(text: &[u8], limit: usize) -> Result<Vec<CertificateDer<'sta
 /// [`PemError`] if the text has no private key that can be read.
 pub fn private_key(text: &[u8]) -> Result<Zeroizing<PrivateKeyDer<'static>>, PemError> {
     let mut keys = read::keys(text)?.items;
-    let usable = keys.iter().position(|(_, key)| check_key(key).is_ok()).unwrap_or(0);
-    Ok(keys.swap_remove(usable).1)
+    let usable = keys.iter().position(|found| check_key(&found.key).is_ok()).unwrap_or(0);
+    Ok(keys.swap_remove(usable).key)
 }
 
 /// Checks that TLS can use the key, and that the key belongs to the first certificate.
@@ -85,19 +89,24 @@ pub fn check_pair(
     }
 }
 
+/// Certificates of a text that can be trust anchors.
+#[derive(Debug, Clone)]
+pub struct Authorities {
+    /// The certificates, in the order of the text.
+    pub certificates: Vec<CertificateDer<'static>>,
+    /// Warnings about corrections, and about certificates that have expired.
+    pub warnings: Vec<PemWarning>,
+}
+
 /// Reads at most `limit` certificates of a text as trust anchors. Warns of certificates that have
 /// expired `now` seconds after 1970.
 ///
 /// # Errors
 /// As [`certificates`].
-pub fn authorities(
-    text: &[u8],
-    limit: usize,
-    now: i64,
-) -> Result<(Vec<CertificateDer<'static>>, Vec<PemWarning>), PemError> {
-    let read::Read { items, mut warnings } = read::certificates(text, limit)?;
+pub fn authorities(text: &[u8], limit: usize, now: i64) -> Result<Authorities, PemError> {
+    let read::Read { items: certificates, mut warnings } = read::certificates(text, limit)?;
     let mut store = rustls::RootCertStore::empty();
-    for (index, certificate) in items.iter().enumerate() {
+    for (index, certificate) in certificates.iter().enumerate() {
         store
             .add(certificate.clone())
             .map_err(|error| refusal::refused(certificate, index + 1, &error))?;
@@ -109,5 +118,5 @@ pub fn authorities(
             }),
         );
     }
-    Ok((items, warnings))
+    Ok(Authorities { certificates, warnings })
 }

@@ -57,7 +57,7 @@ async fn zenoh_bounds_no_pending_links_of_one_address() {
     node.close().await.unwrap();
 }
 
-/// Zenoh gets TLS endpoints without brackets (`coordinator/tls_literals.rs`).
+/// Zenoh gets TLS endpoints without brackets (`coordinator/tls_endpoints.rs`).
 #[tokio::test(flavor = "multi_thread")]
 async fn zenoh_dials_no_bracketed_ipv6_address_by_tls() {
     let Ok(free) = TcpListener::bind("[::1]:0") else {
@@ -90,6 +90,6 @@ async fn zenoh_dials_no_bracketed_ipv6_address_by_tls() {
     let dialed = zenoh::open(config("", &bare)).await.expect("a link without brackets");
     dialed.close().await.unwrap();
     let dialed = zenoh::open(config("", &bracketed)).await;
-    assert!(dialed.is_err(), "Zenoh dials [::1] by TLS now: `coordinator/tls_literals.rs` may go");
+    assert!(dialed.is_err(), "Zenoh dials [::1] by TLS now: `coordinator/tls_endpoints.rs` may go");
     node.close().await.unwrap();
 }

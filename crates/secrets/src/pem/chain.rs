@@ -1,7 +1,7 @@
 //! Orders the certificates of a text as a chain: each certificate before its issuer.
 
 use rustls::crypto::ring::default_provider;
-use rustls::pki_types::CertificateDer;
+use rustls::pki_types::{CertificateDer, SignatureVerificationAlgorithm};
 use x509_parser::extensions::ParsedExtension;
 use x509_parser::prelude::{FromDer, X509Certificate};
 
@@ -96,11 +96,11 @@ fn verify(issuer: &Member<'_>, signed: &Member<'_>) -> Option<bool> {
     let public_key = &issuer.parsed.public_key().subject_public_key.data;
     let message = signed.parsed.tbs_certificate.as_ref();
     let signature = &signed.parsed.signature_value.data;
-    let first = fitting.next()?.verify_signature(public_key, message, signature);
-    Some(
-        first.is_ok()
-            || fitting.any(|a| a.verify_signature(public_key, message, signature).is_ok()),
-    )
+    let verifies = |algorithm: &&dyn SignatureVerificationAlgorithm| {
+        algorithm.verify_signature(public_key, message, signature).is_ok()
+    };
+    let first = fitting.next()?;
+    Some(verifies(first) || fitting.any(verifies))
 }
 
 /// The leaf with this public key. Of several it prefers one that is not an authority, then one with
@@ -125,13 +125,21 @@ pub(super) fn is_issuer(members: &[Member<'_>], index: usize) -> bool {
     issuer.info.is_authority && members.iter().any(is_its_leaf)
 }
 
-/// The chain of a leaf: the leaf, its issuer, and so on without the root. The alternative issuers
-/// of cross-signed authorities follow at the end.
-pub(super) fn order(members: &[Member<'_>], leaf: usize) -> (Vec<usize>, Vec<PemWarning>) {
+/// The chain of a leaf.
+pub(super) struct Chain {
+    /// The indexes of the leaf, its issuer, and so on without the root. The alternative issuers of
+    /// cross-signed authorities follow at the end.
+    pub(super) order: Vec<usize>,
+    /// Warnings about the order, and about members that are left out or missing.
+    pub(super) warnings: Vec<PemWarning>,
+}
+
+/// Orders the chain of the member at index `leaf`.
+pub(super) fn order(members: &[Member<'_>], leaf: usize) -> Chain {
     let mut walk = ChainWalk::new(members, leaf);
     walk.run();
     let warnings = walk.warnings(leaf);
-    (walk.chain, warnings)
+    Chain { order: walk.chain, warnings }
 }
 
 /// A walk from a leaf up to its roots. Members are named by their index.
@@ -230,9 +238,9 @@ impl<'a> ChainWalk<'a> {
         } else if member.public_key() == self.members[leaf].public_key() {
             PemWarning::OtherLeafLeftOut { subject, end }
         } else {
-            let is_same_name = self.chain.iter().any(|taken| {
-                let taken = &self.members[*taken];
-                !taken.is_root() && member.is_named_issuer_of(taken)
+            let is_same_name = self.chain.iter().any(|index| {
+                let in_chain = &self.members[*index];
+                !in_chain.is_root() && member.is_named_issuer_of(in_chain)
             });
             PemWarning::UnrelatedLeftOut { subject, is_same_name }
         }

@@ -77,15 +77,19 @@ pub(super) fn label(label: &[u8]) -> Label {
             DataKind::new("OpenPGP data", "TLS does not use it; give the certificate or key of TLS")
         }
         b"DH PARAMETERS" | b"X9.42 DH PARAMETERS" | b"EC PARAMETERS" | b"DSA PARAMETERS" => {
-            DataKind::new("parameters alone", "")
+            PARAMETERS
         }
         b"ATTRIBUTE CERTIFICATE" => DataKind::new("an attribute certificate", ""),
         _ => DataKind::new("a section of a label that is not known", ""),
     })
 }
 
+const CONVERT_KEY: &str = "convert it with `openssl pkey -inform DER -in FILE -out FILE.pem`";
 const CERTIFICATE: DataKind = DataKind::new("a certificate", "");
 pub(super) const PRIVATE_KEY: DataKind = DataKind::new("a private key", "");
+pub(super) const ENCRYPTED_DER: DataKind =
+    DataKind::new("an encrypted private key in DER", CONVERT_KEY);
+pub(super) const PARAMETERS: DataKind = DataKind::new("parameters alone", "");
 const PUBLIC_KEY: DataKind =
     DataKind::new("a public key", "the private key that it was made from is needed");
 const REQUEST: DataKind = DataKind::new(
@@ -140,8 +144,9 @@ pub(super) fn of_binary(bytes: &[u8]) -> Option<DataKind> {
 fn is_der(bytes: &[u8]) -> bool {
     match bytes.get(1) {
         Some(0x81..=0x84) => true,
-        Some(_) => element(bytes).is_some_and(|(_, content, rest)| {
-            !content.is_empty() && rest.iter().all(|byte| byte.is_ascii_whitespace() || *byte == 0)
+        Some(_) => element(bytes).is_some_and(|found| {
+            let is_padding = |byte: &u8| byte.is_ascii_whitespace() || *byte == 0;
+            !found.content.is_empty() && found.rest.iter().all(is_padding)
         }),
         None => false,
     }
@@ -149,7 +154,6 @@ fn is_der(bytes: &[u8]) -> bool {
 
 /// The kind of DER data, with the command that converts it to PEM.
 pub(super) fn of_der(der: &[u8]) -> Option<DataKind> {
-    const KEY: &str = "convert it with `openssl pkey -inform DER -in FILE -out FILE.pem`";
     if X509Certificate::from_der(der).is_ok() {
         return Some(DataKind::new(
             "a certificate in DER",
@@ -169,10 +173,10 @@ pub(super) fn of_der(der: &[u8]) -> Option<DataKind> {
         ));
     }
     if PrivateKeyDer::try_from(der).is_ok() {
-        return Some(DataKind::new("a private key in DER", KEY));
+        return Some(DataKind::new("a private key in DER", CONVERT_KEY));
     }
     if is_encrypted(der) {
-        return Some(DataKind::new("an encrypted private key in DER", KEY));
+        return Some(ENCRYPTED_DER);
     }
     if X509CertificationRequest::from_der(der).is_ok() {
         return Some(REQUEST);

@@ -6,9 +6,21 @@ pub(super) const INTEGER: u8 = 0x02;
 pub(super) const OCTETS: u8 = 0x04;
 pub(super) const BITS: u8 = 0x03;
 pub(super) const OID: u8 = 0x06;
+/// The curve, and the public key, of an `ECPrivateKey` (RFC 5915): `[0]` and `[1]`.
+pub(super) const CURVE: u8 = 0xa0;
+pub(super) const PUBLIC_KEY: u8 = 0xa1;
 
-/// Splits off the first element: its tag, its content, and what follows it.
-pub(super) fn element(bytes: &[u8]) -> Option<(u8, &[u8], &[u8])> {
+/// The first element of some bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Element<'a> {
+    pub(super) tag: u8,
+    pub(super) content: &'a [u8],
+    /// The bytes behind the element.
+    pub(super) rest: &'a [u8],
+}
+
+/// Splits off the first element.
+pub(super) fn element(bytes: &[u8]) -> Option<Element<'_>> {
     let (tag, rest) = bytes.split_first()?;
     let (first, rest) = rest.split_first()?;
     let (len, rest) = if *first < 0x80 {
@@ -23,12 +35,12 @@ pub(super) fn element(bytes: &[u8]) -> Option<(u8, &[u8], &[u8])> {
         (usize::try_from(len).ok()?, rest)
     };
     let (content, rest) = rest.split_at_checked(len)?;
-    Some((*tag, content, rest))
+    Some(Element { tag: *tag, content, rest })
 }
 
-/// The content of the first element, if it has this tag, and what follows it.
+/// The content of the first element, if it has this tag, and the bytes behind the element.
 pub(super) fn expect(bytes: &[u8], tag: u8) -> Option<(&[u8], &[u8])> {
-    element(bytes).filter(|(found, ..)| *found == tag).map(|(_, content, rest)| (content, rest))
+    element(bytes).filter(|found| found.tag == tag).map(|found| (found.content, found.rest))
 }
 
 /// The bits of an INTEGER that is not negative.
@@ -45,9 +57,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn elements_are_split_off_and_never_past_the_end() {
-        assert_eq!(element(&[2, 1, 7, 9]), Some((2, &[7][..], &[9][..])));
-        assert_eq!(element(&[4, 0x81, 2, 1, 2]), Some((4, &[1, 2][..], &[][..])));
+    fn an_element_is_split_off_and_never_ends_past_the_bytes() {
+        let found = |tag, content, rest| Some(Element { tag, content, rest });
+        assert_eq!(element(&[2, 1, 7, 9]), found(2, &[7], &[9]));
+        assert_eq!(element(&[4, 0x81, 2, 1, 2]), found(4, &[1, 2], &[]));
         for bad in [&[][..], &[2], &[2, 1], &[2, 0x80, 0], &[2, 0x85, 1, 1, 1, 1, 1], &[2, 0x82, 1]]
         {
             assert_eq!(element(bad), None, "{bad:?}");

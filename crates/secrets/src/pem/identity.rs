@@ -3,16 +3,19 @@
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use zeroize::Zeroizing;
 
-use super::chain::{self, Member};
+use super::chain::{self, Chain, Member};
 use super::error::{Expected, PemError};
 use super::info::CertificateInfo;
-use super::key_kind::{self, KeyKind};
-use super::read::{Items, Read};
+use super::key_check::public_key;
+use super::key_kind::KeyKind;
+use super::read::{self, FoundKey, Read};
 use super::refusal::refusal;
 use super::warning::PemWarning;
 
 /// Most certificates in a text, including those that are left out of the chain.
 const MAX_CERTIFICATES: usize = 512;
+/// Most addresses of a leaf that a warning names.
+const MAX_SHOWN_ADDRESSES: usize = 8;
 
 /// A certificate, its chain and its key.
 pub struct Identity {
@@ -62,30 +65,28 @@ pub fn identity(
     let chain_error = |error| IdentityError { input: Expected::Certificates, error };
     let key_error = |error| IdentityError { input: Expected::PrivateKey, error };
     let Read { items: certificates, mut warnings } =
-        super::read::certificates(chain, MAX_CERTIFICATES).map_err(chain_error)?;
-    let Read { items: mut keys, warnings: key_warnings } =
-        super::read::keys(key).map_err(key_error)?;
+        read::certificates(chain, MAX_CERTIFICATES).map_err(chain_error)?;
+    let Read { items: mut keys, warnings: key_warnings } = read::keys(key).map_err(key_error)?;
     let members = members(&certificates).map_err(chain_error)?;
-    let (taken, leaf) = pair(&keys, &members, now).map_err(key_error)?;
+    let Pair { key: taken, leaf } = pair(&keys, &members, now).map_err(key_error)?;
     if let Some(error) = refusal(members[leaf].der, leaf + 1) {
         return Err(chain_error(error));
     }
-    let (order, mut left_out) = chain::order(&members, leaf);
+    let Chain { order, warnings: mut chain_warnings } = chain::order(&members, leaf);
     if order.len() > limit {
         return Err(chain_error(PemError::TooMany { limit }));
     }
     warnings.extend(key_warnings);
-    warnings.append(&mut left_out);
-    let (line, key) = &keys[taken];
-    warnings.extend(keys.iter().filter(|(other, _)| other != line).filter_map(|(line, other)| {
-        let kind = KeyKind::of_private(other);
-        let is_same = other.secret_der() == key.secret_der();
-        (!is_same).then_some(PemWarning::OtherKeyLeftOut { line: *line, kind })
+    warnings.append(&mut chain_warnings);
+    let is_other = |other: &&FoundKey| other.key.secret_der() != keys[taken].key.secret_der();
+    warnings.extend(keys.iter().filter(is_other).map(|other| PemWarning::OtherKeyLeftOut {
+        line: other.line,
+        kind: KeyKind::of_private(&other.key),
     }));
     leaf_warnings(&members[leaf], &mut warnings);
     Ok(Identity {
         chain: order.iter().map(|index| members[*index].der.clone()).collect(),
-        key: keys.swap_remove(taken).1,
+        key: keys.swap_remove(taken).key,
         members: order.iter().map(|index| members[*index].info.clone()).collect(),
         warnings,
     })
@@ -113,33 +114,35 @@ fn members<'a>(certificates: &'a [CertificateDer<'static>]) -> Result<Vec<Member
     numbered.map(|(index, der)| Member::of(der, index + 1)).collect()
 }
 
-/// The indexes of the first key that has a certificate, and of that certificate. The key of an
-/// authority that signed another certificate of the text is not meant.
-fn pair(
-    keys: &Items,
-    members: &[Member<'_>],
-    now: Option<i64>,
-) -> Result<(usize, usize), PemError> {
-    let mut first = None;
+/// The indexes of a key and of its certificate.
+struct Pair {
+    key: usize,
+    leaf: usize,
+}
+
+/// The first key that has a certificate. The key of an authority that signed another certificate of
+/// the text is not meant.
+fn pair(keys: &[FoundKey], members: &[Member<'_>], now: Option<i64>) -> Result<Pair, PemError> {
+    let mut first_error = None;
     let (mut any_usable, mut any_authority) = (false, false);
-    for (index, (_, key)) in keys.iter().enumerate() {
-        match key_kind::public_key(key) {
+    for (index, found) in keys.iter().enumerate() {
+        match public_key(&found.key) {
             Ok(public_key) => {
                 any_usable = true;
                 match chain::leaf(members, &public_key, now) {
                     Some(leaf) if chain::is_issuer(members, leaf) => any_authority = true,
-                    Some(leaf) => return Ok((index, leaf)),
+                    Some(leaf) => return Ok(Pair { key: index, leaf }),
                     None => {}
                 }
             }
-            Err(error) => first = first.or(Some(error)),
+            Err(error) => first_error = first_error.or(Some(error)),
         }
     }
     let mismatch = match any_authority {
         true => PemError::AuthorityKey,
         false => PemError::Mismatch,
     };
-    Err(first.filter(|_| !any_usable).unwrap_or(mismatch))
+    Err(first_error.filter(|_| !any_usable).unwrap_or(mismatch))
 }
 
 /// Warnings about how clients will treat the leaf.
@@ -153,7 +156,8 @@ fn leaf_warnings(leaf: &Member<'_>, warnings: &mut Vec<PemWarning>) {
         warnings.push(PemWarning::NameOnlyInCommonName { name: name.clone() });
     }
     if !info.addresses.is_empty() && !info.dns_names.is_empty() {
-        let addresses: Vec<_> = info.addresses.iter().take(8).map(ToString::to_string).collect();
+        let addresses = info.addresses.iter().take(MAX_SHOWN_ADDRESSES);
+        let addresses: Vec<_> = addresses.map(ToString::to_string).collect();
         warnings.push(PemWarning::AddressesNotServed { addresses: addresses.join(", ") });
     }
     if info.unreadable_names > 0 {

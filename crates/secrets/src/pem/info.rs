@@ -3,7 +3,6 @@
 use std::net::IpAddr;
 
 use x509_parser::prelude::{FromDer, GeneralName, X509Certificate};
-use x509_parser::time::ASN1Time;
 use x509_parser::x509::X509Name;
 
 use super::error::PemError;
@@ -133,21 +132,4 @@ fn printable(text: &str) -> String {
         shown.push_str("...");
     }
     shown
-}
-
-/// Formats seconds since 1970 according to RFC 3339.
-pub(super) fn rfc3339(seconds: i64) -> String {
-    let Ok(time) = ASN1Time::from_timestamp(seconds) else {
-        return format!("{seconds} s after 1970");
-    };
-    let time = time.to_datetime();
-    format!(
-        "{:04}-{:02}-{:02}T{:02}:{:02}:{:02}Z",
-        time.year(),
-        u8::from(time.month()),
-        time.day(),
-        time.hour(),
-        time.minute(),
-        time.second()
-    )
 }

@@ -1,17 +1,14 @@
-//! Why a private key of a usable kind cannot be loaded.
+//! Why a private key cannot be loaded, although its kind is usable.
 
 use rustls::pki_types::PrivateKeyDer;
 
-use super::der::{BITS, INTEGER, OCTETS, SEQUENCE, bits, expect};
+use super::der::{BITS, CURVE, INTEGER, OCTETS, PUBLIC_KEY, SEQUENCE, bits, expect};
 use super::error::PemError;
 use super::key_kind::KeyKind;
 
-/// Tag of the public key of an `ECPrivateKey` (RFC 5915): `[1]`.
-const PUBLIC_KEY: u8 = 0xa1;
-/// Tag of the curve of an `ECPrivateKey`: `[0]`.
-const CURVE: u8 = 0xa0;
-/// The prime sizes of RSA keys that can be loaded are multiples of this, in bits.
-const PRIME_STEP: usize = 512;
+/// The size of an RSA key that can be loaded is a multiple of this, in bits.
+const MODULUS_STEP_BITS: usize = 1024;
+/// The form of a key by RFC 8017, version 1.
 const MULTI_PRIME: &str = "more than two primes";
 
 /// The reason why a key of a usable kind does not load. A key without a fault that is known here
@@ -73,7 +70,7 @@ fn rsa(key: &PrivateKeyDer<'_>, kind: KeyKind) -> Option<PemError> {
         MULTI_PRIME
     } else if !(17..=33).contains(&exponent_bits) {
         "a public exponent that is not from 65537 to 2^33"
-    } else if !bits(modulus).is_multiple_of(2 * PRIME_STEP) {
+    } else if !bits(modulus).is_multiple_of(MODULUS_STEP_BITS) {
         "a size that is not a multiple of 1024 bits"
     } else {
         return None;

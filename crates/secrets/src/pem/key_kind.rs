@@ -2,12 +2,9 @@
 
 use std::fmt;
 
-use rustls::crypto::ring::sign::any_supported_type;
 use rustls::pki_types::PrivateKeyDer;
 
-use super::der::{BITS, INTEGER, OCTETS, OID, SEQUENCE, bits, element, expect};
-use super::error::PemError;
-use super::key_fault;
+use super::der::{BITS, CURVE, Element, INTEGER, OCTETS, OID, SEQUENCE, bits, element, expect};
 
 /// The kind of a public or private key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -29,7 +26,8 @@ pub enum KeyKind {
 
 /// Ed25519 (RFC 8410).
 pub(super) const ED25519: KeyKind = KeyKind::Other("Ed25519");
-const UNKNOWN: KeyKind = KeyKind::Other("of an unknown kind");
+/// The key is in no known format, or its algorithm is not known.
+pub(super) const UNKNOWN: KeyKind = KeyKind::Other("of an unknown kind");
 
 impl fmt::Display for KeyKind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -98,12 +96,12 @@ fn pkcs1(der: &[u8]) -> Option<KeyKind> {
     Some(KeyKind::Rsa { bits: bits(expect(rest, INTEGER)?.0) })
 }
 
-/// `ECPrivateKey` (RFC 5915): a version, the key, then the curve with tag 0.
+/// `ECPrivateKey` (RFC 5915): a version, the key, then the curve.
 fn sec1(der: &[u8]) -> Option<KeyKind> {
     let (content, _) = expect(der, SEQUENCE)?;
     let (_version, rest) = expect(content, INTEGER)?;
     let (_key, rest) = expect(rest, OCTETS)?;
-    let curve = match expect(rest, 0xa0) {
+    let curve = match expect(rest, CURVE) {
         Some((parameters, _)) => self::curve(parameters),
         None => "of a curve that is not named",
     };
@@ -131,7 +129,7 @@ fn of_algorithm(algorithm: &[u8], rsa_bits: impl Fn() -> Option<usize>) -> Optio
 
 fn curve(parameters: &[u8]) -> &'static str {
     match element(parameters) {
-        Some((OID, oid, _)) => match oid {
+        Some(Element { tag: OID, content: oid, .. }) => match oid {
             b"\x2a\x86\x48\xce\x3d\x03\x01\x01" => "P-192",
             b"\x2b\x81\x04\x00\x21" => "P-224",
             b"\x2a\x86\x48\xce\x3d\x03\x01\x07" => "P-256",
@@ -141,28 +139,7 @@ fn curve(parameters: &[u8]) -> &'static str {
             [0x2b, 0x24, 0x03, 0x03, 0x02, 0x08, 0x01, 0x01, ..] => "of a Brainpool curve",
             _ => "of another curve",
         },
-        Some((SEQUENCE, ..)) => "of parameters that are written out",
+        Some(Element { tag: SEQUENCE, .. }) => "of parameters that are written out",
         _ => "of a curve that is not named",
     }
-}
-
-/// Checks that TLS can use the key.
-///
-/// # Errors
-/// [`PemError::NotAKey`], [`PemError::KeyKind`], and what keeps a key of a usable kind from being
-/// loaded, such as [`PemError::PublicPartMissing`].
-pub fn check_key(key: &PrivateKeyDer<'_>) -> Result<(), PemError> {
-    public_key(key).map(drop)
-}
-
-/// The public key of a private key that TLS can use, in DER (`SubjectPublicKeyInfo`).
-pub(super) fn public_key(key: &PrivateKeyDer<'_>) -> Result<Vec<u8>, PemError> {
-    // By reference, because a copy would not be wiped.
-    let loaded = any_supported_type(key).ok();
-    let public = loaded.and_then(|loaded| loaded.public_key().map(|key| key.to_vec()));
-    public.ok_or_else(|| match KeyKind::of_private(key) {
-        UNKNOWN => key_fault::of_multi_prime(key.secret_der()).unwrap_or(PemError::NotAKey),
-        kind if kind.is_usable() => key_fault::of(key, kind),
-        kind => PemError::KeyKind { kind },
-    })
 }

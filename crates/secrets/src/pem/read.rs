@@ -12,8 +12,12 @@ use super::sections::{Section, find, sections};
 use super::text::Text;
 use super::warning::PemWarning;
 
-/// Keys, each with the line where it begins.
-pub(super) type Items = Vec<(usize, Zeroizing<PrivateKeyDer<'static>>)>;
+/// A private key of a text.
+pub(super) struct FoundKey {
+    /// The line where the key begins, from 1.
+    pub(super) line: usize,
+    pub(super) key: Zeroizing<PrivateKeyDer<'static>>,
+}
 
 /// The items of a text, and warnings about corrections that were needed to read them.
 pub(super) struct Read<T> {
@@ -26,7 +30,7 @@ pub(super) fn certificates(
     text: &[u8],
     limit: usize,
 ) -> Result<Read<Vec<CertificateDer<'static>>>, PemError> {
-    let (found, is_utf16) = all(text)?;
+    let Sections { found, is_utf16 } = Sections::of(text)?;
     let mut items = Vec::new();
     let mut used = Vec::new();
     for section in &found {
@@ -53,8 +57,8 @@ pub(super) fn certificates(
 }
 
 /// Reads the private keys of a text, in their order.
-pub(super) fn keys(text: &[u8]) -> Result<Read<Items>, PemError> {
-    let (found, is_utf16) = all(text)?;
+pub(super) fn keys(text: &[u8]) -> Result<Read<Vec<FoundKey>>, PemError> {
+    let Sections { found, is_utf16 } = Sections::of(text)?;
     let mut items = Vec::new();
     let mut used = Vec::new();
     let mut error = None;
@@ -70,7 +74,7 @@ pub(super) fn keys(text: &[u8]) -> Result<Read<Items>, PemError> {
         };
         match parsed {
             Ok(key) => {
-                items.push((section.line, key));
+                items.push(FoundKey { line: section.line, key });
                 used.push(section);
             }
             Err(found) => error = error.or(Some(found)),
@@ -85,9 +89,18 @@ pub(super) fn keys(text: &[u8]) -> Result<Read<Items>, PemError> {
     }
 }
 
-fn all(text: &[u8]) -> Result<(Vec<Section>, bool), PemError> {
-    let text = Text::of(text)?;
-    Ok((sections(&text.bytes)?, text.is_utf16))
+/// The sections of a text.
+struct Sections {
+    found: Vec<Section>,
+    /// Whether the text was UTF-16.
+    is_utf16: bool,
+}
+
+impl Sections {
+    fn of(text: &[u8]) -> Result<Self, PemError> {
+        let text = Text::of(text)?;
+        Ok(Self { found: sections(&text.bytes)?, is_utf16: text.is_utf16 })
+    }
 }
 
 fn correction_warnings(input: Expected, is_utf16: bool, used: &[&Section]) -> Vec<PemWarning> {
@@ -98,13 +111,13 @@ fn correction_warnings(input: Expected, is_utf16: bool, used: &[&Section]) -> Ve
 
 /// A certificate without the trust settings that OpenSSL appends.
 fn without_trust(der: &[u8]) -> &[u8] {
-    element(der).map_or(der, |(_, _, rest)| &der[..der.len() - rest.len()])
+    element(der).map_or(der, |found| &der[..der.len() - found.rest.len()])
 }
 
 /// The error for a section that is labelled as a key but is not a key.
 fn not_a_key(line: usize, der: &[u8]) -> PemError {
     match data_kind::of_der(der) {
-        Some(found) if found.what().contains("encrypted") => PemError::Encrypted { line },
+        Some(found) if found == data_kind::ENCRYPTED_DER => PemError::Encrypted { line },
         Some(found) => PemError::Other { line, found, expected: Expected::PrivateKey },
         None => PemError::NotAKey,
     }
@@ -116,9 +129,9 @@ fn diagnose(text: &[u8], found: &[Section], expected: Expected) -> PemError {
     if let (Some(section), Expected::PrivateKey) = (key, expected) {
         return PemError::Encrypted { line: section.line };
     }
-    // Any other section says more than parameters do.
-    let is_telling = |section: &&Section| section.label.found().what() != "parameters alone";
-    if let Some(section) = found.iter().find(is_telling).or(found.first()) {
+    // Any other section is a better hint at the operator's mistake than parameters are.
+    let is_no_parameters = |section: &&Section| section.label.found() != data_kind::PARAMETERS;
+    if let Some(section) = found.iter().find(is_no_parameters).or(found.first()) {
         return PemError::Other { line: section.line, found: section.label.found(), expected };
     }
     if ["BEGIN%20", "BEGIN+CERT", "BEGIN+PRIV"]

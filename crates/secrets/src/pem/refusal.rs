@@ -1,21 +1,22 @@
 //! Why TLS refuses a certificate that can be parsed, and why a link's other end refuses a chain.
 
+use std::sync::Arc;
+use std::time::Duration;
+
 use rustls::client::verify_server_cert_signed_by_trust_anchor;
 use rustls::crypto::ring::default_provider;
 use rustls::pki_types::{CertificateDer, UnixTime};
 use rustls::server::{ParsedCertificate, WebPkiClientVerifier};
 use rustls::{CertificateError, Error, RootCertStore};
-use std::sync::Arc;
-use std::time::Duration;
 use x509_parser::prelude::{FromDer, X509Certificate};
 
 use super::error::PemError;
 
 /// Extensions that the verifier of TLS knows, by the last number of `2.5.29.*`: keyUsage,
 /// subjectAltName, basicConstraints, nameConstraints, cRLDistributionPoints and extKeyUsage.
-const KNOWN: [u64; 6] = [15, 17, 19, 30, 31, 37];
+const KNOWN_EXTENSIONS: [u64; 6] = [15, 17, 19, 30, 31, 37];
 /// Names of extensions that authorities mark as critical.
-const NAMES: [(&str, &str); 13] = [
+const EXTENSION_NAMES: [(&str, &str); 13] = [
     ("1.3.6.1.4.1.11129.2.4.2", "signedCertificateTimestampList"),
     ("1.3.6.1.4.1.11129.2.4.3", "the poison of a precertificate"),
     ("1.3.6.1.5.5.7.1.1", "authorityInfoAccess"),
@@ -90,11 +91,11 @@ fn unknown_critical(der: &[u8]) -> Option<String> {
     let oid = parsed.extensions().iter().find_map(|extension| {
         let id = extension.oid.to_id_string();
         let last = id.strip_prefix("2.5.29.").and_then(|last| last.parse::<u64>().ok());
-        let is_known = last.is_some_and(|last| KNOWN.contains(&last));
+        let is_known = last.is_some_and(|last| KNOWN_EXTENSIONS.contains(&last));
         (extension.critical && !is_known).then_some(id)
     })?;
     let oid: String = oid.chars().take(MAX_SHOWN_CHARS).collect();
-    let name = NAMES.iter().find(|(known, _)| *known == oid);
+    let name = EXTENSION_NAMES.iter().find(|(known, _)| *known == oid);
     Some(name.map_or_else(|| oid.clone(), |(_, name)| format!("{name} ({oid})")))
 }
 

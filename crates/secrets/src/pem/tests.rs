@@ -351,8 +351,9 @@ fn authorities_are_read_and_an_expired_one_is_reported() {
     ended.not_after = rcgen::date_time_ymd(2026, 2, 1);
     let ended = signed(ended, KeyPair::generate().unwrap(), None);
     let text = format!("{}{}{}{}", leaf.key_pem(), root.pem, middle.pem, ended.pem);
-    let (found, warnings) = authorities(text.as_bytes(), 3, 1_790_000_000).unwrap();
-    assert_eq!((found.len(), warnings.len()), (3, 1));
+    let Authorities { certificates, warnings } =
+        authorities(text.as_bytes(), 3, 1_790_000_000).unwrap();
+    assert_eq!((certificates.len(), warnings.len()), (3, 1));
     assert!(warnings[0].to_string().contains("CN=Ended Root"));
     let error = authorities(text.as_bytes(), 2, 0).unwrap_err();
     assert_eq!(error, PemError::TooMany { limit: 2 });
@@ -382,5 +383,5 @@ fn keys_are_wiped_on_drop() {
     let (chain, key) = (format!("{}{}", leaf.pem, middle.pem), leaf.key_pem());
     is_wiped(&identity(chain.as_bytes(), key.as_bytes(), 16, None).unwrap().key);
     is_wiped(&private_key(key.as_bytes()).unwrap());
-    is_wiped(&super::read::keys(key.as_bytes()).unwrap().items[0].1);
+    is_wiped(&super::read::keys(key.as_bytes()).unwrap().items[0].key);
 }

@@ -3,8 +3,8 @@
 use std::fmt;
 
 use super::error::Expected;
-use super::info::rfc3339;
 use super::key_kind::KeyKind;
+use super::time::rfc3339;
 
 /// A warning about something that was corrected or left out, or that clients may not accept.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -211,8 +211,8 @@ impl fmt::Display for PemWarning {
                  one for a server",
             ),
             Self::NoDigitalSignature => f.write_str(
-                "some clients refuse the certificate: its keyUsage has no digitalSignature; request \
-                 one for a server",
+                "some clients refuse the certificate: its keyUsage has no digitalSignature; \
+                 request one for a server",
             ),
             Self::LeafExpired { end } => write!(f, "the certificate expired at {}", rfc3339(*end)),
             Self::LeafNotYetValid { start } => {

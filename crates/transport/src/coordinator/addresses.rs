@@ -9,13 +9,8 @@ use std::collections::BTreeSet;
 use std::net::{IpAddr, SocketAddr, UdpSocket};
 use std::sync::OnceLock;
 
+use super::endpoint::interface_of;
 use if_addrs::Interface;
-use serde_json::{Value, json};
-
-use super::ZenohSettings;
-use super::endpoint::Endpoint;
-use super::exposure::listens;
-use super::listening::is_link_local;
 
 /// The usable addresses of this host when Zenoh opened its first session.
 static AT_START: OnceLock<BTreeSet<IpAddr>> = OnceLock::new();
@@ -120,7 +115,7 @@ impl HostAddresses {
 
     /// The interfaces for Zenoh's scouting. A name becomes the IPv4 address of that interface; an
     /// address stays if this host has it.
-    fn scouted(&self, names: &str) -> Vec<String> {
+    pub(super) fn scouted(&self, names: &str) -> Vec<String> {
         let v4 = |name: &str| {
             self.interfaces.iter().find(|i| i.name == name && i.ip().is_ipv4()).map(Interface::ip)
         };
@@ -137,21 +132,6 @@ impl HostAddresses {
         };
         names.into_iter().filter_map(address).map(|ip| ip.to_string()).collect()
     }
-
-    /// Writes these addresses into a Zenoh configuration; the listen endpoints only if
-    /// `is_listening`.
-    pub(super) fn put_into(&self, value: &mut Value, settings: &ZenohSettings, is_listening: bool) {
-        if is_listening {
-            let endpoints: Vec<String> =
-                listens(settings).iter().flat_map(|endpoint| self.endpoints(endpoint)).collect();
-            value["listen"]["endpoints"] = json!({ settings.mode(): endpoints });
-        }
-        let (group, interfaces, _) = settings.discovery_group();
-        let scouted = self.scouted(&interfaces);
-        if settings.scouts() && group.is_ipv4() && !scouted.is_empty() {
-            value["scouting"]["multicast"]["interface"] = json!(scouted.join(","));
-        }
-    }
 }
 
 /// Whether Linux's list of IPv6 addresses has a link-local one, which the list of interfaces omits.
@@ -166,28 +146,24 @@ pub(crate) fn note_addresses_of_start() {
     }
 }
 
-/// The interface (`iface`) named by the settings of an endpoint.
-pub(super) fn interface_of(settings: &str) -> Option<&str> {
-    Endpoint::of(settings).setting("iface")
+/// Whether other hosts can reach this one by IPv6 only.
+pub(super) fn is_v6_only(addresses: &[IpAddr]) -> bool {
+    let mut dialed = addresses.iter().filter(|ip| !ip.is_loopback() && !is_link_local(**ip));
+    dialed.clone().any(IpAddr::is_ipv6) && !dialed.any(IpAddr::is_ipv4)
 }
 
-impl ZenohSettings {
-    /// Whether Zenoh's session must be reopened when the addresses of the host change: it listens
-    /// on an unspecified address, or Zenoh's own scouting finds the peers.
-    pub(crate) fn depends_on_addresses(&self, is_found_by_us: bool) -> bool {
-        let is_everywhere = |endpoint: &String| {
-            Endpoint::of(endpoint).ip().is_some_and(|address| address.is_unspecified())
-        };
-        listens(self).iter().any(is_everywhere) || (self.scouts() && !is_found_by_us)
+pub(super) fn is_link_local(address: IpAddr) -> bool {
+    match address {
+        IpAddr::V4(v4) => v4.is_link_local(),
+        IpAddr::V6(v6) => v6.is_unicast_link_local(),
     }
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use if_addrs::{IfAddr, IfOperStatus, Ifv4Addr, Ifv6Addr};
 
     use super::*;
-    use crate::{Backend, Coordinator};
 
     pub(super) fn interface(name: &str, ip: &str, is_up: bool) -> Interface {
         let addr = match ip.parse().unwrap() {
@@ -206,7 +182,7 @@ mod tests {
         Interface { name, addr, index, oper_status, is_p2p: false }
     }
 
-    fn host() -> HostAddresses {
+    pub(in super::super) fn host() -> HostAddresses {
         let interfaces = [
             ("lo", "127.0.0.1", true),
             ("lo", "::1", true),
@@ -272,28 +248,10 @@ mod tests {
     }
 
     #[test]
-    fn sessions_are_opened_anew_where_zenoh_keeps_addresses() {
-        let depends = |config: &str, is_found_by_us| match Coordinator::parse(config) {
-            Ok(parsed) => match parsed.backend() {
-                Backend::Zenoh(settings) => settings.depends_on_addresses(is_found_by_us),
-                other => panic!("{other:?}"),
-            },
-            Err(error) => panic!("{error}"),
-        };
-        let fixed = "{ listen: { endpoints: ['tcp/192.0.2.1:7447'] } }";
-        assert!(depends("{}", true) && depends(fixed, false) && !depends(fixed, true));
-        assert!(!depends("{ mode: 'client' }", true));
-    }
-
-    #[test]
-    fn a_configuration_for_zenoh_names_the_addresses() {
-        let parsed = Coordinator::parse("{ mode: 'peer' }").unwrap();
-        let Backend::Zenoh(settings) = parsed.backend() else { panic!() };
-        let mut value = settings.value().clone();
-        host().put_into(&mut value, settings, true);
-        let endpoints = &value["listen"]["endpoints"]["peer"];
-        assert_eq!(endpoints[0], "tcp/192.0.2.7:0");
-        assert_eq!(value["scouting"]["multicast"]["interface"], "192.0.2.7,198.51.100.7");
-        zenoh::Config::from_json5(&value.to_string()).unwrap();
+    fn a_host_without_ipv4_is_noticed() {
+        let ip = |text: &str| text.parse::<IpAddr>().unwrap();
+        assert!(is_v6_only(&[ip("127.0.0.1"), ip("::1"), ip("fe80::1"), ip("2001:db8::1")]));
+        assert!(!is_v6_only(&[ip("127.0.0.1"), ip("::1"), ip("fe80::1")]));
+        assert!(!is_v6_only(&[ip("192.0.2.1"), ip("2001:db8::1")]));
     }
 }

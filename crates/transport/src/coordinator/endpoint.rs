@@ -49,6 +49,11 @@ impl<'a> Endpoint<'a> {
     }
 }
 
+/// The interface (`iface`) named by the settings of an endpoint.
+pub(super) fn interface_of(settings: &str) -> Option<&str> {
+    Endpoint::of(settings).setting("iface")
+}
+
 /// The names and values of `a=1;b=2`. The value of a name without `=` is empty.
 pub(super) fn pairs(text: &str) -> impl Iterator<Item = (&str, &str)> {
     let each = text.split(';').filter(|pair| !pair.is_empty());

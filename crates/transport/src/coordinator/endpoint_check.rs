@@ -3,10 +3,10 @@
 
 use std::net::{Ipv4Addr, Ipv6Addr};
 
+use super::addresses::is_link_local;
 use super::endpoint::{Endpoint, pairs};
 use super::known::{list, nearest};
-use super::listening::is_link_local;
-use super::tls_literals::refuse_zone;
+use super::tls_endpoints::refuse_zone;
 
 const EXAMPLE: &str = "expected one like \"tcp/192.0.2.1:7447\"";
 /// Every transport of Zenoh, with mailmesh's feature that builds it in: `None` if it is always

@@ -7,8 +7,10 @@ use serde_json::Value;
 
 use super::exposure::openings;
 use super::mask::{escaped, printable};
-use super::zenoh::LEASE_MS;
-use super::{Backend, Coordinator, LinkProtection, MeshSettings, Secret, ZenohSettings};
+use super::mesh::{MeshSettings, Secret};
+use super::protection::LinkProtection;
+use super::zenoh_settings::{LEASE_MS, ZenohSettings};
+use super::{Backend, Coordinator};
 use crate::LinkProof;
 
 impl Coordinator {

@@ -4,14 +4,12 @@
 use serde_json::Value;
 
 use super::endpoint::Endpoint;
-use super::{LinkProtection, ZenohSettings};
+use super::protection::LinkProtection;
+use super::zenoh_settings::ZenohSettings;
 use crate::LinkProof;
 
 /// Transports that encrypt links and show certificates.
 const ENCRYPTED: [&str; 2] = ["tls", "quic"];
-/// Default listen endpoints of a peer and of a router.
-const DEFAULT_LISTEN: [&str; 2] = ["tcp/[::]:0", "tcp/[::]:7447"];
-
 /// One line for each exposure.
 pub(super) fn openings(settings: &ZenohSettings, protection: LinkProtection) -> Vec<String> {
     let proof = match protection {
@@ -19,7 +17,7 @@ pub(super) fn openings(settings: &ZenohSettings, protection: LinkProtection) -> 
         _ => None,
     };
     let mut open = Vec::new();
-    let listens = listens(settings);
+    let listens = settings.listens();
     let all: Vec<_> = listens.iter().cloned().chain(settings.endpoints("connect")).collect();
     let mode = settings.mode();
     let scouts = mode != "client" && settings.scouts();
@@ -116,32 +114,6 @@ pub(super) fn openings(settings: &ZenohSettings, protection: LinkProtection) -> 
         );
     }
     open
-}
-
-/// The listen endpoints of the node: the configured ones, or the default of its mode.
-pub(super) fn listens(settings: &ZenohSettings) -> Vec<String> {
-    let is_set = settings.value().pointer("/listen/endpoints").is_some_and(|set| match set {
-        Value::Object(by_mode) => by_mode.contains_key(settings.mode()),
-        set => !set.is_null(),
-    });
-    match (is_set, settings.mode()) {
-        (true, _) => settings.endpoints("listen"),
-        (false, "client") => Vec::new(),
-        (false, "router") => vec![DEFAULT_LISTEN[1].to_owned()],
-        (false, _) => vec![DEFAULT_LISTEN[0].to_owned()],
-    }
-}
-
-impl ZenohSettings {
-    /// The listen endpoints of this node, without metadata and settings.
-    pub(crate) fn listens_shown(&self) -> Vec<String> {
-        listens(self).iter().map(|endpoint| bare(endpoint).to_owned()).collect()
-    }
-
-    /// The endpoints that this node dials, without its own, and without metadata and settings.
-    pub(crate) fn dialed_shown(&self) -> Vec<String> {
-        self.others().iter().map(|endpoint| bare(endpoint).to_owned()).collect()
-    }
 }
 
 fn is_encrypted(endpoint: &str) -> bool {

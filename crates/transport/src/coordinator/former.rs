@@ -4,9 +4,9 @@
 use serde_json::Value;
 
 use super::checked::Checked;
+use super::endpoint_lists::endpoints;
 use super::error::{ConfigError, ConfigErrorKind};
 use super::known::dotted;
-use super::zenoh::endpoints;
 
 /// TLS settings before Zenoh 1.0, and their present names.
 const TLS: [(&str, &str); 10] = [

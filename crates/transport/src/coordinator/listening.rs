@@ -5,19 +5,16 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV6, TcpListener
 use std::sync::Arc;
 
 use parking_lot::Mutex;
-use socket2::{Domain, Socket, Type};
 use tokio::time::Instant;
 
-use super::ZenohSettings;
 use super::address_cache::AddressCache;
-use super::addresses::{HostAddresses, interface_of};
-use super::exposure::listens;
-use super::proof::as_tls;
+use super::addresses::{HostAddresses, is_link_local, is_v6_only};
+use super::bind::bind;
+use super::endpoint::interface_of;
 use super::resolve::zoned;
+use super::tls_endpoints::as_tls;
+use super::zenoh_settings::ZenohSettings;
 use crate::link_proof::LinkProof;
-
-/// Connections that may wait to be accepted.
-const BACKLOG: i32 = 1024;
 
 /// The `tcp/` endpoints that a node listens at.
 #[derive(Debug, Clone)]
@@ -49,7 +46,7 @@ impl Listening {
     /// The system's error, if a host does not resolve or a port is not free.
     pub(crate) fn of(settings: &ZenohSettings, how: LinkProof) -> io::Result<Self> {
         let places: io::Result<_> =
-            listens(settings).iter().map(|endpoint| place(endpoint)).collect();
+            settings.listens().iter().map(|endpoint| place(endpoint)).collect();
         Ok(Self { how, places: places?, host: Arc::default() })
     }
 
@@ -189,24 +186,6 @@ impl Place {
     }
 }
 
-/// Binds a listener at an address. On Linux the listener is bound to `interface` if there is one;
-/// other systems ignore the interface.
-///
-/// # Errors
-/// The system's error.
-pub(super) fn bind(address: SocketAddr, interface: Option<&str>) -> io::Result<TcpListener> {
-    let socket = Socket::new(Domain::for_address(address), Type::STREAM, None)?;
-    socket.set_reuse_address(true)?;
-    #[cfg(target_os = "linux")]
-    if let Some(interface) = interface {
-        socket.bind_device(Some(interface.as_bytes()))?;
-    }
-    socket.set_nonblocking(true)?;
-    socket.bind(&address.into())?;
-    socket.listen(BACKLOG)?;
-    Ok(TcpListener::from(socket))
-}
-
 fn place(endpoint: &str) -> io::Result<Place> {
     let rest = endpoint.strip_prefix("tcp/").unwrap_or(endpoint);
     let (address, settings) = rest.split_at(rest.find(['?', '#']).unwrap_or(rest.len()));
@@ -232,25 +211,6 @@ fn place(endpoint: &str) -> io::Result<Place> {
     let scope = if let SocketAddr::V6(v6) = resolved { v6.scope_id() } else { 0 };
     let (address, port) = (resolved.ip(), resolved.port());
     Ok(Place { host, address, scope, port, is_chosen, settings: settings.to_owned() })
-}
-
-/// Whether other hosts can reach this one by IPv6 only.
-pub(super) fn is_v6_only(addresses: &[IpAddr]) -> bool {
-    let mut dialed = addresses.iter().filter(|ip| !ip.is_loopback() && !is_link_local(**ip));
-    dialed.clone().any(IpAddr::is_ipv6) && !dialed.any(IpAddr::is_ipv4)
-}
-
-pub(super) fn is_link_local(address: IpAddr) -> bool {
-    match address {
-        IpAddr::V4(v4) => v4.is_link_local(),
-        IpAddr::V6(v6) => v6.is_unicast_link_local(),
-    }
-}
-
-/// The addresses of this host; empty if the system does not report them.
-pub(super) fn addresses() -> Vec<IpAddr> {
-    let interfaces = if_addrs::get_if_addrs().unwrap_or_default();
-    interfaces.iter().map(if_addrs::Interface::ip).collect()
 }
 
 #[cfg(test)]
@@ -289,13 +249,5 @@ mod tests {
         assert!(listening.own_endpoints()[0].starts_with("tls/127.0.0.1:"));
         let v6 = listening.endpoint("[2001:db8::1]:7".parse().unwrap());
         assert_eq!(v6, "tls/2001:db8::1:7");
-    }
-
-    #[test]
-    fn a_host_without_ipv4_is_noticed() {
-        let ip = |text: &str| text.parse::<IpAddr>().unwrap();
-        assert!(is_v6_only(&[ip("127.0.0.1"), ip("::1"), ip("fe80::1"), ip("2001:db8::1")]));
-        assert!(!is_v6_only(&[ip("127.0.0.1"), ip("::1"), ip("fe80::1")]));
-        assert!(!is_v6_only(&[ip("192.0.2.1"), ip("2001:db8::1")]));
     }
 }

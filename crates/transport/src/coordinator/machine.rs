@@ -9,136 +9,141 @@ use std::time::Duration;
 use socket2::{Domain, Socket, Type};
 use zenoh::Wait as _;
 
+use super::Warning;
 use super::endpoint::Endpoint;
 use super::error::{ConfigError, ConfigErrorKind};
+use super::protection::LinkProtection;
 use super::resolve::{Found, WITHIN, resolve};
-use super::{LinkProtection, Warning, ZenohSettings};
+use super::zenoh_config::trial_config;
+use super::zenoh_settings::ZenohSettings;
 use crate::open_error::open_error;
 
 /// Timeout for opening the trial session, which neither listens nor dials.
 const OPENING: Duration = Duration::from_secs(10);
 
-impl ZenohSettings {
-    /// Warns of names in `connect.endpoints` that do not resolve now; they may resolve later.
-    pub(super) fn check_names(&self) -> Vec<Warning> {
-        let mut names: Vec<String> = Vec::new();
-        for endpoint in self.others() {
-            let endpoint = Endpoint::of(&endpoint);
-            let is_name = endpoint.protocol != "unixsock-stream" && endpoint.ip().is_none();
-            if is_name && !names.iter().any(|name| name == endpoint.address) {
-                names.push(endpoint.address.to_owned());
-            }
+/// Warns of names in `connect.endpoints` that do not resolve now; they may resolve later.
+pub(super) fn check_names(settings: &ZenohSettings) -> Vec<Warning> {
+    let mut names: Vec<String> = Vec::new();
+    for endpoint in settings.others() {
+        let endpoint = Endpoint::of(&endpoint);
+        let is_name = endpoint.protocol != "unixsock-stream" && endpoint.ip().is_none();
+        if is_name && !names.iter().any(|name| name == endpoint.address) {
+            names.push(endpoint.address.to_owned());
         }
-        let mut warnings = Vec::new();
-        let mut warn = |message: String| {
-            warnings.push(Warning { message, corrected: None, place: None });
-        };
-        let mut unknown = Vec::new();
-        for (name, found) in names.iter().zip(resolve(&names)) {
-            let host = name.rsplit_once(':').map_or(name.as_str(), |(host, _)| host);
-            match found {
-                Found::Addresses(_) | Found::NotAsked => {}
-                Found::Nothing(why) => warn(format!(
-                    "`connect.endpoints`: the name {host} does not resolve here now: {why}; the \
-                     node goes on trying"
-                )),
-                Found::Unknown => unknown.push(host),
-            }
-        }
-        if let [first, more @ ..] = unknown.as_slice() {
-            let more = match more.len() {
-                0 => "was".to_owned(),
-                more => format!("and {more} more were"),
-            };
-            let within = WITHIN.as_secs();
-            warn(format!(
-                "`connect.endpoints`: {first} {more} not resolved within {within} s; check the \
-                 resolver of this host (`/etc/resolv.conf`)"
-            ));
-        }
-        warnings
     }
+    let mut warnings = Vec::new();
+    let mut warn = |message: String| {
+        warnings.push(Warning { message, corrected: None, place: None });
+    };
+    let mut unknown = Vec::new();
+    for (name, found) in names.iter().zip(resolve(&names)) {
+        let host = name.rsplit_once(':').map_or(name.as_str(), |(host, _)| host);
+        match found {
+            Found::Addresses(_) | Found::NotAsked => {}
+            Found::Nothing(why) => warn(format!(
+                "`connect.endpoints`: the name {host} does not resolve here now: {why}; the \
+                 node goes on trying"
+            )),
+            Found::Unknown => unknown.push(host),
+        }
+    }
+    if let [first, more @ ..] = unknown.as_slice() {
+        let more = match more.len() {
+            0 => "was".to_owned(),
+            more => format!("and {more} more were"),
+        };
+        let within = WITHIN.as_secs();
+        warn(format!(
+            "`connect.endpoints`: {first} {more} not resolved within {within} s; check the \
+             resolver of this host (`/etc/resolv.conf`)"
+        ));
+    }
+    warnings
+}
 
-    /// Checks that Zenoh opens a session with these settings: it makes checks that its parser does
-    /// not make. The session neither listens nor dials.
-    pub(super) fn check_opens(&self) -> Result<(), ConfigError> {
-        let config = self.for_trial()?;
-        let refused = |why: String| Err(ConfigError::new(ConfigErrorKind::Zenoh { why }));
-        let (answer, answered) = channel();
-        let open = move || {
-            let opened = zenoh::open(config).wait();
-            let said = opened.and_then(|session| session.close().wait());
-            // The caller may have stopped waiting.
-            let _late = answer.send(said.map_err(|error| error.to_string()));
-        };
-        // Zenoh blocks, which is not allowed on a thread of an async runtime, and it may panic.
-        let thread = std::thread::Builder::new().name("mailmesh-trial".to_owned()).spawn(open);
-        if thread.is_err() {
-            return Ok(());
-        }
-        match answered.recv_timeout(OPENING) {
-            Ok(Ok(())) | Err(RecvTimeoutError::Timeout) => Ok(()),
-            Ok(Err(why)) => {
-                let error = open_error(self.hide(&why, None)).to_string();
-                refused(error)
-            }
-            Err(RecvTimeoutError::Disconnected) => refused(
-                "it panics where its session is opened; compare with the example of \
-                 docs/configuration.md, and take settings out until it does not"
-                    .to_owned(),
-            ),
-        }
+/// Checks that Zenoh opens a session with these settings: it makes checks that its parser does
+/// not make. The session neither listens nor dials.
+pub(super) fn check_opens(settings: &ZenohSettings) -> Result<(), ConfigError> {
+    let config = trial_config(settings)?;
+    let refused = |why: String| Err(ConfigError::new(ConfigErrorKind::Zenoh { why }));
+    let (answer, answered) = channel();
+    let open = move || {
+        let opened = zenoh::open(config).wait();
+        let said = opened.and_then(|session| session.close().wait());
+        // The caller may have stopped waiting.
+        let _late = answer.send(said.map_err(|error| error.to_string()));
+    };
+    // Zenoh blocks, which is not allowed on a thread of an async runtime, and it may panic.
+    let thread = std::thread::Builder::new().name("mailmesh-trial".to_owned()).spawn(open);
+    if thread.is_err() {
+        return Ok(());
     }
+    match answered.recv_timeout(OPENING) {
+        Ok(Ok(())) | Err(RecvTimeoutError::Timeout) => Ok(()),
+        Ok(Err(why)) => {
+            let error = open_error(settings.hide(&why, None)).to_string();
+            refused(error)
+        }
+        Err(RecvTimeoutError::Disconnected) => refused(
+            "it panics where its session is opened; compare with the example of \
+             docs/configuration.md, and take settings out until it does not"
+                .to_owned(),
+        ),
+    }
+}
 
-    /// Checks that this node can bind the UDP port of multicast discovery. Several nodes of a host
-    /// share the port; a program that does not share it blocks them.
-    pub(super) fn check_discovery(&self, has_key: bool) -> Result<Vec<Warning>, ConfigError> {
-        if !self.scouts() || self.mode() == "client" {
-            return Ok(Vec::new());
-        }
-        let protection = self.link_protection(has_key);
-        let is_ours = matches!(protection, LinkProtection::Proven(_))
-            && self.discovers(protection.has_gate());
-        let (ours, ..) = self.discovery_group();
-        let group = if is_ours { ours } else { self.scouting_group() };
-        // mailmesh's discovery binds the unspecified address, Zenoh's scouting the group itself.
-        let address = match group.ip() {
-            group if !is_ours => group,
-            IpAddr::V4(_) => Ipv4Addr::UNSPECIFIED.into(),
-            IpAddr::V6(_) => Ipv6Addr::UNSPECIFIED.into(),
-        };
-        let bind = || {
-            let socket = Socket::new(Domain::for_address(group), Type::DGRAM, None)?;
-            socket.set_reuse_address(true)?;
-            if group.is_ipv6() && is_ours {
-                socket.set_only_v6(true)?;
-            }
-            socket.bind(&SocketAddr::new(address, group.port()).into())
-        };
-        let taken = bind().is_err_and(|error| error.kind() == ErrorKind::AddrInUse);
-        if !taken {
-            return Ok(Vec::new());
-        }
-        let port = group.port();
-        let why = format!(
-            "UDP port {port}, at which nodes are found by multicast, is taken by a program that \
-             does not share it: stop that (`ss -ulpn sport = :{port}` names it), choose another \
-             port here on every node, or name the others in `connect.endpoints` and set \
-             `scouting.multicast.enabled` to false"
-        );
-        if !is_ours {
-            return Err(ConfigError::bad_value("scouting.multicast.address", &why));
-        }
-        // A node starts nevertheless, and retries.
-        let message = format!("`scouting.multicast.address`: {why}");
-        Ok(vec![Warning { message, corrected: None, place: None }])
+/// Checks that this node can bind the UDP port of multicast discovery. Several nodes of a host
+/// share the port; a program that does not share it blocks them.
+pub(super) fn check_discovery(
+    settings: &ZenohSettings,
+    has_key: bool,
+) -> Result<Vec<Warning>, ConfigError> {
+    if !settings.scouts() || settings.mode() == "client" {
+        return Ok(Vec::new());
     }
+    let protection = settings.link_protection(has_key);
+    let is_ours = matches!(protection, LinkProtection::Proven(_))
+        && settings.discovers(protection.has_gate());
+    let (ours, ..) = settings.discovery_group();
+    let group = if is_ours { ours } else { settings.scouting_group() };
+    // mailmesh's discovery binds the unspecified address, Zenoh's scouting the group itsettings.
+    let address = match group.ip() {
+        group if !is_ours => group,
+        IpAddr::V4(_) => Ipv4Addr::UNSPECIFIED.into(),
+        IpAddr::V6(_) => Ipv6Addr::UNSPECIFIED.into(),
+    };
+    let bind = || {
+        let socket = Socket::new(Domain::for_address(group), Type::DGRAM, None)?;
+        socket.set_reuse_address(true)?;
+        if group.is_ipv6() && is_ours {
+            socket.set_only_v6(true)?;
+        }
+        socket.bind(&SocketAddr::new(address, group.port()).into())
+    };
+    let taken = bind().is_err_and(|error| error.kind() == ErrorKind::AddrInUse);
+    if !taken {
+        return Ok(Vec::new());
+    }
+    let port = group.port();
+    let why = format!(
+        "UDP port {port}, at which nodes are found by multicast, is taken by a program that \
+         does not share it: stop that (`ss -ulpn sport = :{port}` names it), choose another \
+         port here on every node, or name the others in `connect.endpoints` and set \
+         `scouting.multicast.enabled` to false"
+    );
+    if !is_ours {
+        return Err(ConfigError::bad_value("scouting.multicast.address", &why));
+    }
+    // A node starts nevertheless, and retries.
+    let message = format!("`scouting.multicast.address`: {why}");
+    Ok(vec![Warning { message, corrected: None, place: None }])
 }
 
 #[cfg(test)]
 mod tests {
     use serde_json::json;
 
+    use super::*;
     use crate::{Backend, Coordinator};
 
     #[test]
@@ -147,7 +152,7 @@ mod tests {
             let coordinator = Coordinator::parse("{ mode: 'client' }").unwrap();
             let Backend::Zenoh(settings) = coordinator.backend() else { panic!() };
             // The value bypasses mailmesh's own checks.
-            settings.with_value(value).check_opens().err().map(|error| error.to_string())
+            check_opens(&settings.with_value(value)).err().map(|error| error.to_string())
         };
         assert_eq!(refused(json!({})), None);
         let low = json!({ "mode": "router", "transport": { "unicast": { "lowlatency": true } } });

@@ -12,9 +12,12 @@
 mod address_cache;
 mod addresses;
 mod ask_zenoh;
+mod bind;
 mod checked;
+mod dialed;
 mod endpoint;
 mod endpoint_check;
+mod endpoint_lists;
 mod error;
 mod explain;
 mod exposure;
@@ -23,6 +26,7 @@ mod known;
 mod lex;
 mod link_chain;
 mod link_limits;
+mod link_names;
 mod listening;
 mod machine;
 mod mask;
@@ -30,16 +34,20 @@ mod mesh;
 mod outline;
 mod placeholders;
 mod preflight;
-mod proof;
+mod protection;
+mod prove;
 mod reach;
+mod readdress;
 mod resolve;
 mod session_settings;
 mod shapes;
 mod source;
 mod tls;
-mod tls_literals;
+mod tls_endpoints;
 mod tls_settings;
-mod zenoh;
+mod zenoh_check;
+mod zenoh_config;
+mod zenoh_settings;
 
 use std::io::Read;
 use std::path::Path;
@@ -49,16 +57,21 @@ use serde_json::Value;
 
 pub(crate) use address_cache::AddressCache;
 pub(crate) use addresses::{HostAddresses, note_addresses_of_start};
+pub(crate) use dialed::{DialedEndpoint, DialedLink, DialedTls, DialerIdentity, dialed_endpoints};
+pub(crate) use link_names::names_for_links;
 pub(crate) use listening::Listening;
 pub(crate) use mask::escaped;
+pub(crate) use readdress::depends_on_addresses;
+pub(crate) use zenoh_config::{introducing_config, zenoh_config};
 
 pub use error::{ConfigError, ConfigErrorKind, Place};
 pub use mesh::{MeshSettings, Secret};
-pub use proof::LinkProtection;
-pub use zenoh::ZenohSettings;
+pub use protection::LinkProtection;
+pub use zenoh_settings::ZenohSettings;
 
 use outline::Outline;
 use source::Source;
+use zenoh_check::check_zenoh;
 
 /// Longest accepted configuration, in bytes.
 pub const MAX_CONFIG_LEN: usize = 1 << 20;
@@ -185,8 +198,8 @@ impl Coordinator {
                 let span = outline.key(&[key]);
                 return Err(source.error_at(span, ConfigErrorKind::NoType));
             }
-            let settings = ZenohSettings::check(&source, &outline, value)?;
-            warnings.extend(settings.warnings());
+            let settings = check_zenoh(&source, &outline, &[], value)?;
+            warnings.extend(reach::warnings(&settings));
             let (backend, mesh) = (Backend::Zenoh(Box::new(settings)), MeshSettings::default());
             return Ok(Self { backend, mesh, warnings });
         };
@@ -200,7 +213,7 @@ impl Coordinator {
                 known::check_places(&source, &outline, object, &MeshSettings::KEYS)?;
                 known::check_keys(&source, &outline, &[], object, &keys)?;
                 let settings = embedded(&source, &outline, object.get("config"), &mut warnings)?;
-                warnings.extend(settings.warnings());
+                warnings.extend(reach::warnings(&settings));
                 Backend::Zenoh(Box::new(settings))
             }
             Some(other) => {
@@ -269,6 +282,20 @@ impl Coordinator {
         }
     }
 
+    /// Checks the links of a node; `has_key` states whether it has a cluster key. Warns if the node
+    /// cannot link to another, or if links do not prove the key as `mesh.links` demands.
+    /// [`check_embedded`](Self::check_embedded) and [`preflight`](Self::preflight) do not check
+    /// this, because a key may come from outside the configuration.
+    ///
+    /// # Errors
+    /// [`ConfigErrorKind::BadValue`] for a setting with which no session of Zenoh opens.
+    pub fn check_links(&self, has_key: bool) -> Result<Vec<Warning>, ConfigError> {
+        match &self.backend {
+            Backend::Zenoh(settings) => reach::check_links(settings, &self.mesh, has_key),
+            Backend::Disabled => Ok(Vec::new()),
+        }
+    }
+
     /// Checks settings whose faults a node would notice only after its start. The names of
     /// `connect.endpoints` are resolved, within 3 s. The port of discovery is bound. A session of
     /// Zenoh is opened that neither listens nor dials. `has_key` states whether the node has a
@@ -280,9 +307,9 @@ impl Coordinator {
     pub fn check_machine(&self, has_key: bool) -> Result<Vec<Warning>, ConfigError> {
         match &self.backend {
             Backend::Zenoh(settings) => {
-                settings.check_opens()?;
-                let mut warnings = settings.check_discovery(has_key)?;
-                warnings.extend(settings.check_names());
+                machine::check_opens(settings)?;
+                let mut warnings = machine::check_discovery(settings, has_key)?;
+                warnings.extend(machine::check_names(settings));
                 Ok(warnings)
             }
             Backend::Disabled => Ok(Vec::new()),
@@ -325,11 +352,9 @@ fn embedded(
             warnings.extend(inner_outline.warnings(&inner));
             let value = inner_outline.parse(&inner)?;
             placeholders::check(&inner, &inner_outline, &value, &mut Vec::new())?;
-            ZenohSettings::check(&inner, &inner_outline, value)
+            check_zenoh(&inner, &inner_outline, &[], value)
         }
-        Some(value @ Value::Object(_)) => {
-            ZenohSettings::check_at(source, outline, &["config"], value.clone())
-        }
+        Some(value @ Value::Object(_)) => check_zenoh(source, outline, &["config"], value.clone()),
         Some(other) => {
             let expected = "a string that holds a Zenoh configuration";
             Err(known::wrong_type(source, outline, &["config"], other, expected))

@@ -7,13 +7,13 @@ use std::path::Path;
 use serde_json::Value;
 
 use super::Warning;
+use super::bind::bind;
 use super::checked::Checked;
 use super::endpoint::Endpoint;
+use super::endpoint_lists::{endpoints, endpoints_of_mode};
 use super::error::{ConfigError, ConfigErrorKind, Place};
-use super::listening::bind;
 use super::resolve::{Found, WITHIN, resolve, zoned};
 use super::tls::Credentials;
-use super::zenoh::{endpoints, endpoints_of_mode};
 use super::{session_settings, tls_settings};
 
 /// Ports, files and interfaces that the machine must have. Holds secrets, so it has no `Debug`.

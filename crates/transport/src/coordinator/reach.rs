@@ -4,223 +4,216 @@ use std::net::{IpAddr, Ipv6Addr};
 
 use serde_json::Value;
 
+use super::Warning;
 use super::addresses::HostAddresses;
 use super::endpoint::Endpoint;
 use super::endpoint_check::known_protocol;
 use super::error::{ConfigError, ConfigErrorKind};
-use super::exposure::listens;
-use super::proof::as_tls;
+use super::mesh::MeshSettings;
+use super::protection::LinkProtection;
+use super::tls_endpoints::as_tls;
 use super::tls_settings;
-use super::zenoh::LEASE_MS;
-use super::{Backend, Coordinator, LinkProtection, Warning, ZenohSettings};
+use super::zenoh_settings::{LEASE_MS, ZenohSettings};
 use crate::LinkProof;
 
-impl Coordinator {
-    /// Checks the links of a node; `has_key` states whether it has a cluster key. Warns if the node
-    /// cannot link to another, or if links do not prove the key as `mesh.links` demands.
-    /// [`check_embedded`](Self::check_embedded) and [`preflight`](Self::preflight) do not check
-    /// this, because a key may come from outside the configuration.
-    ///
-    /// # Errors
-    /// [`ConfigErrorKind::BadValue`] for a setting with which no session of Zenoh opens.
-    pub fn check_links(&self, has_key: bool) -> Result<Vec<Warning>, ConfigError> {
-        let Backend::Zenoh(settings) = &self.backend else { return Ok(Vec::new()) };
-        let protection = settings.link_protection(has_key);
-        let mut warnings = settings.check_reach(protection)?;
-        let place = self.mesh.links_at.as_ref();
-        let message = match (protection, self.mesh.links) {
-            (_, None) => None,
-            (LinkProtection::Proven(proof), Some(wanted)) if proof == wanted => None,
-            (LinkProtection::Proven(proof), Some(wanted)) if place.is_some() => Some(format!(
-                "`mesh.links`: links cannot be \"{wanted}\" in mode \"client\" or with Zenoh's \
-                 access control; they are \"{proof}\": set `mesh.links` to that on every node, or \
-                 take out what stands in the way"
-            )),
-            (LinkProtection::Own(what), Some(wanted)) if place.is_some() => Some(format!(
-                "`mesh.links`: links are not \"{wanted}\": the configuration sets `{what}` \
-                 itself; take that out, or set `mesh.links` to \"unproven\""
-            )),
-            (LinkProtection::Own(what), _) if has_key => Some(format!(
-                "links do not prove the cluster key: the configuration sets `{what}` itself, which \
-                 is kept; take that out, or set `mesh.links` to \"unproven\" if it is meant"
-            )),
-            (LinkProtection::None, Some(wanted)) if place.is_some() => Some(format!(
-                "`mesh.links`: links are not \"{wanted}\", and prove nothing, since there is no \
-                 cluster key; make one with `mailmesh key generate`, and set `mesh.key` on every \
-                 node"
-            )),
-            _ => None,
-        };
-        warnings.extend(message.map(|message| Warning {
-            message,
-            corrected: None,
-            place: place.cloned(),
-        }));
-        Ok(warnings)
-    }
+/// Checks the links of a node; see [`Coordinator::check_links`](super::Coordinator::check_links).
+pub(super) fn check_links(
+    settings: &ZenohSettings,
+    mesh: &MeshSettings,
+    has_key: bool,
+) -> Result<Vec<Warning>, ConfigError> {
+    let protection = settings.link_protection(has_key);
+    let mut warnings = check_reach(settings, protection)?;
+    let place = mesh.links_at.as_ref();
+    let message = match (protection, mesh.links) {
+        (_, None) => None,
+        (LinkProtection::Proven(proof), Some(wanted)) if proof == wanted => None,
+        (LinkProtection::Proven(proof), Some(wanted)) if place.is_some() => Some(format!(
+            "`mesh.links`: links cannot be \"{wanted}\" in mode \"client\" or with Zenoh's \
+             access control; they are \"{proof}\": set `mesh.links` to that on every node, or \
+             take out what stands in the way"
+        )),
+        (LinkProtection::Own(what), Some(wanted)) if place.is_some() => Some(format!(
+            "`mesh.links`: links are not \"{wanted}\": the configuration sets `{what}` \
+             itself; take that out, or set `mesh.links` to \"unproven\""
+        )),
+        (LinkProtection::Own(what), _) if has_key => Some(format!(
+            "links do not prove the cluster key: the configuration sets `{what}` itself, which \
+             is kept; take that out, or set `mesh.links` to \"unproven\" if it is meant"
+        )),
+        (LinkProtection::None, Some(wanted)) if place.is_some() => Some(format!(
+            "`mesh.links`: links are not \"{wanted}\", and prove nothing, since there is no \
+             cluster key; make one with `mailmesh key generate`, and set `mesh.key` on every \
+             node"
+        )),
+        _ => None,
+    };
+    warnings.extend(message.map(|message| Warning {
+        message,
+        corrected: None,
+        place: place.cloned(),
+    }));
+    Ok(warnings)
 }
 
-impl ZenohSettings {
-    fn check_reach(&self, protection: LinkProtection) -> Result<Vec<Warning>, ConfigError> {
-        let mut warnings = Vec::new();
-        let is_proven = matches!(protection, LinkProtection::Proven(_));
-        if protection == LinkProtection::Proven(LinkProof::Tls) {
-            for endpoint in listens(self).iter().chain(&self.others()) {
-                as_tls(endpoint, false)?;
-            }
+fn check_reach(
+    settings: &ZenohSettings,
+    protection: LinkProtection,
+) -> Result<Vec<Warning>, ConfigError> {
+    let mut warnings = Vec::new();
+    let is_proven = matches!(protection, LinkProtection::Proven(_));
+    if protection == LinkProtection::Proven(LinkProof::Tls) {
+        for endpoint in settings.listens().iter().chain(&settings.others()) {
+            as_tls(endpoint, false)?;
         }
-        let is_found_by_us = is_proven && self.discovers(protection.has_gate());
-        let (group, ..) = self.discovery_group();
-        if let (IpAddr::V6(group), Some(place)) = (group.ip(), self.group_place())
-            && self.scouts()
-            && !is_found_by_us
-        {
-            let message = if is_of_one_link(group) {
-                let why = format!(
-                    "{group} is of one link, and Zenoh's scouting, which a node without a cluster \
-                     key has, can name no interface for it: no session opens; write \
-                     \"224.0.0.224:7446\""
-                );
-                let key = "scouting.multicast.address".to_owned();
-                let kind = ConfigErrorKind::BadValue { key, why };
-                return Err(ConfigError::new(kind).at(place.clone()));
-            } else {
-                format!(
-                    "`scouting.multicast.address`: Zenoh joins {group} on one interface of the \
-                     system's choice, and asks from addresses of IPv4 where there are some: nodes \
-                     may not find each other; write \"224.0.0.224:7446\", or set `mesh.key` on \
-                     every node"
-                )
-            };
-            warnings.push(Warning { message, corrected: None, place: Some(place.clone()) });
-        }
-        if is_found_by_us && HostAddresses::now().is_some_and(|now| now.has_only_link_local()) {
-            let message = "`scouting.multicast`: every address of this host is of one link, or of \
-                           the loopback, and nodes that are found are not given such addresses: \
-                           give the host another address, or name the others in \
-                           `connect.endpoints`, as in \"tcp/[fe80::1%eth0]:7447\"";
-            let message = message.to_owned();
-            warnings.push(Warning { message, corrected: None, place: None });
-        }
-        let finds = self.scouts() || self.gossips();
-        if protection == LinkProtection::Own("transport.link.tls")
-            && finds
-            && tls_settings::shows_nothing(self.value())
-        {
-            let message = "`transport.link.tls`: with `enable_mtls` a node that dials shows a \
-                           certificate too, and this node has none to show to nodes that it finds: \
-                           set `connect_certificate` and `connect_private_key`";
-            let message = message.to_owned();
-            warnings.push(Warning { message, corrected: None, place: None });
-        }
-        let own = self.endpoints("listen");
-        if self.names_nobody()
-            && !own.is_empty()
-            && own.iter().all(|one| Endpoint::of(one).is_loopback())
-        {
-            let message = "multicast scouting is off, `connect.endpoints` names no other node and \
-                           `listen.endpoints` is of the loopback: only nodes on this host that \
-                           dial it are ever linked; if that is not meant, listen at an address \
-                           that the others reach";
-            let message = message.to_owned();
-            warnings.push(Warning { message, corrected: None, place: None });
-        }
-        if self.mode() == "client" && !self.scouts() && self.endpoints("connect").is_empty() {
-            let why = "a client connects to a router or peer: name one here, or switch \
-                       `scouting.multicast.enabled` on";
-            return Err(ConfigError::bad_value("connect.endpoints", why));
-        }
-        Ok(warnings)
     }
-
-    /// Whether neither multicast nor an endpoint leads to another node.
-    fn names_nobody(&self) -> bool {
-        !self.scouts() && self.others().is_empty()
+    let is_found_by_us = is_proven && settings.discovers(protection.has_gate());
+    let (group, ..) = settings.discovery_group();
+    if let (IpAddr::V6(group), Some(place)) = (group.ip(), settings.group_place())
+        && settings.scouts()
+        && !is_found_by_us
+    {
+        let message = if is_of_one_link(group) {
+            let why = format!(
+                "{group} is of one link, and Zenoh's scouting, which a node without a cluster \
+                 key has, can name no interface for it: no session opens; write \
+                 \"224.0.0.224:7446\""
+            );
+            let key = "scouting.multicast.address".to_owned();
+            let kind = ConfigErrorKind::BadValue { key, why };
+            return Err(ConfigError::new(kind).at(place.clone()));
+        } else {
+            format!(
+                "`scouting.multicast.address`: Zenoh joins {group} on one interface of the \
+                 system's choice, and asks from addresses of IPv4 where there are some: nodes \
+                 may not find each other; write \"224.0.0.224:7446\", or set `mesh.key` on \
+                 every node"
+            )
+        };
+        warnings.push(Warning { message, corrected: None, place: Some(place.clone()) });
     }
+    if is_found_by_us && HostAddresses::now().is_some_and(|now| now.has_only_link_local()) {
+        let message = "`scouting.multicast`: every address of this host is of one link, or of \
+                       the loopback, and nodes that are found are not given such addresses: \
+                       give the host another address, or name the others in \
+                       `connect.endpoints`, as in \"tcp/[fe80::1%eth0]:7447\"";
+        let message = message.to_owned();
+        warnings.push(Warning { message, corrected: None, place: None });
+    }
+    let finds = settings.scouts() || settings.gossips();
+    if protection == LinkProtection::Own("transport.link.tls")
+        && finds
+        && tls_settings::shows_nothing(settings.value())
+    {
+        let message = "`transport.link.tls`: with `enable_mtls` a node that dials shows a \
+                       certificate too, and this node has none to show to nodes that it finds: \
+                       set `connect_certificate` and `connect_private_key`";
+        let message = message.to_owned();
+        warnings.push(Warning { message, corrected: None, place: None });
+    }
+    let own = settings.endpoints("listen");
+    if settings.names_nobody()
+        && !own.is_empty()
+        && own.iter().all(|one| Endpoint::of(one).is_loopback())
+    {
+        let message = "multicast scouting is off, `connect.endpoints` names no other node and \
+                       `listen.endpoints` is of the loopback: only nodes on this host that \
+                       dial it are ever linked; if that is not meant, listen at an address \
+                       that the others reach";
+        let message = message.to_owned();
+        warnings.push(Warning { message, corrected: None, place: None });
+    }
+    if settings.mode() == "client" && !settings.scouts() && settings.endpoints("connect").is_empty()
+    {
+        let why = "a client connects to a router or peer: name one here, or switch \
+                   `scouting.multicast.enabled` on";
+        return Err(ConfigError::bad_value("connect.endpoints", why));
+    }
+    Ok(warnings)
+}
 
-    /// Settings in use that belong to features of Zenoh that are not built in.
-    fn not_built_in(&self) -> Vec<&'static str> {
-        let plugins = self.value().get("plugins").and_then(Value::as_object);
-        let mut ignored = Vec::new();
-        if plugins.is_some_and(|plugins| !plugins.is_empty()) {
-            ignored.push("plugins");
-        }
-        let flags = ["plugins_loading.enabled", "transport.unicast.compression.enabled"];
-        ignored.extend(
-            flags.iter().filter(|flag| self.flag(&format!("/{}", flag.replace('.', "/")), false)),
+/// Settings in use that belong to features of Zenoh that are not built in.
+fn not_built_in(settings: &ZenohSettings) -> Vec<&'static str> {
+    let plugins = settings.value().get("plugins").and_then(Value::as_object);
+    let mut ignored = Vec::new();
+    if plugins.is_some_and(|plugins| !plugins.is_empty()) {
+        ignored.push("plugins");
+    }
+    let flags = ["plugins_loading.enabled", "transport.unicast.compression.enabled"];
+    ignored.extend(
+        flags.iter().filter(|flag| settings.flag(&format!("/{}", flag.replace('.', "/")), false)),
+    );
+    ignored
+}
+
+/// Warnings of the checks that need neither the machine nor the key.
+pub(super) fn warnings(settings: &ZenohSettings) -> Vec<Warning> {
+    let mut warnings = Vec::new();
+    let mut warn = |message: &str| {
+        let message = message.to_owned();
+        warnings.push(Warning { message, corrected: None, place: None });
+    };
+    let lacks = settings.names_nobody() && settings.mode() != "client";
+    if lacks && settings.listens().is_empty() {
+        warn(
+            "multicast scouting is off, `connect.endpoints` names no other node and \
+             `listen.endpoints` is empty: this node can never be linked to another",
         );
-        ignored
+    } else if lacks && settings.endpoints("listen").is_empty() {
+        warn(
+            "multicast scouting is off and neither `connect.endpoints` nor `listen.endpoints` \
+             is set: this node finds nobody and nobody finds it",
+        );
     }
-
-    /// Warnings of the checks that need neither the machine nor the key.
-    pub(super) fn warnings(&self) -> Vec<Warning> {
-        let mut warnings = Vec::new();
-        let mut warn = |message: &str| {
-            let message = message.to_owned();
-            warnings.push(Warning { message, corrected: None, place: None });
-        };
-        let lacks = self.names_nobody() && self.mode() != "client";
-        if lacks && listens(self).is_empty() {
-            warn(
-                "multicast scouting is off, `connect.endpoints` names no other node and \
-                 `listen.endpoints` is empty: this node can never be linked to another",
-            );
-        } else if lacks && self.endpoints("listen").is_empty() {
-            warn(
-                "multicast scouting is off and neither `connect.endpoints` nor `listen.endpoints` \
-                 is set: this node finds nobody and nobody finds it",
-            );
+    let lease = settings.value().pointer("/transport/link/tx/lease").and_then(Value::as_u64);
+    if lease.is_some_and(|lease| lease > LEASE_MS) {
+        warn(
+            "`transport.link.tx.lease` is above 3000 ms: a link that is cut silently is \
+             noticed only after that long",
+        );
+    }
+    if settings.flag("/transport/unicast/lowlatency", false) {
+        warn(
+            "`transport.unicast.lowlatency`: Zenoh cuts no message into pieces then, and a link \
+             ends at one of more than 64 KiB, such as a large event: take it out",
+        );
+    }
+    for ignored in not_built_in(settings) {
+        warn(&format!("`{ignored}` is ignored: it is not built into mailmesh; take it out"));
+    }
+    let listed = settings.value().pointer("/transport/link/protocols").and_then(Value::as_array);
+    for name in listed.into_iter().flatten().filter_map(Value::as_str) {
+        if let Err(why) = known_protocol(name) {
+            warn(&format!("`transport.link.protocols`: {why}; nothing is linked by it"));
         }
-        let lease = self.value().pointer("/transport/link/tx/lease").and_then(Value::as_u64);
-        if lease.is_some_and(|lease| lease > LEASE_MS) {
-            warn(
-                "`transport.link.tx.lease` is above 3000 ms: a link that is cut silently is \
-                 noticed only after that long",
-            );
-        }
-        if self.flag("/transport/unicast/lowlatency", false) {
-            warn(
-                "`transport.unicast.lowlatency`: Zenoh cuts no message into pieces then, and a link \
-                 ends at one of more than 64 KiB, such as a large event: take it out",
-            );
-        }
-        for ignored in self.not_built_in() {
-            warn(&format!("`{ignored}` is ignored: it is not built into mailmesh; take it out"));
-        }
-        let listed = self.value().pointer("/transport/link/protocols").and_then(Value::as_array);
-        for name in listed.into_iter().flatten().filter_map(Value::as_str) {
-            if let Err(why) = known_protocol(name) {
-                warn(&format!("`transport.link.protocols`: {why}; nothing is linked by it"));
-            }
-        }
-        let others = self.others();
-        let is_usable = |other: &&String| {
-            let protocol = Endpoint::of(other).protocol;
-            listed.is_none_or(|listed| listed.iter().any(|name| name == protocol))
-        };
-        for other in others.iter().filter(|other| !is_usable(other)) {
-            let Endpoint { protocol, .. } = Endpoint::of(other);
+    }
+    let others = settings.others();
+    let is_usable = |other: &&String| {
+        let protocol = Endpoint::of(other).protocol;
+        listed.is_none_or(|listed| listed.iter().any(|name| name == protocol))
+    };
+    for other in others.iter().filter(|other| !is_usable(other)) {
+        let Endpoint { protocol, .. } = Endpoint::of(other);
+        let bare = Endpoint::of(other).bare();
+        warn(&format!(
+            "`connect.endpoints`: {bare} is never linked, since `transport.link.protocols` has \
+             no \"{protocol}\"; add it there, or take the endpoint out"
+        ));
+    }
+    for (number, other) in others.iter().enumerate() {
+        if others[..number].contains(other) && !others[number + 1..].contains(other) {
             let bare = Endpoint::of(other).bare();
-            warn(&format!(
-                "`connect.endpoints`: {bare} is never linked, since `transport.link.protocols` has \
-                 no \"{protocol}\"; add it there, or take the endpoint out"
-            ));
+            warn(&format!("`connect.endpoints`: {bare} stands there more than once"));
         }
-        for (number, other) in others.iter().enumerate() {
-            if others[..number].contains(other) && !others[number + 1..].contains(other) {
-                let bare = Endpoint::of(other).bare();
-                warn(&format!("`connect.endpoints`: {bare} stands there more than once"));
-            }
-        }
-        if lingers(LINGER) {
-            warn(
-                "Zenoh was compiled to linger: a link that is cut delays the events of all others \
-                 by up to 10 s; build with `TCP_LINGER_TIMEOUT = \"0\"` and \
-                 `TLS_LINGER_TIMEOUT = \"0\"` below `[env]` in `.cargo/config.toml`",
-            );
-        }
-        warnings
     }
+    if lingers(LINGER) {
+        warn(
+            "Zenoh was compiled to linger: a link that is cut delays the events of all others \
+             by up to 10 s; build with `TCP_LINGER_TIMEOUT = \"0\"` and \
+             `TLS_LINGER_TIMEOUT = \"0\"` below `[env]` in `.cargo/config.toml`",
+        );
+    }
+    warnings
 }
 
 /// Whether the scope of a multicast group is the interface or the link (RFC 4291, section 2.7).

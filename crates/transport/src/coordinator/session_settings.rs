@@ -8,9 +8,9 @@ use serde_json::Value;
 use super::checked::Checked;
 use super::endpoint::Endpoint;
 use super::endpoint_check::{is_protocol, known_protocol};
+use super::endpoint_lists::endpoints_of_mode;
 use super::error::ConfigError;
 use super::known::nearest;
-use super::zenoh::endpoints_of_mode;
 
 /// Lists whose entries may have an `id`, which must be unique.
 const WITH_IDS: [&str; 3] = ["/downsampling", "/low_pass_filter", "/qos/network"];

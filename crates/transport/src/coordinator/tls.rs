@@ -14,17 +14,17 @@ use zeroize::Zeroizing;
 
 use super::Warning;
 use super::checked::Checked;
+use super::endpoint_lists::each_text;
 use super::error::{ConfigError, Place};
 use super::known::dotted;
 use super::link_chain::{LinkChains, TlsLinks};
 use super::mesh::taken_from;
-use super::proof::each_text;
 
 /// Longest file that is read, in bytes.
 const MAX_FILE: u64 = 4 << 20;
 /// Most certificates of a chain, and most authorities.
-const CHAIN: usize = 64;
-const AUTHORITIES: usize = 4096;
+pub(super) const CHAIN: usize = 64;
+pub(super) const AUTHORITIES: usize = 4096;
 /// Path of Zenoh's TLS settings.
 const TLS: [&str; 3] = ["transport", "link", "tls"];
 
@@ -129,9 +129,10 @@ impl Credentials {
         let (mut warnings, mut chains) = (Vec::new(), LinkChains::default());
         for material in self.authorities.iter().filter(|material| material.is_here(files)) {
             let text = material.read()?;
-            let (found, said) = material.said(pem::authorities(&text, AUTHORITIES, now()))?;
-            material.warn(&said, !pem::are_portable(&text, &found), &mut warnings);
-            chains.add_authorities(&material.key, found);
+            let found = material.said(pem::authorities(&text, AUTHORITIES, now()))?;
+            let is_mended = !pem::are_portable(&text, &found.certificates);
+            material.warn(&found.warnings, is_mended, &mut warnings);
+            chains.add_authorities(&material.key, found.certificates);
         }
         for Identity { certificate, private_key } in &self.identities {
             let certificate = certificate.as_ref().filter(|material| material.is_here(files));
@@ -177,9 +178,9 @@ impl Credentials {
     pub(super) fn mend(&self, value: &mut Value) {
         for material in &self.authorities {
             let Ok(text) = material.read() else { continue };
-            let Ok((found, _)) = pem::authorities(&text, AUTHORITIES, now()) else { continue };
-            if !pem::are_portable(&text, &found) {
-                let plain = pem::certificates_to_pem(&found);
+            let Ok(found) = pem::authorities(&text, AUTHORITIES, now()) else { continue };
+            if !pem::are_portable(&text, &found.certificates) {
+                let plain = pem::certificates_to_pem(&found.certificates);
                 replace(value, material, &STANDARD.encode(plain));
             }
         }
@@ -355,7 +356,7 @@ fn raw(text: &str) -> Origin {
     Origin::Text(Zeroizing::new(text.to_owned()))
 }
 
-fn read_pem(path: &Path) -> Result<Zeroizing<Vec<u8>>, String> {
+pub(super) fn read_pem(path: &Path) -> Result<Zeroizing<Vec<u8>>, String> {
     let text = path.to_string_lossy();
     if text.contains("-----BEGIN") || text.contains('\n') {
         return Err("this is the text of a PEM file, and the path of one is meant; give that, or \

@@ -5,8 +5,8 @@ use serde_json::Value;
 
 use super::checked::Checked;
 use super::endpoint::Endpoint;
+use super::endpoint_lists::endpoints_of_mode;
 use super::error::{ConfigError, ConfigErrorKind};
-use super::zenoh::endpoints_of_mode;
 
 const TLS: &str = "/transport/link/tls";
 /// Settings that also have a base64 form.

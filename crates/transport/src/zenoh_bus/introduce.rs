@@ -12,6 +12,7 @@ use zenoh::Session;
 use zenoh::config::ZenohId;
 
 use crate::ZenohSettings;
+use crate::coordinator::introducing_config;
 use crate::link_proof::SessionProof;
 
 /// Maximum time for linking to one endpoint of each node.
@@ -68,7 +69,7 @@ impl Introducer {
     }
 
     async fn attempt(&self, endpoints: &[String], unlinked: &[UnlinkedNode]) -> zenoh::Result<()> {
-        let config = self.settings.for_introducing(endpoints, self.proof.as_deref())?;
+        let config = introducing_config(&self.settings, endpoints, self.proof.as_deref())?;
         let between = zenoh::open(config).await?;
         let begin = Instant::now();
         while begin.elapsed() < ATTEMPT_TIMEOUT / 2 {

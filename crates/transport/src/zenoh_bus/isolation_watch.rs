@@ -1,21 +1,19 @@
 //! Warns the operator when no node is linked although endpoints are configured and Zenoh dials
-//! them. Zenoh retries forever and logs nothing about it. The watch therefore connects to each
-//! endpoint itself to find the reason; it sends nothing on that connection.
+//! them. Zenoh retries forever and logs nothing about it. The watch therefore probes each endpoint
+//! itself to find the reason.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
-use tokio::net::TcpStream;
-use tokio::task::{JoinHandle, JoinSet};
-use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
+use tokio::task::{JoinHandle, JoinSet, spawn_blocking};
+use tokio::time::{Instant, MissedTickBehavior, interval};
 
-use super::session::{LiveSession, ZenohLinkStatus};
+use super::endpoint_probe::probe;
+use super::session::{Dialing, LiveSession, ZenohLinkStatus};
 use crate::gate::{IsolationAlarm, IsolationEvent};
 
 const TICK: Duration = Duration::from_secs(1);
-/// Maximum time for resolving and connecting to an endpoint.
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
 /// Maximum number of endpoints probed, and named in a warning.
 const MAX_PROBED_ENDPOINTS: usize = 8;
 
@@ -56,7 +54,8 @@ async fn watch(live: Weak<LiveSession>, endpoints: Vec<String>) {
                 tracing::warn!("no other node is linked, and none is expected any longer");
             }
             Some(IsolationEvent::Isolated(lasted)) => {
-                let errors = probe(&endpoints).await;
+                let Some(dialing) = live.upgrade().map(|live| live.dialing()) else { return };
+                let errors = causes(dialing, &endpoints).await;
                 let mut why: Vec<String> =
                     errors.iter().map(|(endpoint, error)| format!("{endpoint}: {error}")).collect();
                 let more = endpoints.len().saturating_sub(MAX_PROBED_ENDPOINTS);
@@ -77,24 +76,18 @@ async fn watch(live: Weak<LiveSession>, endpoints: Vec<String>) {
     }
 }
 
-/// The result of connecting to each endpoint.
-async fn probe(endpoints: &[String]) -> BTreeMap<String, String> {
+/// Why each endpoint has no link.
+async fn causes(dialing: Dialing, endpoints: &[String]) -> BTreeMap<String, String> {
+    let shown = endpoints.iter().take(MAX_PROBED_ENDPOINTS);
+    let of_all = |why: &str| shown.map(|shown| (shown.clone(), why.to_owned())).collect();
+    let dialed = match spawn_blocking(move || dialing.endpoints()).await {
+        Ok(Ok(dialed)) => dialed,
+        Ok(Err(error)) => return of_all(&error.to_string()),
+        Err(error) => return of_all(&error.to_string()),
+    };
     let mut probes = JoinSet::new();
-    for endpoint in endpoints.iter().take(MAX_PROBED_ENDPOINTS).cloned() {
-        probes.spawn(async move {
-            let address = ["tcp/", "tls/"].iter().find_map(|kind| endpoint.strip_prefix(kind));
-            let why = match address {
-                None => "Zenoh has no link and reports no reason".to_owned(),
-                Some(address) => {
-                    match timeout(CONNECT_TIMEOUT, TcpStream::connect(address)).await {
-                        Ok(Ok(_)) => "it accepts connections, but Zenoh has no link".to_owned(),
-                        Ok(Err(error)) => error.to_string(),
-                        Err(_) => "timed out".to_owned(),
-                    }
-                }
-            };
-            (endpoint, why)
-        });
+    for endpoint in dialed.into_iter().take(MAX_PROBED_ENDPOINTS) {
+        probes.spawn(async move { (endpoint.shown, probe(&endpoint.link).await) });
     }
     probes.join_all().await.into_iter().collect()
 }

@@ -7,10 +7,12 @@
 //! - `discovery` finds the nodes that hold the key; `reconnect` finds nodes in a mesh whose links
 //!   do not prove the key. Both search faster while `lost_peers` has lost members. `introduce`
 //!   links a found node to this one.
-//! - `isolation_watch` warns the operator when no node is linked and Zenoh dials the endpoints.
+//! - `isolation_watch` warns the operator when no node is linked and Zenoh dials the endpoints;
+//!   `endpoint_probe` finds the cause.
 
 mod address_watch;
 mod discovery;
+mod endpoint_probe;
 mod gated;
 mod introduce;
 mod isolation_watch;
@@ -26,7 +28,7 @@ use mailmesh_delivery::Incarnation;
 use tokio::runtime::{Handle, RuntimeFlavor};
 use tokio::sync::watch;
 
-use crate::coordinator::{HostAddresses, Listening, note_addresses_of_start};
+use crate::coordinator::{HostAddresses, Listening, depends_on_addresses, note_addresses_of_start};
 use crate::{
     Address, Bus, BusFuture, Channel, EndpointReader, GateCountsReader, IngressSender, KeySpace,
     LinkKeys, LinkProof, LinkProtection, OtherKeys, TransportError, ZenohSettings,
@@ -109,8 +111,7 @@ impl ZenohBus {
             }
             _ => None,
         };
-        let addresses = settings
-            .depends_on_addresses(is_found_by_us)
+        let addresses = depends_on_addresses(settings, is_found_by_us)
             .then(|| AddressWatch::new(HostAddresses::now().unwrap_or_default().usable));
         let (settings, noted) = (settings.clone(), lost_peers.clone());
         let opening = SessionParams {

@@ -19,6 +19,7 @@ use zenoh::scouting::Hello;
 
 use super::introduce::{Introducer, UnlinkedNode};
 use super::lost_peers::LostPeers;
+use crate::coordinator::zenoh_config;
 
 /// Maximum number of peers introduced after one scan, because any host of the network may answer.
 /// The others answer the next scan.
@@ -71,7 +72,7 @@ async fn scan_while_lost(introducer: &Introducer, lost_peers: &LostPeers) {
 
 /// Scouts once, and introduces the peers that this node is not linked to.
 async fn scan_once(introducer: &Introducer) -> zenoh::Result<()> {
-    let config = introducer.settings.to_zenoh(None, None)?;
+    let config = zenoh_config(&introducer.settings, None, None)?;
     let scout = zenoh::scout(WhatAmI::Peer, config).await?;
     let (mut own, mut unlinked) = (None, BTreeMap::new());
     let linked = introducer.linked_zids().await;

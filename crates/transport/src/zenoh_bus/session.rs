@@ -22,13 +22,15 @@ use super::discovery::{Discovery, DiscoveryContext, Linker, MulticastGroup};
 use super::introduce::Introducer;
 use super::lost_peers::LostPeers;
 use super::reconnect::Reconnector;
-use crate::coordinator::Listening;
+use crate::coordinator::{
+    DialedEndpoint, Listening, dialed_endpoints, names_for_links, zenoh_config,
+};
 use crate::gate::{Gate, SessionSlots};
 use crate::link_proof::SessionProof;
 use crate::open_error::open_error;
 use crate::{
-    Address, Channel, IngressSender, KeySpace, LinkKeys, LinkProof, OtherKeys, TransportError,
-    ZenohSettings,
+    Address, Channel, ConfigError, IngressSender, KeySpace, LinkKeys, LinkProof, OtherKeys,
+    TransportError, ZenohSettings,
 };
 
 /// Maximum wait for closing a session before the next is opened anyway.
@@ -47,6 +49,23 @@ pub(super) struct SessionParams {
     pub(super) proven: Option<(LinkProof, Listening)>,
     /// Set if links go through a gate.
     pub(super) gate: Option<Arc<Gate>>,
+}
+
+/// The settings by which a session dials.
+#[derive(Debug)]
+pub(super) struct Dialing {
+    settings: ZenohSettings,
+    proof: Option<Arc<SessionProof>>,
+}
+
+impl Dialing {
+    /// The endpoints that Zenoh dials. Reads the files of certificates, so the call may block.
+    ///
+    /// # Errors
+    /// Zenoh cannot be given the configuration.
+    pub(super) fn endpoints(&self) -> Result<Vec<DialedEndpoint>, ConfigError> {
+        dialed_endpoints(&self.settings, self.proof.as_deref())
+    }
 }
 
 /// Whether Zenoh has a link to another node.
@@ -92,6 +111,7 @@ struct Declared {
     _subscribers: [Subscriber<()>; 2],
     _token: LivelinessToken,
     _search: PeerSearch,
+    proof: Option<Arc<SessionProof>>,
     /// The session's sockets at the gate; they are removed with the session.
     _slots: Option<Arc<SessionSlots>>,
 }
@@ -131,6 +151,12 @@ impl LiveSession {
     /// The endpoints that Zenoh dials, without their settings.
     pub(super) fn dialed(&self) -> Vec<String> {
         self.params.settings.dialed_shown()
+    }
+
+    /// The configuration of the endpoints that Zenoh dials.
+    pub(super) fn dialing(&self) -> Dialing {
+        let proof = self.declared.load().proof.clone();
+        Dialing { settings: self.params.settings.clone(), proof }
     }
 
     /// Closes the session and opens another, at the host's current addresses. Links then prove
@@ -242,12 +268,12 @@ impl SessionParams {
         let proof = match (proven, links) {
             _ if slots.is_some() => slots.clone().map(|slots| Arc::new(SessionProof::Gate(slots))),
             (Some((how, _)), Some(links)) => {
-                Some(Arc::new(SessionProof::new(*how, links, &settings.names_for_links())?))
+                Some(Arc::new(SessionProof::new(*how, links, &names_for_links(settings))?))
             }
             _ => None,
         };
         let listening = proven.as_ref().map(|(_, listening)| listening.as_of_now());
-        let config = settings.to_zenoh(listening.as_ref(), proof.as_deref())?;
+        let config = zenoh_config(settings, listening.as_ref(), proof.as_deref())?;
         let session = zenoh::open(config).await;
         let session = session
             .map_err(|error| open_error(settings.hide(&error.to_string(), proof.as_deref())))?;
@@ -287,7 +313,11 @@ impl SessionParams {
             .declare_token(keys.alive(incarnation))
             .await
             .map_err(|error| declare_error("the liveliness token", &error))?;
-        let introducer = Introducer { session: session.clone(), settings: settings.clone(), proof };
+        let introducer = Introducer {
+            session: session.clone(),
+            settings: settings.clone(),
+            proof: proof.clone(),
+        };
         let search = match (listening, links) {
             _ if slots.is_some() => PeerSearch::Gate,
             (Some(listening), Some(links)) if settings.discovers(false) => {
@@ -312,6 +342,7 @@ impl SessionParams {
             _subscribers: [own, alive],
             _token: token,
             _search: search,
+            proof,
             _slots: slots,
         })
     }

@@ -1,4 +1,4 @@
-//! IPv6 addresses of TLS endpoints, in the form that Zenoh can dial.
+//! TLS endpoints in the form that Zenoh can dial, and `tcp/` endpoints over TLS.
 //!
 //! Zenoh 1.10.2 takes the brackets of an IPv6 address for a part of the server's name. No
 //! certificate has such a name, so the link is never made, and Zenoh logs nothing. Without brackets
@@ -8,8 +8,12 @@
 
 use serde_json::Value;
 
-use super::addresses::HostAddresses;
-use super::listening::is_v6_only;
+use super::addresses::{HostAddresses, is_v6_only};
+use super::error::{ConfigError, ConfigErrorKind};
+
+/// Timeout for a dialer to prove the key, in milliseconds. The connection rate of strangers times
+/// this bounds the descriptors and the memory that they hold.
+pub(super) const PROOF_MS: u32 = 2_000;
 
 /// Removes the brackets from the IPv6 addresses of all TLS and QUIC endpoints.
 pub(super) fn take_brackets(value: &mut Value) {
@@ -87,6 +91,32 @@ pub(super) fn refuse_zone(endpoint: &str) -> Result<(), String> {
     }
 }
 
+/// The same endpoint over TLS. Zenoh 1.10.2 takes the brackets of an IPv6 address for a part of the
+/// server's name, so the address is written without brackets.
+pub(super) fn as_tls(endpoint: &str, listens: bool) -> Result<String, ConfigError> {
+    let Some(rest) = endpoint.strip_prefix("tcp/") else {
+        return Ok(endpoint.to_owned());
+    };
+    let (address, settings) = rest.split_at(rest.find(['?', '#']).unwrap_or(rest.len()));
+    let address = match address.strip_prefix('[').and_then(|rest| rest.split_once("]:")) {
+        Some((v6, _)) if v6.contains('%') => {
+            let why = "an IPv6 address with a zone cannot be dialed by TLS; use another address of \
+                       that host, or a name";
+            let (key, why) = (endpoint.to_owned(), why.to_owned());
+            return Err(ConfigError::new(ConfigErrorKind::BadValue { key, why }));
+        }
+        // Zenoh announces the addresses of the host in place of `::`.
+        Some(("::", _)) | None => address.to_owned(),
+        Some((v6, port)) => format!("{v6}:{port}"),
+    };
+    let timeout = match (listens, settings.contains('#')) {
+        (false, _) => String::new(),
+        (true, true) => format!(";tls_handshake_timeout_ms={PROOF_MS}"),
+        (true, false) => format!("#tls_handshake_timeout_ms={PROOF_MS}"),
+    };
+    Ok(format!("tls/{address}{settings}{timeout}"))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -111,5 +141,24 @@ mod tests {
         assert_eq!(value, expected);
         assert!(refuse_zone("tls/[fe80::1%eth0]:7447").unwrap_err().contains("zone"));
         assert!(refuse_zone("tcp/[fe80::1%eth0]:7447").is_ok());
+    }
+
+    #[test]
+    fn an_endpoint_becomes_one_of_tls() {
+        for (plain, listens, proven) in [
+            ("tcp/192.0.2.1:7447", false, "tls/192.0.2.1:7447"),
+            ("tcp/mx1.example.org:7447#iface=eth1", false, "tls/mx1.example.org:7447#iface=eth1"),
+            ("tcp/[2001:db8::1]:7447", false, "tls/2001:db8::1:7447"),
+            ("tcp/[::]:0", true, "tls/[::]:0#tls_handshake_timeout_ms=2000"),
+            (
+                "tcp/0.0.0.0:1?prio=1-3#a=b",
+                true,
+                "tls/0.0.0.0:1?prio=1-3#a=b;tls_handshake_timeout_ms=2000",
+            ),
+        ] {
+            assert_eq!(as_tls(plain, listens).unwrap(), proven);
+        }
+        let error = as_tls("tcp/[fe80::1%eth0]:7447", false).unwrap_err().to_string();
+        assert!(error.contains("zone"), "{error}");
     }
 }
