@@ -8,20 +8,20 @@ use std::time::Duration;
 
 use mailmesh_events::{Network, Rule};
 
-use crate::except::excepted;
-use crate::field::{
-    Bare, Parsed, clean, ends, is_addresses, is_length, is_number, may_be_end, network, networks,
-    pair, shown,
-};
+use crate::column::role_of_name;
+use crate::ends::date::is_date;
+use crate::ends::{BareNumber, may_be_end, parse_end};
+use crate::exception::excepted;
 use crate::list::{List, Unit};
-use crate::moment::is_date;
+use crate::network::{ParsedNetwork, is_addresses, is_length, network, network_of_pair, networks};
 use crate::p2p::is_unclear;
 use crate::plain::{
     Table, UNKNOWN_NAMES, is_heading, refuse_in_comment, refuse_section, take_line,
 };
 use crate::record::{except_all, push, push_meant};
-use crate::role::role;
-use crate::verdict::{is_ban, is_denial, is_refusal, speaks};
+use crate::secret_key::excerpt;
+use crate::verdict::{is_block_word, is_verdict_name, means_no, means_not_blocked};
+use crate::words::{clean, is_number};
 use crate::{Ends, ListError, NEVER, Reason};
 pub(crate) use columns::{Columns, separator};
 use rows::{Row, RowKind, Rows};
@@ -125,7 +125,7 @@ fn unnamed(
 ) -> Result<(), ListError> {
     let mut fields = row.fields().map(clean).filter(|field| !field.is_empty()).peekable();
     let first = row.get(0).map_or("", clean);
-    let mut read: Vec<Parsed> = match networks(first) {
+    let mut read: Vec<ParsedNetwork> = match networks(first) {
         Ok(networks) => networks,
         // Plain lists contain commas too, in comments or between addresses.
         Err(_) => return take_line(list, table, line, clean(text)),
@@ -142,7 +142,7 @@ fn unnamed(
         let filled = row.fields().map(clean).filter(|field| !field.is_empty());
         let all: Vec<&str> = filled.take(3).collect();
         if let [first, second] = *all
-            && let Some(parsed) = pair(first, second)
+            && let Some(parsed) = network_of_pair(first, second)
         {
             return match parsed {
                 Ok(parsed) => push(list, line, &[parsed], "", "", Ends::Never),
@@ -152,7 +152,7 @@ fn unnamed(
                 }
             };
         }
-        let all: Result<Vec<Vec<Parsed>>, String> = fields.by_ref().map(networks).collect();
+        let all: Result<Vec<Vec<ParsedNetwork>>, String> = fields.by_ref().map(networks).collect();
         match all {
             Ok(all) => {
                 read = all.into_iter().flatten().collect();
@@ -177,7 +177,7 @@ fn unnamed(
         let why = format!(
             "`{}` may be a score, or an access level of eMule: name the columns in the first line, \
              or give the format `p2p`",
-            shown(reason)
+            excerpt(reason)
         );
         list.refuse(line, why);
         return Ok(());
@@ -190,15 +190,15 @@ fn unnamed(
         );
         return except_all(list, &taken_out);
     }
-    if list.rule.0 == Rule::Allow && is_refusal(reason) {
+    if list.rule.0 == Rule::Allow && means_no(reason) {
         list.refuse(line, "its value may say that it is not let in: name the columns");
         return Ok(());
     }
-    if is_ban(reason) && list.rule.0 == Rule::Allow {
+    if is_block_word(reason) && list.rule.0 == Rule::Allow {
         list.leave_out(Reason::NotABan);
         return Ok(());
     }
-    if is_denial(reason) && list.rule.0 == Rule::Block {
+    if means_not_blocked(reason) && list.rule.0 == Rule::Block {
         for parsed in &read {
             list.except_by_longest_match(parsed.network)?;
         }
@@ -207,7 +207,7 @@ fn unnamed(
     }
     // `ip|jail|start|duration` of fail2ban's database; count and last sighting of StopForumSpam.
     let lasts = row.get(3).map_or("", clean);
-    let moment = ends(until, Bare::Moment).ok().filter(|ends| *ends != Ends::Never);
+    let moment = parse_end(until, BareNumber::Moment).ok().filter(|ends| *ends != Ends::Never);
     if let (Some(start @ (Ends::At(_) | Ends::Local(_))), Ok(lasts)) =
         (moment, lasts.parse::<i64>())
     {
@@ -237,11 +237,11 @@ fn unnamed(
         (reason, until) = ("", reason);
     }
     if let Some(date) = row.fields().skip(3).find(|field| is_date(field)) {
-        let why = format!("`{}` may be its end: name the columns in the first line", shown(date));
+        let why = format!("`{}` may be its end: name the columns in the first line", excerpt(date));
         list.refuse(line, why);
         return Ok(());
     }
-    let until = match ends(until, Bare::Moment) {
+    let until = match parse_end(until, BareNumber::Moment) {
         Err(_) if is_number(until) => {
             list.note_score(line, until);
             Ends::Never
@@ -269,7 +269,7 @@ const NO_NETWORK: &str =
 
 /// Whether the first line names columns, but none that is known to hold the network.
 fn has_other_names(row: &Row) -> bool {
-    let is_known = |name: &str| role(name).is_some() || speaks(name);
+    let is_known = |name: &str| role_of_name(name).is_some() || is_verdict_name(name);
     row.fields().filter(|field| !clean(field).is_empty()).count() > 1 && row.fields().any(is_known)
 }
 

@@ -4,10 +4,13 @@
 
 use mailmesh_events::Rule;
 
-use crate::field::{bounded, clean, network, shown, words};
+use crate::ends::date;
 use crate::list::{List, Unit};
+use crate::network::network;
 use crate::record::push;
-use crate::{Ends, ListError, MAX_LINE, Reason, moment};
+use crate::secret_key::excerpt;
+use crate::words::{bounded_line, clean, words};
+use crate::{Ends, ListError, MAX_LINE, Reason};
 
 const FORMAT: &str = "output of `fail2ban-client`";
 const ORIGIN: &str = "fail2ban";
@@ -38,14 +41,14 @@ fn timed(line: &str) -> Option<(&str, Result<Ends, String>)> {
     let (before, end) = line.rsplit_once('=')?;
     let (begin, lasts) = before.rsplit_once('+')?;
     let (address, begin) = clean(begin).split_once([' ', '\t'])?;
-    moment::read(begin)?;
+    date::parse_moment(begin)?;
     let lasts = clean(lasts).parse::<i64>().ok()?;
     if lasts < 0 {
         return Some((address, Ok(Ends::Never)));
     }
     let end = clean(end);
-    let wrong = || format!("`{}` is no moment", shown(end));
-    Some((address, moment::read(end).map(Ends::Local).ok_or_else(wrong)))
+    let wrong = || format!("`{}` is no moment", excerpt(end));
+    Some((address, date::parse_moment(end).map(Ends::Local).ok_or_else(wrong)))
 }
 
 fn lines(text: &str, rule: Rule) -> Result<List, ListError> {
@@ -58,7 +61,7 @@ fn lines(text: &str, rule: Rule) -> Result<List, ListError> {
         if list.passes_over(number, line, &["#"]) {
             // `passes_over` counted the line.
         } else if let Some((_, name)) = line.split_once("Status for the jail:") {
-            jail = bounded(name).into();
+            jail = bounded_line(name).into();
             list.leave_out(Reason::Frame);
         } else if let Some(addresses) = is_listing(line) {
             take(&mut list, number, addresses, &jail, Ends::Never)?;
@@ -112,7 +115,7 @@ fn python(text: &str, rule: Rule) -> Result<List, ListError> {
 
 fn jails(reader: &mut Reader<'_>, list: &mut List) -> Result<(), ListError> {
     reader.list('{', '}', &mut |reader| {
-        let jail = bounded(&reader.string()?);
+        let jail = bounded_line(&reader.string()?);
         reader.expect(':')?;
         reader.list('[', ']', &mut |reader| address(reader, list, &jail))
     })

@@ -1,8 +1,9 @@
 use std::str::FromStr;
 
 use crate::csv_list::separator;
-use crate::field::{clean, network};
+use crate::network::network;
 use crate::plain::section;
+use crate::words::clean;
 use crate::{ListError, MAX_LINE, fail2ban, hosts_deny, json, mikrotik, nginx, p2p, with_newlines};
 
 /// The input formats.

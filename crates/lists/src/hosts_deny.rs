@@ -3,12 +3,14 @@
 
 use mailmesh_events::Rule;
 
-use crate::except::excepted;
-use crate::field::{Parsed, clean, network, part, shown, words};
+use crate::exception::excepted;
 use crate::list::{List, Unit};
-use crate::nft::is_other_rule;
+use crate::network::{ParsedNetwork, network, network_of_leading_octets};
 use crate::plain::{answer, refuse_in_comment, split};
 use crate::record::{except_all, push};
+use crate::secret_key::excerpt;
+use crate::verdict::list_name::is_for_other_rule;
+use crate::words::{clean, words};
 use crate::{Ends, ListError, Reason};
 
 pub(crate) fn read(text: &str, rule: Rule) -> Result<List, ListError> {
@@ -163,7 +165,7 @@ fn take(list: &mut List, number: usize, line: &str) -> Result<(), ListError> {
         };
     }
     // `Allow: 192.0.2.7` belongs to another kind of list.
-    if is_other_rule(daemons, list.rule.0) {
+    if is_for_other_rule(daemons, list.rule.0) {
         list.leave_out(Reason::NotABan);
         return Ok(());
     }
@@ -188,7 +190,7 @@ fn take(list: &mut List, number: usize, line: &str) -> Result<(), ListError> {
         }
         let why = format!(
             "`{}` is no daemon that is known: it may be of another list; write `ALL`, if it is one",
-            shown(word)
+            excerpt(word)
         );
         list.refuse(number, why);
         return Ok(());
@@ -233,7 +235,8 @@ fn of_access_map(list: &mut List, number: usize, rest: &str) -> Result<(), ListE
         Some((tag, address)) if tag.eq_ignore_ascii_case("ipv6:") => address,
         _ => key,
     };
-    let parsed = match part(address).map_or_else(|| pattern(address), |part| Ok(Some(part.into())))
+    let parsed = match network_of_leading_octets(address)
+        .map_or_else(|| pattern(address), |part| Ok(Some(part.into())))
     {
         Ok(Some(parsed)) => parsed,
         Ok(None) => {
@@ -273,12 +276,12 @@ fn clients_of(rest: &str) -> (&str, &str) {
     at.map_or((rest, ""), |at| (&rest[..at], &rest[at + 1..]))
 }
 
-fn pattern(client: &str) -> Result<Option<Parsed>, String> {
+fn pattern(client: &str) -> Result<Option<ParsedNetwork>, String> {
     if let Ok(parsed) = network(client) {
         return Ok(Some(parsed));
     }
     // `192.0.2.` means all addresses that begin with these numbers.
-    if let Some(network) = client.strip_suffix('.').and_then(part) {
+    if let Some(network) = client.strip_suffix('.').and_then(network_of_leading_octets) {
         return Ok(Some(network.into()));
     }
     if client.starts_with(|c: char| c.is_ascii_digit() || c == '[') {

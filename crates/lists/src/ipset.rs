@@ -5,10 +5,12 @@ use std::time::Duration;
 
 use mailmesh_events::Rule;
 
-use crate::field::{clean, networks, shown};
 use crate::list::{List, Unit};
-use crate::nft::is_other_rule;
+use crate::network::networks;
 use crate::record::push;
+use crate::secret_key::excerpt;
+use crate::verdict::list_name::is_for_other_rule;
+use crate::words::clean;
 use crate::{Ends, ListError, Reason};
 
 #[derive(Debug)]
@@ -76,7 +78,7 @@ impl Sets {
             }
             ["swap" | "-W" | "rename" | "-E", one, other] => {
                 let has = [one, other].map(|name| self.filled.remove(*name));
-                let is_other = [one, other].map(|name| is_other_rule(name, list.rule.0));
+                let is_other = [one, other].map(|name| is_for_other_rule(name, list.rule.0));
                 if has != [false, false] && is_other[0] != is_other[1] {
                     return Err(not_a_list(number, line));
                 }
@@ -141,7 +143,7 @@ impl Sets {
 
 /// Refuses a script that removes what it added: the final sets do not follow from the text.
 fn not_a_list(number: usize, line: &str) -> ListError {
-    let why = format!("line {number}: `{}` changes a set that was filled before", shown(line));
+    let why = format!("line {number}: `{}` changes a set that was filled before", excerpt(line));
     ListError::NotAList { why, command: "ipset save" }
 }
 
@@ -187,7 +189,7 @@ fn take(
         list.leave_out(Reason::NotABan);
         return Ok(());
     }
-    if is_other_rule(name, list.rule.0) {
+    if is_for_other_rule(name, list.rule.0) {
         list.leave_out(Reason::NotABan);
         return Ok(());
     }

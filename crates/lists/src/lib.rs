@@ -21,32 +21,33 @@
 //! # Ok::<(), mailmesh_lists::ListError>(())
 //! ```
 
+mod column;
 mod csv_list;
+mod end_in_comment;
+mod ends;
 mod error;
-mod except;
+mod exception;
 mod fail2ban;
-mod field;
 mod format;
-mod free_text;
 mod hosts_deny;
 mod ipset;
 mod json;
-mod key;
-mod known;
-mod lengths;
 mod list;
 mod mikrotik;
-mod moment;
+mod network;
 mod nft;
 mod nginx;
+mod normal_name;
+mod not_a_list;
 mod p2p;
 mod plain;
 mod record;
 mod reserved;
-mod role;
+mod secret_key;
 mod select;
 mod text;
 mod verdict;
+mod words;
 mod write;
 
 use std::borrow::Cow;
@@ -141,19 +142,19 @@ pub fn read_for(rule: Rule, text: &str, format: Format) -> Result<List, ListErro
     }
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
     let text = with_newlines(text);
-    let line_in_hex = key::refuse(&text)?;
+    let line_in_hex = secret_key::refuse_keys(&text)?;
     let list = read_format(&text, rule, format);
     match line_in_hex {
         // Lists of indicators have file hashes between addresses.
         Some(line) if list.as_ref().map_or(true, |list| list.entries.is_empty()) => {
-            Err(key::cluster_key(line))
+            Err(secret_key::cluster_key_error(line))
         }
         _ => list,
     }
 }
 
 fn read_format(text: &str, rule: Rule, format: Format) -> Result<List, ListError> {
-    known::refuse(text)?;
+    not_a_list::refuse_known(text)?;
     match format {
         Format::Plain => plain::read(text, rule),
         Format::Csv => csv_list::read(text, rule),

@@ -5,10 +5,11 @@ use std::time::Duration;
 
 use mailmesh_events::{Network, Printable, Rule, UnixMillis};
 
-use crate::field::{clean, moment_of};
-use crate::key::hidden;
-use crate::moment::{earliest, is_date, latest};
-use crate::role::{Hint, hint};
+use crate::column::{Hint, hint_of_name};
+use crate::ends::date::{earliest_moment, is_date, latest_moment};
+use crate::ends::number::moment_of_number;
+use crate::secret_key::mask_keys;
+use crate::words::clean;
 use crate::{Ends, Entry, ListError, MAX_BAD, MAX_ENTRIES, check_line};
 
 /// The reason why a line, or an entry of JSON, is not imported.
@@ -261,8 +262,8 @@ const MAX_EXCEPTIONS: usize = 100_000;
 /// Upper bound on the fault of a bad line, in characters.
 const MAX_WHY: usize = 300;
 
-fn shown(text: impl fmt::Display) -> String {
-    hidden(&Printable(text).to_string()).chars().take(MAX_WHY).collect()
+fn excerpt(text: impl fmt::Display) -> String {
+    mask_keys(&Printable(text).to_string()).chars().take(MAX_WHY).collect()
 }
 
 impl List {
@@ -353,7 +354,7 @@ impl List {
     /// Keeps the fault of a bad line if there is room; the caller counts the line.
     pub(crate) fn keep_bad(&mut self, line: usize, why: impl fmt::Display) {
         if self.bad.len() < MAX_BAD {
-            self.bad.push(BadLine { line, why: shown(why) });
+            self.bad.push(BadLine { line, why: excerpt(why) });
         }
     }
 
@@ -374,22 +375,24 @@ impl List {
     pub(crate) fn note(&mut self, line: usize, what: impl fmt::Display) {
         self.note_count += 1;
         if self.notes.len() < MAX_BAD {
-            self.notes.push(Note { line, what: shown(what) });
+            self.notes.push(Note { line, what: excerpt(what) });
         }
     }
 
     /// Records a moment beside an entry without an end: if it is still to come, it may be the end.
     pub(crate) fn doubt(&mut self, text: &str) {
-        let number = text.parse().ok().and_then(moment_of);
-        if let Some(moment) = number.or_else(|| is_date(text).then(|| latest(text)).flatten()) {
+        let number = text.parse().ok().and_then(moment_of_number);
+        if let Some(moment) =
+            number.or_else(|| is_date(text).then(|| latest_moment(text)).flatten())
+        {
             self.doubt_moment(DoubtKind::End, moment);
         }
     }
 
     /// As [`doubt`](Self::doubt), for the moment of a begin or a sighting.
     pub(crate) fn doubt_as(&mut self, kind: DoubtKind, text: &str) {
-        let number = text.parse().ok().and_then(moment_of).map(|moment| (moment, true));
-        let moment = number.or_else(|| is_date(text).then(|| earliest(text)).flatten());
+        let number = text.parse().ok().and_then(moment_of_number).map(|moment| (moment, true));
+        let moment = number.or_else(|| is_date(text).then(|| earliest_moment(text)).flatten());
         let Some((moment, is_sure)) = moment else { return };
         let is_local = kind == DoubtKind::Begin && !is_sure;
         self.doubt_moment(if is_local { DoubtKind::LocalBegin } else { kind }, moment);
@@ -413,7 +416,7 @@ impl List {
         let mut before = "";
         for word in text.split([' ', '\t', ',', ';', '(', ')']).filter(|word| !word.is_empty()) {
             let is_number = word.starts_with(|c: char| c.is_ascii_digit());
-            if is_number && is_date(word) && hint(before) != Hint::Past {
+            if is_number && is_date(word) && hint_of_name(before) != Hint::Past {
                 self.doubt_as(DoubtKind::Sight, word);
             }
             before = word;
@@ -433,7 +436,7 @@ impl List {
             if keys.is_empty() {
                 *first = line;
             }
-            keys.push(shown(key));
+            keys.push(excerpt(key));
         }
     }
 

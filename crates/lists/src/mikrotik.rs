@@ -7,12 +7,14 @@ use std::time::Duration;
 
 use mailmesh_events::Rule;
 
-use crate::field::{clean, networks, shown};
 use crate::list::{List, Unit};
+use crate::network::networks;
 use crate::nft::Uses;
 use crate::plain::names_network;
 use crate::record::push;
+use crate::secret_key::excerpt;
 use crate::verdict::is_true;
+use crate::words::clean;
 use crate::{Ends, ListError, MAX_LINE, Reason, check_line};
 
 /// Whether a line belongs to a script or an export.
@@ -142,7 +144,7 @@ impl Reader {
             Some("remove" | "set") if self.is_of_lists && self.is_filled => {
                 let why = format!(
                     "line {number}: `{}` changes a list that was filled before",
-                    shown(line)
+                    excerpt(line)
                 );
                 let command = "/ip firewall address-list export";
                 return Err(ListError::NotAList { why, command });
@@ -161,7 +163,7 @@ impl Reader {
         let mut keys = HashSet::new();
         let twice = parts.iter().filter_map(|part| part.split_once('=')).map(|(key, _)| key);
         if let Some(key) = twice.into_iter().find(|key| !keys.insert(*key)) {
-            list.refuse(number, format_args!("it has `{}` twice", shown(key)));
+            list.refuse(number, format_args!("it has `{}` twice", excerpt(key)));
             return Ok(());
         }
         let name = value(parts, "list").unwrap_or_default();
@@ -194,7 +196,7 @@ impl Reader {
         };
         let timeout = value(parts, "timeout").unwrap_or_default();
         let Some(ends) = ends(timeout) else {
-            list.refuse(number, format_args!("`{}` is no timeout", shown(timeout)));
+            list.refuse(number, format_args!("`{}` is no timeout", excerpt(timeout)));
             return Ok(());
         };
         let reason = value(parts, "comment").filter(|comment| !clean(comment).is_empty());

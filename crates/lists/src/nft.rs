@@ -8,12 +8,14 @@ use std::time::Duration;
 
 use mailmesh_events::Rule;
 
-use crate::field::{clean, network, networks, shown};
 use crate::list::{List, Unit};
+use crate::network::{network, networks};
 use crate::record::push;
+use crate::secret_key::excerpt;
+use crate::words::clean;
 use crate::{Ends, ListError, MAX_LINE, Reason};
+pub(crate) use uses::Uses;
 use uses::without_quoted;
-pub(crate) use uses::{Uses, is_other_rule};
 
 /// The properties of a set whose elements are being read.
 #[derive(Debug, Default)]
@@ -148,7 +150,7 @@ fn refuse_removal(number: usize, line: &str, filled: &HashSet<String>) -> Result
     if !is_filled {
         return Ok(());
     }
-    let why = format!("line {number}: `{}` changes a set that was filled before", shown(line));
+    let why = format!("line {number}: `{}` changes a set that was filled before", excerpt(line));
     Err(ListError::NotAList { why, command: "nft list ruleset" })
 }
 

@@ -3,9 +3,11 @@
 
 use mailmesh_events::Rule;
 
-use crate::field::{clean, network, shown};
 use crate::list::{List, Unit};
+use crate::network::network;
 use crate::record::push;
+use crate::secret_key::excerpt;
+use crate::words::clean;
 use crate::{Ends, ListError, Reason};
 
 /// Whether a line belongs to an access list.
@@ -48,7 +50,7 @@ fn take(
     let mut rest = clean(statements);
     while !rest.is_empty() {
         let Some((statement, after)) = rest.split_once(';') else {
-            list.refuse(line, format_args!("`{}` does not end with `;`", shown(rest)));
+            list.refuse(line, format_args!("`{}` does not end with `;`", excerpt(rest)));
             return Ok(());
         };
         rest = clean(after);
@@ -57,7 +59,10 @@ fn take(
             "deny" => Rule::Block,
             "allow" => Rule::Allow,
             _ => {
-                list.refuse(line, format_args!("`{}` is neither `deny` nor `allow`", shown(verb)));
+                list.refuse(
+                    line,
+                    format_args!("`{}` is neither `deny` nor `allow`", excerpt(verb)),
+                );
                 continue;
             }
         };

@@ -5,9 +5,11 @@ use std::net::{IpAddr, Ipv4Addr};
 
 use mailmesh_events::Rule;
 
-use crate::field::{Parsed, clean, range, shown};
 use crate::list::{List, Unit};
+use crate::network::{ParsedNetwork, networks_of_range};
 use crate::record::push_meant;
+use crate::secret_key::excerpt;
+use crate::words::clean;
 use crate::{Ends, ListError, Reason};
 
 /// Ranges with this access level or a higher one are let in.
@@ -55,19 +57,19 @@ pub(crate) fn is_unclear(range: &str, number: &str) -> bool {
 }
 
 /// The networks, the access level and the name of a line.
-fn parse(line: &str) -> Result<(Vec<Parsed>, u32, &str), String> {
+fn parse(line: &str) -> Result<(Vec<ParsedNetwork>, u32, &str), String> {
     if let Some((name, range_text)) = line.rsplit_once(':')
         && let Some((first, last)) = between(range_text)
     {
-        return Ok((range(first, last)?, 0, name));
+        return Ok((networks_of_range(first, last)?, 0, name));
     }
     let mut fields = line.splitn(3, ',');
     let (first, level) = (fields.next().unwrap_or_default(), fields.next().map_or("0", clean));
     let name = fields.next().map_or("", clean);
-    let (first, last) =
-        between(first).ok_or_else(|| format!("`{}` is not a range of addresses", shown(first)))?;
-    let level = level.parse().map_err(|_| format!("`{}` is no access level", shown(level)))?;
-    Ok((range(first, last)?, level, name))
+    let (first, last) = between(first)
+        .ok_or_else(|| format!("`{}` is not a range of addresses", excerpt(first)))?;
+    let level = level.parse().map_err(|_| format!("`{}` is no access level", excerpt(level)))?;
+    Ok((networks_of_range(first, last)?, level, name))
 }
 
 fn between(text: &str) -> Option<(IpAddr, IpAddr)> {

@@ -8,25 +8,24 @@ use std::net::IpAddr;
 
 use mailmesh_events::Rule;
 
-use crate::except::excepted_by_line;
-use crate::field::{
-    Bare, Parsed, clean, ends, is_addresses, is_length, is_number, may_be_end, network, networks,
-    pair, shown, words,
-};
-use crate::key::hidden;
-use crate::lengths::spanned;
+use crate::column::{Role, role_of_name};
+use crate::ends::date::is_date;
+use crate::ends::{BareNumber, may_be_end, parse_end};
+use crate::exception::excepted_in_line;
 use crate::list::{List, Unit};
-use crate::moment::is_date;
+use crate::network::length::networks_between;
+use crate::network::{ParsedNetwork, is_addresses, is_length, network, network_of_pair, networks};
 use crate::record::{except_all, push_meant};
-use crate::role::{Role, role};
-use crate::verdict::{is_assent, is_denial, is_refusal};
+use crate::secret_key::{excerpt, mask_keys};
+use crate::verdict::{means_blocked, means_no, means_not_blocked};
+use crate::words::{clean, is_number, words};
 use crate::{Ends, ListError, Reason, check_line};
 pub(crate) use section::{refuse_in_comment, refuse_section};
 pub(crate) use table::{Table, answer};
 
 /// The parts of a line.
 struct ParsedLine<'a> {
-    networks: Vec<Parsed>,
+    networks: Vec<ParsedNetwork>,
     reason: &'a str,
     ends: Ends,
     /// The rule that the line names for these networks.
@@ -40,7 +39,7 @@ struct ParsedLine<'a> {
 }
 
 impl<'a> ParsedLine<'a> {
-    fn of(networks: Vec<Parsed>) -> Self {
+    fn of(networks: Vec<ParsedNetwork>) -> Self {
         Self {
             networks,
             reason: "",
@@ -118,7 +117,7 @@ fn continues(line: &str) -> bool {
 /// Whether a line is the header of a one-column table, or metadata of the list
 /// (`Generated: 2026-11-27`).
 pub(crate) fn is_heading(line: &str) -> bool {
-    let is_name = role(without_quotes(line)).is_some_and(|(role, _)| role == Role::Network);
+    let is_name = role_of_name(without_quotes(line)).is_some_and(|(role, _)| role == Role::Network);
     is_name || (label(line).is_some() && !names_network(line))
 }
 
@@ -208,12 +207,12 @@ pub(crate) fn take_line(
         }
         Err(why) => {
             // A fragment of a key cannot be recognised as one.
-            let is_shown = hidden(line) == line;
+            let is_shown = mask_keys(line) == line;
             let hides = || "it cannot be read, and is not shown since it may hold a key".to_owned();
             list.refuse(number, if is_shown { why } else { hides() });
             let rest: Vec<&str> = words(field).skip(1).take(2).collect();
             if answer(&rest).is_none() {
-                except_all(list, &excepted_by_line(field, list.rule.0))?;
+                except_all(list, &excepted_in_line(field, list.rule.0))?;
             }
             let all: Vec<&str> = words(field).take(MAX_WORDS).collect();
             let is_named = |word: &str| network(word).is_ok() || word.starts_with('!');
@@ -250,7 +249,7 @@ fn take(
         list.leave_out(Reason::NotABan);
         return Ok(());
     }
-    if list.rule.0 == Rule::Allow && is_refusal(parsed_line.reason) {
+    if list.rule.0 == Rule::Allow && means_no(parsed_line.reason) {
         list.refuse(line, "its value may say that it is not let in: give those that are as a list");
         return Ok(());
     }
@@ -330,12 +329,12 @@ fn parse(field: &str) -> Result<(ParsedLine<'_>, Option<&str>), String> {
             return Ok((ParsedLine::of(vec![network(&format!("{first}{length}"))?]), None));
         }
         [mask] => {
-            if let Some(parsed) = pair(first, mask) {
+            if let Some(parsed) = network_of_pair(first, mask) {
                 return Ok((ParsedLine::of(vec![parsed?]), None));
             }
         }
         [last, mask, ..] if last.parse::<IpAddr>().is_ok() && mask.parse::<u8>().is_ok() => {
-            let networks = spanned(first, last, mask)?;
+            let networks = networks_between(first, last, mask)?;
             let name = field.split('\t').nth(4).map_or("", clean);
             return Ok((ParsedLine::of(networks).because(name), None));
         }
@@ -348,10 +347,10 @@ fn parse(field: &str) -> Result<(ParsedLine<'_>, Option<&str>), String> {
         return Ok((answered.because(reason), None));
     }
     if let [value] = *rest
-        && (is_denial(value) || is_assent(value))
+        && (means_not_blocked(value) || means_blocked(value))
     {
         // `geo` of nginx, or a map of HAProxy.
-        let rule = if is_denial(value) { Rule::Allow } else { Rule::Block };
+        let rule = if means_not_blocked(value) { Rule::Allow } else { Rule::Block };
         let parsed_line = ParsedLine::of(vec![parsed]).because(value);
         return Ok((ParsedLine { rule: Some(rule), is_by_longest: true, ..parsed_line }, None));
     }
@@ -361,7 +360,8 @@ fn parse(field: &str) -> Result<(ParsedLine<'_>, Option<&str>), String> {
     if let Some(parsed_line) = in_columns(parsed, field)? {
         return Ok((parsed_line, None));
     }
-    let networks: Result<Vec<Parsed>, String> = all.iter().map(|word| network(word)).collect();
+    let networks: Result<Vec<ParsedNetwork>, String> =
+        all.iter().map(|word| network(word)).collect();
     match networks {
         Ok(networks) => Ok((ParsedLine { is_row: true, ..ParsedLine::of(networks) }, None)),
         Err(why) => Err(format!("{why}; a comment behind an address begins with `#` or `;`")),
@@ -372,7 +372,7 @@ fn parse(field: &str) -> Result<(ParsedLine<'_>, Option<&str>), String> {
 const MAX_WORDS: usize = 4_096;
 
 /// Parses a line of network, reason and end, separated by tabs.
-fn in_columns(parsed: Parsed, field: &str) -> Result<Option<ParsedLine<'_>>, String> {
+fn in_columns(parsed: ParsedNetwork, field: &str) -> Result<Option<ParsedLine<'_>>, String> {
     let mut columns = field.split('\t').map(clean);
     let (Some(first), Some(reason)) = (columns.next(), columns.next()) else { return Ok(None) };
     if network(first).is_err() || is_addresses(reason) {
@@ -381,20 +381,23 @@ fn in_columns(parsed: Parsed, field: &str) -> Result<Option<ParsedLine<'_>>, Str
     if is_length(reason) {
         return Err(format!("`{reason}` stands apart: write it behind the address"));
     }
-    if is_denial(reason) {
+    if means_not_blocked(reason) {
         let parsed_line = ParsedLine::of(vec![parsed]).because(reason);
         return Ok(Some(ParsedLine { rule: Some(Rule::Allow), ..parsed_line }));
     }
     let until = columns.next().unwrap_or_default();
     if let Some(date) = columns.find(|column| is_date(column)) {
-        return Err(format!("`{}` may be its end: name the columns in a first line", shown(date)));
+        return Err(format!(
+            "`{}` may be its end: name the columns in a first line",
+            excerpt(date)
+        ));
     }
     let (reason, until) =
         if until.is_empty() && may_be_end(reason) { ("", reason) } else { (reason, until) };
-    let ends = if is_number(until) && ends(until, Bare::Moment).is_err() {
+    let ends = if is_number(until) && parse_end(until, BareNumber::Moment).is_err() {
         Ends::Never
     } else {
-        ends(until, Bare::Moment)?
+        parse_end(until, BareNumber::Moment)?
     };
     Ok(Some(ParsedLine { reason, ends, ..ParsedLine::of(vec![parsed]) }))
 }

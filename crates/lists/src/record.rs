@@ -5,20 +5,27 @@ use std::net::IpAddr;
 
 use mailmesh_events::{Network, Rule};
 
-use crate::except::{excepted, excepted_in_reason, is_of_exceptions};
-use crate::field::{
-    Bare, Parsed, bounded, clean, duration, ends, ends_after, is_addresses, is_length, is_netmask,
-    is_no_end, is_within, network, networks, shown, words,
+use crate::column::{
+    Hint, Role, is_destination_type, is_host, is_in_utc, is_of_family, may_be_length,
 };
-use crate::free_text::{end_in, is_duration};
-use crate::lengths::{agreed, of_length, spanned};
+use crate::end_in_comment::end_in;
+use crate::ends::date::is_date;
+use crate::ends::duration::{is_duration, parse_duration};
+use crate::ends::no_end::is_no_end;
+use crate::ends::{BareNumber, parse_end, parse_end_in_unit};
+use crate::exception::{excepted, excepted_in_reason, holds_exceptions};
 use crate::list::DoubtKind;
-use crate::moment::is_date;
-use crate::role::{Hint, Role, is_destination, is_host, is_in_utc, is_of_family, may_be_length};
-use crate::verdict::{
-    Said, begins_otherwise, is_action_of, is_allowance, is_false, is_place, is_remediation,
-    is_true, may_be_state_of_country, may_be_verdict, said, word,
+use crate::network::length::{networks_between, networks_with_length, read_with_lengths};
+use crate::network::{
+    ParsedNetwork, is_addresses, is_length, is_netmask, is_within, network, networks,
 };
+use crate::secret_key::excerpt;
+use crate::verdict::{
+    Statement, begins_with_other_verdict, is_action_of, is_allowance, is_false, is_place_name,
+    is_remediation, is_true, may_be_other_verdict, may_be_state_of_country, statement_of,
+    verdict_word,
+};
+use crate::words::{bounded_line, clean, words};
 use crate::{Ends, Entry, List, ListError, Reason};
 
 /// The texts of a record, by role.
@@ -27,7 +34,7 @@ pub(crate) struct Record<'a> {
     /// Texts of the same role are in the order of their ranks.
     texts: Vec<(Role, usize, &'a str)>,
     /// The statements of columns or keys on whether the network is blocked.
-    said: Vec<Said>,
+    said: Vec<Statement>,
     /// The columns or keys with a statement in unknown words, and their values.
     unclear: Vec<(&'a str, &'a str)>,
     /// Columns or keys without a role; one of them may hold an end.
@@ -46,8 +53,8 @@ impl<'a> Record<'a> {
 
     /// Adds the statement of a column or key on whether the network is blocked.
     pub(crate) fn add(&mut self, name: &'a str, value: &'a str) {
-        match said(name, value) {
-            Some(Said::Unclear) => self.unclear.push((name, clean(value))),
+        match statement_of(name, value) {
+            Some(Statement::Unclear) => self.unclear.push((name, clean(value))),
             said => self.said.extend(said.filter(|said| !self.said.contains(said))),
         }
     }
@@ -146,7 +153,7 @@ impl<'a> Record<'a> {
     fn exceptions(&self) -> Vec<Network> {
         let of_exceptions = self.others.iter().filter(|(name, _, text)| {
             // Cheap check first: an address contains one of these, most columns do not.
-            text.contains(['.', ':']) && is_of_exceptions(name)
+            text.contains(['.', ':']) && holds_exceptions(name)
         });
         let networks = of_exceptions.flat_map(|(_, _, text)| words(text));
         let within = |word: &str| word.trim_matches(['[', ']', '"', ';']).to_owned();
@@ -171,7 +178,7 @@ impl<'a> Record<'a> {
         }
         let kind = self.get(Role::Kind);
         // `ip-dst` of MISP.
-        if self.has(Role::Network) && is_destination(kind) {
+        if self.has(Role::Network) && is_destination_type(kind) {
             return Some(Reason::OtherScope);
         }
         let is_decision = self.has(Role::Scope) || self.has(Role::Lasts);
@@ -180,7 +187,8 @@ impl<'a> Record<'a> {
         let is_other = |said: &str| !said.is_empty() && !is_action_of(said, rule);
         let action = self.get(Role::Action);
         // An unknown action of a CrowdSec decision is not a ban; elsewhere it makes the record bad.
-        let action = if self.has(Role::Scope) || word(action).is_some() { action } else { "" };
+        let action =
+            if self.has(Role::Scope) || verdict_word(action).is_some() { action } else { "" };
         let is_no_ban = is_other(decided)
             || is_other(action)
             || (rule == Rule::Block && is_allowance(kind))
@@ -190,8 +198,8 @@ impl<'a> Record<'a> {
 
     /// Whether the source allows a network of a block list, rather than having ended its ban.
     fn is_let_in(&self, rule: Rule) -> bool {
-        let is_off = self.said.contains(&Said::Off);
-        let is_allowed = self.said.contains(&Said::Allowed)
+        let is_off = self.said.contains(&Statement::Off);
+        let is_allowed = self.said.contains(&Statement::Allowed)
             || [Role::Action, Role::Kind]
                 .into_iter()
                 .any(|role| is_action_of(self.get(role), Rule::Allow));
@@ -207,33 +215,35 @@ impl<'a> Record<'a> {
     /// Why it is unclear whether the source means the record for this rule.
     fn unclear(&self, rule: Rule) -> Option<String> {
         let is_of_country = |name: &str| {
-            may_be_state_of_country(name) && self.others.iter().any(|(name, ..)| is_place(name))
+            may_be_state_of_country(name)
+                && self.others.iter().any(|(name, ..)| is_place_name(name))
         };
         if let Some((name, value)) = self.unclear.iter().find(|(name, _)| !is_of_country(name)) {
-            let is_end = is_date(value) || duration(value).is_ok();
+            let is_end = is_date(value) || parse_duration(value).is_ok();
             let end =
                 if is_end { ": it may be its end; name it `expires` or `ttl` then" } else { "" };
-            let (name, value) = (shown(name), shown(value));
+            let (name, value) = (excerpt(name), excerpt(value));
             return Some(format!("`{name}` says `{value}`, which is no known verdict{end}"));
         }
         let action = self.get(Role::Action);
-        if !action.is_empty() && word(action).is_none() && !self.has(Role::Scope) {
-            return Some(format!("`{}` is no known action", shown(action)));
+        if !action.is_empty() && verdict_word(action).is_none() && !self.has(Role::Scope) {
+            return Some(format!("`{}` is no known action", excerpt(action)));
         }
         let simulated = self.get(Role::Simulated);
         if !simulated.is_empty() && !is_false(simulated) && simulated != "null" {
-            return Some(format!("`{}` is neither yes nor no (simulated)", shown(simulated)));
+            return Some(format!("`{}` is neither yes nor no (simulated)", excerpt(simulated)));
         }
-        let of_other = self.others.iter().find(|(name, _, text)| may_be_verdict(name, text, rule));
+        let of_other =
+            self.others.iter().find(|(name, _, text)| may_be_other_verdict(name, text, rule));
         let (name, _, text) = of_other?;
         Some(format!(
             "`{}` in `{}` may say that it is not meant: name the column `action`, if it does",
-            shown(text),
-            shown(name)
+            excerpt(text),
+            excerpt(name)
         ))
     }
 
-    fn read(&self) -> Result<(Vec<Parsed>, Ends), String> {
+    fn read(&self) -> Result<(Vec<ParsedNetwork>, Ends), String> {
         if !self.names_network() && (self.has(Role::From) || self.has(Role::To)) {
             return Err("`from` and `to` may be a range, or source and destination: name them \
                         `start` and `end`, or `src` and `dst`"
@@ -244,12 +254,12 @@ impl<'a> Record<'a> {
         let last = self.get(Role::Last);
         // Beside a network, `end` is a moment, unless it holds an address.
         if self.has(Role::Network) && until == Ends::Never && last.parse::<IpAddr>().is_err() {
-            until = ends(last, Bare::Moment)?;
+            until = parse_end(last, BareNumber::Moment)?;
         }
         if until == Ends::Never && self.has(Role::Network) && is_date(self.get(Role::To)) {
-            until = ends(self.get(Role::To), Bare::Moment)?;
+            until = parse_end(self.get(Role::To), BareNumber::Moment)?;
         }
-        let lasts = match ends(self.get(Role::Lasts), Bare::Seconds)? {
+        let lasts = match parse_end(self.get(Role::Lasts), BareNumber::Seconds)? {
             Ends::Never => self.lasts_in()?,
             lasts => lasts,
         };
@@ -263,7 +273,7 @@ impl<'a> Record<'a> {
     /// The end in a column or key for moments; the column's name may say that it is in UTC.
     fn until(&self) -> Result<Ends, String> {
         let Some((rank, text)) = self.all(Role::Until).next() else { return Ok(Ends::Never) };
-        Ok(match ends(text, Bare::Moment)? {
+        Ok(match parse_end(text, BareNumber::Moment)? {
             Ends::Local(moment) if is_in_utc(rank) => Ends::At(moment),
             ends => ends,
         })
@@ -280,7 +290,7 @@ impl<'a> Record<'a> {
             if let Role::LastsIn(unit) = role
                 && !clean(text).is_empty()
             {
-                return ends_after(text, *unit);
+                return parse_end_in_unit(text, *unit);
             }
         }
         Ok(Ends::Never)
@@ -298,8 +308,8 @@ impl<'a> Record<'a> {
                 return Err(format!(
                     "`{}` may be its end, but the name `{}` is not known: name it `expires` or \
                      `ttl`, or `seen` if it is none",
-                    shown(text),
-                    shown(name)
+                    excerpt(text),
+                    excerpt(name)
                 ));
             }
         }
@@ -321,7 +331,7 @@ impl<'a> Record<'a> {
         begins.for_each(|(_, text)| list.doubt_as(DoubtKind::Begin, text));
     }
 
-    fn networks(&self) -> Result<Vec<Parsed>, String> {
+    fn networks(&self) -> Result<Vec<ParsedNetwork>, String> {
         let (first, last) = (self.get(Role::First), self.get(Role::Last));
         let mut masks: Vec<&str> = self.all(Role::Mask).map(|(_, text)| text).collect();
         let is_length_of = |rank: usize, text: &str| {
@@ -343,21 +353,21 @@ impl<'a> Record<'a> {
             return if first.is_empty() || !text.is_empty() {
                 networks(text)
             } else {
-                agreed(&masks, |mask| spanned(first, last, mask))
+                read_with_lengths(&masks, |mask| networks_between(first, last, mask))
             };
         };
-        let mut read = agreed(&masks, |mask| of_length(text, mask))?;
+        let mut read = read_with_lengths(&masks, |mask| networks_with_length(text, mask))?;
         if has_length && !text.contains('/') && read.iter().any(|parsed| parsed.has_host_bits) {
             return Err(format!(
                 "`{}` is no network of length `{}`: is the address meant, or the network?",
-                shown(text),
-                shown(masks[0])
+                excerpt(text),
+                excerpt(masks[0])
             ));
         }
         for (other_rank, other) in texts {
             // A street or host name is not an address; a host beside a network does not count.
             let Ok(others) = networks(other) else { continue };
-            let is_around = |parsed: &Parsed| {
+            let is_around = |parsed: &ParsedNetwork| {
                 others.iter().any(|other| is_within(parsed.network, other.network))
             };
             if is_host(other_rank) || read.iter().all(is_around) {
@@ -366,8 +376,8 @@ impl<'a> Record<'a> {
             if !is_of_family(rank) || !is_of_family(other_rank) {
                 return Err(format!(
                     "it has two addresses, `{}` and `{}`: which one is meant?",
-                    shown(text),
-                    shown(other)
+                    excerpt(text),
+                    excerpt(other)
                 ));
             }
             read.extend(others);
@@ -379,7 +389,7 @@ impl<'a> Record<'a> {
         &self,
         list: &mut List,
         line: usize,
-        networks: &[Parsed],
+        networks: &[ParsedNetwork],
         ends: Ends,
     ) -> Result<(), ListError> {
         let reason = match self.get(Role::Reason) {
@@ -398,20 +408,20 @@ impl<'a> Record<'a> {
 pub(crate) fn push_meant(
     list: &mut List,
     line: usize,
-    networks: &[Parsed],
+    networks: &[ParsedNetwork],
     reason: &str,
     origin: &str,
     ends: Ends,
 ) -> Result<(), ListError> {
     let rule = list.rule.0;
-    if begins_otherwise(reason, rule) {
+    if begins_with_other_verdict(reason, rule) {
         if rule == Rule::Block && is_allowance(reason) {
             list.leave_out(Reason::NotABan);
         } else {
-            let why = format!("`{}` may say that it is not meant", shown(reason));
+            let why = format!("`{}` may say that it is not meant", excerpt(reason));
             list.refuse(line, why);
         }
-        let meant = |parsed: &Parsed| parsed.network;
+        let meant = |parsed: &ParsedNetwork| parsed.network;
         return networks.iter().map(meant).try_for_each(|n| list.except_by_longest_match(n));
     }
     let excepted = excepted_in_reason(reason);
@@ -437,7 +447,7 @@ const NAME_IT: &str = "write it in a column `expires` or `ttl`";
 pub(crate) fn push(
     list: &mut List,
     line: usize,
-    networks: &[Parsed],
+    networks: &[ParsedNetwork],
     reason: &str,
     origin: &str,
     ends: Ends,
@@ -456,13 +466,13 @@ pub(crate) fn push(
 fn push_unchecked(
     list: &mut List,
     line: usize,
-    networks: &[Parsed],
+    networks: &[ParsedNetwork],
     reason: &str,
     origin: &str,
     ends: Ends,
 ) -> Result<(), ListError> {
-    let (reason, origin) = (bounded(reason), bounded(origin));
-    for Parsed { network, has_host_bits } in networks {
+    let (reason, origin) = (bounded_line(reason), bounded_line(origin));
+    for ParsedNetwork { network, has_host_bits } in networks {
         if *has_host_bits {
             list.note(line, format_args!("host bits are set: read as {network}"));
         }

@@ -7,8 +7,8 @@ use std::time::Duration;
 use ipnet::IpNet;
 use mailmesh_events::{Network, Rule, UnixMillis};
 
-use crate::field::is_within;
 use crate::list::{Exception, List};
+use crate::network::is_within;
 use crate::{Ends, Entry, MAX_BAD, NEVER, Reason, reserved};
 
 /// The terms of an import.

@@ -1,11 +1,15 @@
 //! Finds the roles of the columns of a table, and the separator between the columns.
 
 use crate::MAX_LINE;
-use crate::field::{Bare, clean, duration, ends, network, networks};
-use crate::moment::is_date;
+use crate::column::{Hint, Role, SOURCE_RANK, hint_of_name, role_of_name};
+use crate::ends::date::is_date;
+use crate::ends::duration::parse_duration;
+use crate::ends::{BareNumber, parse_end};
+use crate::network::{network, networks};
+use crate::normal_name::normal_name;
 use crate::record::Record;
-use crate::role::{Hint, Role, SOURCE_RANK, hint, role};
-use crate::verdict::{is_score, name_of, of_score, speaks};
+use crate::verdict::{is_score, is_verdict_name, score_note};
+use crate::words::clean;
 use crate::write::EXPORTED;
 
 /// The separators of a table's columns.
@@ -44,14 +48,14 @@ impl Columns {
                 return None;
             }
             let name = clean(clean(field).trim_start_matches('#'));
-            is_of_servers |= name_of(name).starts_with("firstseen");
-            if speaks(name) {
+            is_of_servers |= normal_name(name).starts_with("firstseen");
+            if is_verdict_name(name) {
                 columns.speaking.push((index, name.to_owned()));
             }
-            if let Some((role, rank)) = role(name) {
+            if let Some((role, rank)) = role_of_name(name) {
                 columns.roles.push((role, rank, index));
             } else {
-                columns.others.push((index, name.to_owned(), hint(name)));
+                columns.others.push((index, name.to_owned(), hint_of_name(name)));
             }
         }
         columns.is_export &= exported.next().is_none();
@@ -110,7 +114,7 @@ impl Columns {
         if !unused.is_empty() {
             notes.push(format!("columns that are not used: {}", unused.join(", ")));
         }
-        notes.extend(names.map(clean).filter(|name| is_score(name)).map(of_score));
+        notes.extend(names.map(clean).filter(|name| is_score(name)).map(score_note));
         (!notes.is_empty()).then(|| notes.join("; "))
     }
 
@@ -188,7 +192,7 @@ fn separates(line: &str, separator: u8) -> bool {
         b',' => more > 0,
         // In one-column lists `;` begins a comment, and a tab precedes a score.
         b';' => {
-            let lasts = fields.clone().next().is_some_and(|field| duration(field).is_ok());
+            let lasts = fields.clone().next().is_some_and(|field| parse_duration(field).is_ok());
             let has_date = more > 1 && fields.clone().any(is_date);
             let has_end = more > 1 && fields.nth(1).is_some_and(is_end);
             is_quoted || (more == 1 && lasts) || has_date || has_end
@@ -205,5 +209,5 @@ fn begin(line: &str) -> &str {
 }
 
 fn is_end(text: &str) -> bool {
-    !text.is_empty() && ends(text, Bare::Seconds).is_ok()
+    !text.is_empty() && parse_end(text, BareNumber::Seconds).is_ok()
 }

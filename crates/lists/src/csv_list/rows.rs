@@ -2,8 +2,9 @@
 
 use csv_core::ReadRecordResult;
 
-use crate::field::{clean, network};
+use crate::network::network;
 use crate::plain::is_comment;
+use crate::words::clean;
 use crate::{MAX_COLUMNS, MAX_LINE};
 
 /// The fields of a row; a row that does not fit is bad.

@@ -4,10 +4,13 @@ use mailmesh_events::Rule;
 
 use super::holder::names_networks;
 use super::spans::{members, text_of};
-use crate::field::{Bare, clean, ends, shown};
-use crate::nft::is_other_rule;
-use crate::role::{Hint, Role, hint, role};
-use crate::verdict::{Said, is_action_of, is_false, is_true, name_of, said};
+use crate::column::{Hint, Role, hint_of_name, role_of_name};
+use crate::ends::{BareNumber, parse_end};
+use crate::normal_name::normal_name;
+use crate::secret_key::excerpt;
+use crate::verdict::list_name::is_for_other_rule;
+use crate::verdict::{Statement, is_action_of, is_false, is_true, statement_of};
+use crate::words::clean;
 use crate::{Ends, Reason};
 
 /// The statements of the enclosing objects about all entries inside them.
@@ -68,7 +71,7 @@ impl Around {
             inner.ends = ends.unwrap_or(inner.ends);
         }
         if self.verdict.is_none() && (inner.verdict.is_some() || inner.ends != Ends::Never) {
-            let key = shown(&text_of(key).unwrap_or_default());
+            let key = excerpt(&text_of(key).unwrap_or_default());
             let why = format!("`{key}` beside its list may say what holds for these, or its end");
             self.verdict = Some(Verdict::Unclear(why));
         }
@@ -78,14 +81,14 @@ impl Around {
 /// The verdict and the end that a key beside lists gives to their entries.
 fn of(key: &str, value: &str, rule: Rule) -> (Option<Verdict>, Option<Ends>) {
     let unclear = || {
-        let (key, value) = (shown(key), shown(value));
+        let (key, value) = (excerpt(key), excerpt(value));
         let why = format!("`{key}` beside its list says `{value}`: what does it mean for these?");
         Some(Verdict::Unclear(why))
     };
     let left_out = |reason| Some(Verdict::LeftOut(reason));
-    let bare = match role(key) {
-        Some((Role::Until, _)) => Some(Bare::Moment),
-        Some((Role::Lasts, _)) => Some(Bare::Seconds),
+    let bare = match role_of_name(key) {
+        Some((Role::Until, _)) => Some(BareNumber::Moment),
+        Some((Role::Lasts, _)) => Some(BareNumber::Seconds),
         // `remediation` of a CrowdSec alert says whether there is a remediation.
         Some((Role::Action, _))
             if value.is_empty() || is_true(value) || is_action_of(value, rule) =>
@@ -100,25 +103,29 @@ fn of(key: &str, value: &str, rule: Rule) -> (Option<Verdict>, Option<Ends>) {
         _ => None,
     };
     if let Some(bare) = bare {
-        return match ends(value, bare) {
+        return match parse_end(value, bare) {
             Ok(Ends::Never) => (None, None),
             Ok(ends) => (None, Some(ends)),
             Err(_) => (unclear(), None),
         };
     }
-    if role(key).is_none() && hint(key) == Hint::End && !value.is_empty() && !is_false(value) {
+    if role_of_name(key).is_none()
+        && hint_of_name(key) == Hint::End
+        && !value.is_empty()
+        && !is_false(value)
+    {
         return (unclear(), None);
     }
     if is_answer(key, value) {
         return (None, None);
     }
-    match said(key, value) {
-        Some(Said::Unclear) => return (unclear(), None),
+    match statement_of(key, value) {
+        Some(Statement::Unclear) => return (unclear(), None),
         Some(said) if said.is_other(rule) => return (left_out(Reason::NotABan), None),
         _ => {}
     }
-    match name_of(key).as_str() {
-        _ if !is_other_rule(value, rule) => (None, None),
+    match normal_name(key).as_str() {
+        _ if !is_for_other_rule(value, rule) => (None, None),
         "description" | "comment" | "comments" | "note" | "notes" | "summary" | "purpose" => {
             (unclear(), None)
         }
@@ -146,6 +153,6 @@ fn is_answer(key: &str, value: &str) -> bool {
         "200",
         "true",
     ];
-    matches!(&*name_of(key), "status" | "state" | "result" | "statut" | "estado" | "stato")
+    matches!(&*normal_name(key), "status" | "state" | "result" | "statut" | "estado" | "stato")
         && GOOD.iter().any(|good| value.eq_ignore_ascii_case(good))
 }

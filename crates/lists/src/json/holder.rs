@@ -5,12 +5,13 @@ use super::spans::{items, members, text_of};
 use super::{AlertContext, MOST_NAMED, Walk, decisions, nft};
 use mailmesh_events::Rule;
 
-use crate::except::is_of_exceptions;
-use crate::field::{Parsed, networks, shown};
-use crate::nft::is_other_rule;
+use crate::column::{Role, role_of_name};
+use crate::exception::holds_exceptions;
+use crate::network::{ParsedNetwork, networks};
+use crate::normal_name::normal_name;
 use crate::plain::names_network;
-use crate::role::{Role, role};
-use crate::verdict::name_of;
+use crate::secret_key::excerpt;
+use crate::verdict::list_name::is_for_other_rule;
 use crate::{ListError, Reason};
 
 /// The kind of a member of an object.
@@ -109,7 +110,7 @@ impl<'a> Walk<'a> {
             members(value).map(|(key, inner)| self.member(key, inner)).collect();
         let has = |kind: Member| kinds.contains(&kind);
         let own = members(value).find(|(key, inner)| {
-            let role = text_of(key).ok().and_then(|key| role(&key));
+            let role = text_of(key).ok().and_then(|key| role_of_name(&key));
             inner.starts_with('"') && role.is_some_and(|(role, _)| role == Role::Network)
         });
         let is_record = own.is_some() || !has(Member::Unknown);
@@ -123,12 +124,12 @@ impl<'a> Walk<'a> {
             return self.entry(value, AlertContext::default());
         }
         if let Some((key, _)) = own {
-            let key = shown(&text_of(key).unwrap_or_default());
+            let key = excerpt(&text_of(key).unwrap_or_default());
             self.unknown(value, &format!("an object has a network (`{key}`) and lists besides"));
         }
         let mut unused = Vec::new();
         for ((key, inner), kind) in members(value).zip(kinds) {
-            let key = shown(&text_of(key).unwrap_or_default());
+            let key = excerpt(&text_of(key).unwrap_or_default());
             match kind {
                 Member::Nftables => nft::read(self, inner)?,
                 Member::Entries => {
@@ -146,7 +147,7 @@ impl<'a> Walk<'a> {
                 }
                 Member::Holder => self.holder(inner)?,
                 Member::Unknown => {
-                    if is_of_exceptions(&key) || is_other_rule(&key, self.list.rule.0) {
+                    if holds_exceptions(&key) || is_for_other_rule(&key, self.list.rule.0) {
                         self.except_all_in(inner)?;
                     }
                     let why = format!(
@@ -176,16 +177,16 @@ impl<'a> Walk<'a> {
 
     fn member(&self, key: &str, inner: &str) -> Member {
         let key = text_of(key).unwrap_or_default();
-        let (name, rule) = (name_of(&key), self.list.rule.0);
+        let (name, rule) = (normal_name(&key), self.list.rule.0);
         let is_list = inner.starts_with('[');
         let is_object = inner.starts_with('{');
         if is_list && name == "nftables" {
             Member::Nftables
-        } else if is_list && (OFF.contains(&&*name) || is_other_rule(&key, rule)) {
+        } else if is_list && (OFF.contains(&&*name) || is_for_other_rule(&key, rule)) {
             Member::NotBans
         } else if (is_list || inner == "null")
             && (ENTRIES.contains(&&*name)
-                || (rule == Rule::Allow && is_other_rule(&key, Rule::Block)))
+                || (rule == Rule::Allow && is_for_other_rule(&key, Rule::Block)))
         {
             Member::Entries
         } else if is_object
@@ -206,7 +207,7 @@ impl<'a> Walk<'a> {
     fn except_all_in(&mut self, value: &str) -> Result<(), ListError> {
         let text = text_of(value).ok().filter(|_| value.starts_with('"'));
         let networks = text.and_then(|text| networks(&text).ok()).unwrap_or_default();
-        let network = |parsed: &Parsed| parsed.network;
+        let network = |parsed: &ParsedNetwork| parsed.network;
         networks.iter().map(network).try_for_each(|n| self.list.except_by_longest_match(n))?;
         items(value).try_for_each(|item| self.except_all_in(item))?;
         members(value).try_for_each(|(_, inner)| self.except_all_in(inner))
@@ -229,8 +230,8 @@ impl<'a> Walk<'a> {
 
 /// Whether the entries of a key were removed, rather than allowed.
 fn is_gone(key: &str) -> bool {
-    let name = name_of(key);
-    OFF.contains(&&*name) && !is_of_exceptions(key)
+    let name = normal_name(key);
+    OFF.contains(&&*name) && !holds_exceptions(key)
 }
 
 /// Whether a value contains a network at any depth.

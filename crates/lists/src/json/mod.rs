@@ -11,12 +11,14 @@ use std::collections::HashSet;
 
 use mailmesh_events::Rule;
 
-use crate::except::{excepted, is_of_exceptions};
-use crate::field::{clean, network, shown};
+use crate::column::{Hint, Role, SOURCE_RANK, hint_of_name, may_be_length, role_of_name};
+use crate::exception::{excepted, holds_exceptions};
 use crate::list::{List, Unit};
+use crate::network::network;
 use crate::record::{Record, except_all};
-use crate::role::{Hint, Role, SOURCE_RANK, hint, may_be_length, role};
-use crate::verdict::{is_score, of_score, speaks};
+use crate::secret_key::excerpt;
+use crate::verdict::{is_score, is_verdict_name, score_note};
+use crate::words::clean;
 use crate::write::EXPORTED;
 use crate::{Ends, ListError, MAX_DEPTH, MAX_LINE, Reason};
 use around::{Around, Verdict};
@@ -201,7 +203,7 @@ impl<'a> Walk<'a> {
             }
         }
         if let Some(key) = twice(item) {
-            self.refuse(&format!("it has the key `{}` twice", shown(&key)));
+            self.refuse(&format!("it has the key `{}` twice", excerpt(&key)));
             return Ok(());
         }
         if !context.is_in_alert
@@ -256,29 +258,29 @@ impl<'a> Walk<'a> {
         for (key, value) in members(item) {
             let key = text_of(key).unwrap_or_default();
             is_of_system |= key.eq_ignore_ascii_case("asn");
-            let is_speaking = speaks(&key);
+            let is_speaking = is_verdict_name(&key);
             if is_speaking {
                 let texts = items(value).map(text).collect::<Vec<_>>();
                 let alone = texts.is_empty().then(|| text(value));
                 verdicts.extend(texts.into_iter().chain(alone).map(|text| (key.clone(), text)));
-                scores.extend(is_score(&key).then(|| of_score(&key)));
+                scores.extend(is_score(&key).then(|| score_note(&key)));
             }
             if value.starts_with(['{', '['])
                 && let Some(end) = nested::end_within(self.list, &key, value)
             {
-                let key = shown(&key);
+                let key = excerpt(&key);
                 let why = format!("`{key}` may have its end in it (`{end}`): {BESIDE}");
                 self.refuse(&why);
                 return Ok(());
             }
-            let Some((role, rank)) = role(&key) else {
+            let Some((role, rank)) = role_of_name(&key) else {
                 if !is_speaking {
                     unused.push(key.clone());
                 }
-                let is_taken_out = value.starts_with('[') && is_of_exceptions(&key);
+                let is_taken_out = value.starts_with('[') && holds_exceptions(&key);
                 if (is_taken_out || !value.starts_with(['{', '['])) && value != "null" {
                     let text = text(value);
-                    let hint = hint(&key);
+                    let hint = hint_of_name(&key);
                     others.push((key, hint, text));
                 }
                 continue;
@@ -287,7 +289,7 @@ impl<'a> Walk<'a> {
                 Some(b'"') => text_of(value).unwrap_or_default(),
                 // Skipping an object or list here would lose what it says about the network.
                 Some(b'{' | b'[') if !matches!(role, Role::Reason | Role::Origin | Role::Kind) => {
-                    self.refuse(&format!("`{}` is no text", shown(&key)));
+                    self.refuse(&format!("`{}` is no text", excerpt(&key)));
                     return Ok(());
                 }
                 Some(b'{' | b'[') | None => continue,

@@ -2,12 +2,15 @@
 
 use super::spans::{items, members, text_of};
 use crate::List;
-use crate::field::{clean, is_no_end, shown};
-use crate::free_text::{end_in, is_duration};
+use crate::column::{Hint, hint_of_name, role_of_name};
+use crate::end_in_comment::end_in;
+use crate::ends::date::is_date;
+use crate::ends::duration::is_duration;
+use crate::ends::no_end::is_no_end;
 use crate::list::DoubtKind;
-use crate::moment::is_date;
-use crate::role::{Hint, hint, role};
+use crate::secret_key::excerpt;
 use crate::verdict::{is_false, is_true};
+use crate::words::clean;
 
 /// A possible end in the value of a key; the caller has bounded the depth. Other moments, which may
 /// have passed, are recorded as doubts in the list.
@@ -29,12 +32,12 @@ pub(super) fn end_within(list: &mut List, key: &str, value: &str) -> Option<Stri
 }
 
 fn says_end(key: &str) -> bool {
-    role(key).is_some_and(|(role, _)| role.is_end()) || hint(key) == Hint::End
+    role_of_name(key).is_some_and(|(role, _)| role.is_end()) || hint_of_name(key) == Hint::End
 }
 
 fn end_of(list: &mut List, key: &str, text: &str) -> Option<String> {
     let text = clean(text);
-    let hint = if says_end(key) { Hint::End } else { hint(key) };
+    let hint = if says_end(key) { Hint::End } else { hint_of_name(key) };
     let is_end = match hint {
         Hint::End => !is_no_end(text) && !is_false(text) && !is_true(text),
         Hint::Nothing => is_date(text) || is_duration(text) || end_in(text).is_some(),
@@ -48,5 +51,5 @@ fn end_of(list: &mut List, key: &str, text: &str) -> Option<String> {
             false
         }
     };
-    is_end.then(|| shown(text))
+    is_end.then(|| excerpt(text))
 }

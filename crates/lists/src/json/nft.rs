@@ -2,8 +2,8 @@
 
 use super::Walk;
 use super::spans::{items, members, text_of};
-use crate::field::{Parsed, network, networks};
-use crate::lengths::spanned;
+use crate::network::length::networks_between;
+use crate::network::{ParsedNetwork, network, networks};
 use crate::nft::{Set, Uses, is_address_type};
 use crate::record::push;
 use crate::{Ends, ListError, Reason};
@@ -92,7 +92,7 @@ fn is_counter(element: &str) -> bool {
 }
 
 /// Networks, comment, and the seconds left until the element expires.
-type Element = (Vec<Parsed>, String, Option<u64>);
+type Element = (Vec<ParsedNetwork>, String, Option<u64>);
 
 fn parse(element: &str) -> Result<Element, String> {
     if element.len() > super::MAX_ENTRY {
@@ -122,7 +122,7 @@ fn parse(element: &str) -> Result<Element, String> {
             let [first, last] = ends.as_slice() else {
                 return Err("its range has no two ends".to_owned());
             };
-            Ok((spanned(first, last, "")?, String::new(), None))
+            Ok((networks_between(first, last, "")?, String::new(), None))
         }
         "elem" => {
             let (mut read, mut comment, mut seconds, mut left) = (None, String::new(), None, None);

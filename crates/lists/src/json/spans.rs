@@ -1,6 +1,6 @@
 //! Slices of the text of a valid JSON value for its parts: nothing is copied.
 
-use crate::field::clean;
+use crate::words::clean;
 
 /// The items of a list; none if the value is not a list.
 pub(super) fn items(value: &str) -> impl Iterator<Item = &str> {

@@ -4,6 +4,8 @@ use std::collections::HashSet;
 
 use mailmesh_events::Rule;
 
+use crate::verdict::list_name::is_for_other_rule;
+
 /// The sets that the rules of a text accept or drop.
 #[derive(Debug, Default)]
 pub(crate) struct Uses {
@@ -69,7 +71,7 @@ impl Uses {
     /// accepted, so it is not read as bans.
     pub(crate) fn is_other(&self, name: &str, rule: Rule) -> bool {
         match (self.accepted.contains(name), self.dropped.contains(name)) {
-            (false, false) => is_other_rule(name, rule),
+            (false, false) => is_for_other_rule(name, rule),
             (is_accepted, _) => is_accepted == (rule == Rule::Block),
         }
     }
@@ -83,47 +85,4 @@ impl Uses {
 /// A text without the parts in quotes.
 pub(super) fn without_quoted(text: &str) -> String {
     text.split('"').step_by(2).collect::<Vec<_>>().join("\"\"")
-}
-
-/// Whether the name of a set says that it is for the other rule. For [`Rule::Block`] the name is
-/// matched word by word, so that `f2b-dovecot-password` and `compass` are bans.
-pub(crate) fn is_other_rule(name: &str, rule: Rule) -> bool {
-    const WITHIN: [&str; 4] = ["whitelist", "allowlist", "safelist", "trusted"];
-    const BEGINS: [&str; 9] =
-        ["allow", "white", "trust", "permit", "accept", "exempt", "ignore", "bypass", "nomatch"];
-    const WHOLE: [&str; 6] = ["pass", "passed", "passlist", "safe", "friend", "friends"];
-    match rule {
-        Rule::Block => words_of(name).iter().any(|word| {
-            let is_negated = ["untrust", "notrust", "disallow", "unsafe"]
-                .iter()
-                .any(|negated| word.contains(negated));
-            let is_within = WITHIN.iter().any(|known| word.contains(known));
-            let begins = BEGINS.iter().any(|known| word.starts_with(known));
-            !is_negated && (is_within || begins || WHOLE.contains(&&**word))
-        }),
-        Rule::Allow => {
-            let name = name.to_ascii_lowercase();
-            let kinds = ["f2b", "fail2ban", "crowdsec", "sshguard", "abuse", "attack", "spam"];
-            ["block", "black", "ban", "deny", "denied", "drop", "reject", "bad", "bloqu", "gesperr"]
-                .iter()
-                .chain(&kinds)
-                .any(|word| name.contains(word))
-        }
-    }
-}
-
-/// The words of a name in lower case, split at signs, digits and capitals as in `sshAllow`.
-fn words_of(name: &str) -> Vec<String> {
-    let mut words = vec![String::new()];
-    let mut was_small = false;
-    for c in name.chars() {
-        if !c.is_alphabetic() || (was_small && c.is_uppercase()) {
-            words.push(String::new());
-        }
-        if let (true, Some(word)) = (c.is_alphabetic(), words.last_mut()) {
-            word.extend(c.to_lowercase());
-        }
-        was_small = c.is_lowercase();
-    }
-    words
 }

@@ -5,10 +5,12 @@ use mailmesh_events::Rule;
 
 use super::{COMMENTS, answer, label, names_network};
 use crate::ListError;
-use crate::except::is_of_exceptions;
-use crate::field::{clean, network, shown};
-use crate::nft::is_other_rule;
-use crate::verdict::begins_otherwise;
+use crate::exception::holds_exceptions;
+use crate::network::network;
+use crate::secret_key::excerpt;
+use crate::verdict::begins_with_other_verdict;
+use crate::verdict::list_name::is_for_other_rule;
+use crate::words::clean;
 
 /// Upper bound on the bytes of a heading.
 const LONGEST: usize = 160;
@@ -76,7 +78,7 @@ const DO_NOT: [&str; 10] = [
 pub(crate) fn refuse_section(number: usize, line: &str, rule: Rule) -> Result<(), ListError> {
     let in_brackets = line.strip_prefix('[').and_then(|rest| rest.strip_suffix(']'));
     let name = in_brackets.filter(|name| network(name).is_err()).or_else(|| label(line));
-    if name.is_some_and(|name| is_other_rule(name, rule)) {
+    if name.is_some_and(|name| is_for_other_rule(name, rule)) {
         return refused(number, line);
     }
     if line.len() > LONGEST {
@@ -85,7 +87,7 @@ pub(crate) fn refuse_section(number: usize, line: &str, rule: Rule) -> Result<()
     let heading = heading(line);
     let count = heading.split_whitespace().count();
     let is_heading = (1..=MOST_WORDS).contains(&count) && !names_network(line);
-    let is_other = is_other_rule(heading, rule) || begins_otherwise(heading, rule);
+    let is_other = is_for_other_rule(heading, rule) || begins_with_other_verdict(heading, rule);
     // A row of a table or map is not a heading.
     let behind: Vec<&str> = heading.split_whitespace().skip(1).take(2).collect();
     let is_row = answer(&behind).is_some();
@@ -112,7 +114,7 @@ pub(crate) fn refuse_in_comment(number: usize, line: &str, rule: Rule) -> Result
     let mut is_other = false;
     for (at, word) in heading(line).split_whitespace().enumerate() {
         let word = word.to_lowercase();
-        let says = begins_otherwise(&word, rule) || is_of_exceptions(&word);
+        let says = begins_with_other_verdict(&word, rule) || holds_exceptions(&word);
         let is_noun = NOUNS.contains(&&*word) || word.bytes().all(|b| !b.is_ascii_alphabetic());
         if at >= MOST_WORDS || (!says && !is_noun) {
             return Ok(());
@@ -134,7 +136,7 @@ pub(super) fn refuse_brace(number: usize, line: &str) -> Result<(), ListError> {
         why: format!(
             "line {number}: `{}` is of the configuration of a program, which decides what its \
              addresses mean; give those to be taken as lines",
-            shown(line)
+            excerpt(line)
         ),
     })
 }
@@ -149,7 +151,7 @@ fn refused(number: usize, line: &str) -> Result<(), ListError> {
         format: "list of one kind",
         why: format!(
             "line {number}: `{}` says otherwise of what follows; take these lines out",
-            shown(line)
+            excerpt(line)
         ),
     })
 }

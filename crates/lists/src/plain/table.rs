@@ -4,7 +4,8 @@
 use mailmesh_events::{Network, Rule};
 
 use super::COMMENTS;
-use crate::field::{Parsed, clean, is_number, is_within, network, part, words};
+use crate::network::{ParsedNetwork, is_within, network, network_of_leading_octets};
+use crate::words::{clean, is_number, words};
 use crate::{List, ListError, check_line};
 
 /// Properties of a list of lines by which one line affects others.
@@ -58,7 +59,9 @@ impl Table {
         let inner = first.strip_prefix('!');
         let named = inner.unwrap_or(first);
         let known = network(named).ok().map(|parsed| parsed.network);
-        let Some(network) = known.or_else(|| part(named)) else { return Ok(()) };
+        let Some(network) = known.or_else(|| network_of_leading_octets(named)) else {
+            return Ok(());
+        };
         if inner.is_some() {
             if self.within.len() <= MAX_WITHIN {
                 self.within.push(network);
@@ -81,9 +84,10 @@ impl Table {
     }
 
     /// Whether no line before has decided for these networks.
-    pub(super) fn allows(&self, networks: &[Parsed]) -> bool {
-        let is_inside =
-            |parsed: &Parsed| self.within.iter().all(|outer| is_within(parsed.network, *outer));
+    pub(super) fn allows(&self, networks: &[ParsedNetwork]) -> bool {
+        let is_inside = |parsed: &ParsedNetwork| {
+            self.within.iter().all(|outer| is_within(parsed.network, *outer))
+        };
         self.within.len() <= MAX_WITHIN && networks.iter().all(is_inside)
     }
 }
@@ -142,5 +146,5 @@ pub(super) fn part_of_address(first: &str, rest: &[&str]) -> Option<Network> {
     let word = rest.first()?;
     let is_answer = ANSWERS.iter().any(|known| word.eq_ignore_ascii_case(known));
     let is_sure = is_answer || (first.contains('.') && answer(rest).is_some());
-    if is_sure { part(first) } else { None }
+    if is_sure { network_of_leading_octets(first) } else { None }
 }

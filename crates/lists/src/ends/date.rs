@@ -4,20 +4,21 @@ use std::time::Duration;
 
 use mailmesh_events::UnixMillis;
 
-use crate::field::{clean, shown};
-use crate::verdict::name_of;
+use crate::normal_name::normal_name;
+use crate::secret_key::excerpt;
+use crate::words::clean;
 
 const DAY: Duration = Duration::from_millis(DAY_MILLIS);
 const DAY_MILLIS: u64 = 86_400_000;
 
 /// Reads an RFC 3339 moment with `Z`, an offset, or no zone, which means UTC; a date alone means
 /// the end of its day. Also reads `31.12.2026`, and `31/12/2026` where 31 cannot be the month.
-pub(crate) fn read(text: &str) -> Option<UnixMillis> {
-    read_zoned(text).map(|(moment, _)| moment)
+pub(crate) fn parse_moment(text: &str) -> Option<UnixMillis> {
+    parse_zoned(text).map(|(moment, _)| moment)
 }
 
-/// As [`read`], and whether the text gives the zone.
-pub(crate) fn read_zoned(text: &str) -> Option<(UnixMillis, bool)> {
+/// As [`parse_moment`], and whether the text gives the zone.
+pub(crate) fn parse_zoned(text: &str) -> Option<(UnixMillis, bool)> {
     let text = clean(text);
     let (day, time) = split_day(text);
     let day = iso_day(day)?;
@@ -144,8 +145,8 @@ fn split_day(text: &str) -> (&str, &str) {
 
 /// The fault of a day that can be read in two ways (`03/04/2026`, `03.04.26`); `None` for other
 /// texts.
-pub(crate) fn ambiguous(text: &str) -> Option<String> {
-    let shown: String = shown(clean(text)).chars().take(40).collect();
+pub(crate) fn ambiguity(text: &str) -> Option<String> {
+    let shown: String = excerpt(clean(text)).chars().take(40).collect();
     match day(split_day(clean(text)).0)? {
         Day::Iso(_) => None,
         Day::Ambiguous { year, a, b } => Some(format!(
@@ -166,7 +167,7 @@ pub(crate) fn is_date(text: &str) -> bool {
         return false;
     }
     let (first, _) = split_day(text);
-    day(first).is_some() || read(text).is_some() || has_month(text)
+    day(first).is_some() || parse_moment(text).is_some() || has_month(text)
 }
 
 /// Names of the months in English, German, French, Spanish, Italian, Portuguese, Dutch and Polish,
@@ -204,9 +205,9 @@ fn with_month(text: &str) -> Option<(u16, u16, u16)> {
     let day = words().filter(|word| word.trim_end_matches(char::is_alphabetic).len() <= 2);
     let day = day.into_iter().find_map(number)?;
     let of_word = |word: &str| {
-        let word = name_of(word);
+        let word = normal_name(word);
         let is_it = |names: &&str| {
-            names.split(' ').any(|name| name == word) || (names.get(..3) == Some(&*word))
+            names.split(' ').any(|name| word == name) || (names.get(..3) == Some(&*word))
         };
         (1..).zip(MONTHS).find(|(_, names)| is_it(names)).map(|(month, _)| month)
     };
@@ -215,9 +216,9 @@ fn with_month(text: &str) -> Option<(u16, u16, u16)> {
 }
 
 /// The latest moment that a date may mean; `None` if the text is not a date that can be read.
-pub(crate) fn latest(text: &str) -> Option<UnixMillis> {
+pub(crate) fn latest_moment(text: &str) -> Option<UnixMillis> {
     let text = clean(text);
-    if let Some(moment) = read(text) {
+    if let Some(moment) = parse_moment(text) {
         return Some(moment);
     }
     let days = match day(split_day(text).0) {
@@ -230,11 +231,11 @@ pub(crate) fn latest(text: &str) -> Option<UnixMillis> {
 
 /// The earliest moment that [`latest`]'s reading of a date may mean. The flag is false for a time
 /// of day without a zone.
-pub(crate) fn earliest(text: &str) -> Option<(UnixMillis, bool)> {
+pub(crate) fn earliest_moment(text: &str) -> Option<(UnixMillis, bool)> {
     let text = clean(text);
     let (_, time) = split_day(text);
-    let moment = latest(text)?;
-    if time.is_empty() || read(text).is_none() {
+    let moment = latest_moment(text)?;
+    if time.is_empty() || parse_moment(text).is_none() {
         return Some((UnixMillis(moment.0.saturating_sub(DAY_MILLIS)), true));
     }
     let is_sure = time.contains(['+', '-']) || time.ends_with(['Z', 'z', 'C', 'T']);

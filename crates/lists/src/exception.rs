@@ -3,8 +3,10 @@
 
 use mailmesh_events::{Network, Rule};
 
-use crate::field::{network, words};
-use crate::verdict::{begins_otherwise, name_of};
+use crate::network::network;
+use crate::normal_name::normal_name;
+use crate::verdict::begins_with_other_verdict;
+use crate::words::words;
 
 /// Upper bound on the words that are examined.
 const MAX_WORDS: usize = 4_096;
@@ -40,8 +42,8 @@ pub(crate) fn excepted_in_reason(reason: &str) -> Vec<Network> {
 
 /// As [`excepted`], for a line that cannot be read. Also gives the networks of a line that begins
 /// with a verdict against `rule` (`permit 192.0.2.7`).
-pub(crate) fn excepted_by_line(line: &str, rule: Rule) -> Vec<Network> {
-    if begins_otherwise(line, rule) {
+pub(crate) fn excepted_in_line(line: &str, rule: Rule) -> Vec<Network> {
+    if begins_with_other_verdict(line, rule) {
         let networks = words(line).take(MAX_WORDS).filter_map(|word| network(word).ok());
         return networks.map(|parsed| parsed.network).collect();
     }
@@ -49,8 +51,8 @@ pub(crate) fn excepted_by_line(line: &str, rule: Rule) -> Vec<Network> {
 }
 
 /// Whether a column or key holds exclusions from the network beside it, or from its list.
-pub(crate) fn is_of_exceptions(name: &str) -> bool {
-    let name = name_of(name);
+pub(crate) fn holds_exceptions(name: &str) -> bool {
+    let name = normal_name(name);
     ["except", "exclu", "exempt", "ausnahm", "excep", "falsepositive"]
         .iter()
         .any(|begin| name.starts_with(begin))

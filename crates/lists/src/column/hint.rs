@@ -1,6 +1,6 @@
 //! The likely meaning of columns and keys without a role.
 
-use crate::verdict::name_of;
+use crate::normal_name::normal_name;
 
 /// Whether a column or key without a role may hold an end, judged by its name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -46,7 +46,7 @@ pub(crate) const PARTS_OF_ENDS: [&str; 24] = [
 ];
 
 /// The hint from the name of a column or key without a role.
-pub(crate) fn hint(name: &str) -> Hint {
+pub(crate) fn hint_of_name(name: &str) -> Hint {
     const END_WHOLE: [&str; 27] = [
         "hours",
         "minutes",
@@ -146,7 +146,7 @@ pub(crate) fn hint(name: &str) -> Hint {
         "unixtime",
         "moment",
     ];
-    let name = name_of(name);
+    let name = normal_name(name);
     let is_ttl = name.starts_with("ttl") || name.ends_with("ttl") || name.ends_with("left");
     if is_ttl || END_WHOLE.contains(&&*name) || PARTS_OF_ENDS.iter().any(|part| name.contains(part))
     {

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 use crate::ListError;
-use crate::field::clean;
+use crate::words::clean;
 
 /// The shortest run of characters that may be a key: 24 bytes in base64.
 const SHORTEST: usize = 32;
@@ -14,7 +14,7 @@ const IN_HEX: usize = 64;
 
 /// Refuses a text that contains PEM, or a line that is a key of 32 bytes in base64. Gives the first
 /// line that is 64 hexadecimal digits alone: a key, or the hash of a file.
-pub(crate) fn refuse(text: &str) -> Result<Option<usize>, ListError> {
+pub(crate) fn refuse_keys(text: &str) -> Result<Option<usize>, ListError> {
     let mut in_hex = None;
     for (number, line) in (1..).zip(text.lines()) {
         // Any PEM label counts: the label may be wrong.
@@ -25,14 +25,14 @@ pub(crate) fn refuse(text: &str) -> Result<Option<usize>, ListError> {
         if is_hex(text) {
             in_hex.get_or_insert(number);
         } else if is_base64(text) {
-            return Err(cluster_key(number));
+            return Err(cluster_key_error(number));
         }
     }
     Ok(in_hex)
 }
 
 /// The error for a line that looks like the key of a cluster.
-pub(crate) fn cluster_key(line: usize) -> ListError {
+pub(crate) fn cluster_key_error(line: usize) -> ListError {
     ListError::Key { line, what: "that of a cluster" }
 }
 
@@ -77,7 +77,7 @@ fn is_of_key(c: char) -> bool {
 }
 
 /// Replaces each run of characters that may be a key, or a line of PEM, by asterisks.
-pub(crate) fn hidden(text: &str) -> Cow<'_, str> {
+pub(crate) fn mask_keys(text: &str) -> Cow<'_, str> {
     if text.len() < SHORTEST {
         return Cow::Borrowed(text);
     }
@@ -94,4 +94,9 @@ pub(crate) fn hidden(text: &str) -> Cow<'_, str> {
     }
     out.push_str(rest);
     Cow::Owned(out)
+}
+
+/// The first 80 characters of a text for a message; parts that may be a secret key are masked.
+pub(crate) fn excerpt(text: &str) -> String {
+    mask_keys(text).chars().take(80).collect()
 }

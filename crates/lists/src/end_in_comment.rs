@@ -1,87 +1,15 @@
 //! Ends in free text: in comments, in reasons, and in columns whose names say nothing.
 
-use std::collections::HashMap;
 use std::net::IpAddr;
 use std::sync::LazyLock;
 
-use crate::field::{clean, is_number, moment_of, shown};
-use crate::moment::is_date;
-use crate::role::{Hint, PARTS_OF_ENDS, Role, hint, names_of_ends, role};
-use crate::verdict::name_of;
-
-/// Units of time by their names without accents, in milliseconds. Months and years have no fixed
-/// length, and `m` may mean months: their value is 0.
-const UNITS: [(&str, u64); 7] = [
-    ("ms msec msecs millis millisecond milliseconds", 1),
-    (
-        "s sec secs second seconds sek sekunde sekunden seconde secondes segundo segundos secondo \
-         secondi seconden sekund sekundy",
-        1_000,
-    ),
-    ("min mins minute minutes minuten minuto minutos minuti minuut minut minuty", 60_000),
-    (
-        "h hr hrs hour hours std stunde stunden heure heures hora horas ora ore uur godzina \
-         godziny godzin",
-        3_600_000,
-    ),
-    (
-        "d day days tag tage tagen jour jours j dia dias giorno giorni dag dagen dni dzien",
-        86_400_000,
-    ),
-    (
-        "w week weeks woche wochen semaine semaines semana semanas settimana settimane weken",
-        604_800_000,
-    ),
-    (
-        "m mo mon month months monat monate monaten mois mes meses mese mesi maand y yr year years \
-         jahr jahre an ans annee annees ano anos anno anni jaar",
-        0,
-    ),
-];
-
-/// The milliseconds of a unit of time; 0 if its length is uncertain.
-pub(crate) fn unit(name: &str) -> Option<u64> {
-    UNIT_BY_NAME.get(&*name_of(name)).copied()
-}
-
-static UNIT_BY_NAME: LazyLock<HashMap<&str, u64>> = LazyLock::new(|| {
-    let of = |(names, millis): (&'static str, u64)| names.split(' ').map(move |n| (n, millis));
-    UNITS.into_iter().flat_map(of).collect()
-});
-
-/// Whether a text is a duration in any common notation, even one that [`crate::field::duration`]
-/// cannot read: `24h`, `3600 s`, `2 Stunden`, `1d 00:00:10`, `P1D`.
-pub(crate) fn is_duration(text: &str) -> bool {
-    let text = clean(text).trim_start_matches('+');
-    if text.len() > 40 || !text.bytes().any(|byte| byte.is_ascii_digit()) {
-        return false;
-    }
-    if let Some(iso) = text.strip_prefix('P') {
-        let is_part = |c: char| c.is_ascii_digit() || "YMWDTHS.".contains(c);
-        return iso.chars().all(is_part) && iso.ends_with(|c: char| c.is_ascii_alphabetic());
-    }
-    let mut rest = text;
-    while !rest.is_empty() {
-        let digits = rest.trim_start_matches(|c: char| c.is_ascii_digit() || ".,".contains(c));
-        let number = &rest[..rest.len() - digits.len()];
-        if !number.starts_with(|c: char| c.is_ascii_digit()) {
-            return false;
-        }
-        if digits.starts_with(':') {
-            // Hours, minutes and seconds may follow days.
-            return rest.len() < text.len()
-                && digits.chars().all(|c| c.is_ascii_digit() || c == ':');
-        }
-        let word = digits.trim_start();
-        let after = word.trim_start_matches(char::is_alphabetic);
-        if unit(&word[..word.len() - after.len()]).is_none() || word.len() == after.len() {
-            return false;
-        }
-        rest = after.trim_start_matches([' ', ',', '.']);
-        rest = rest.strip_prefix("and ").unwrap_or(rest);
-    }
-    true
-}
+use crate::column::{Hint, PARTS_OF_ENDS, Role, hint_of_name, names_of_ends, role_of_name};
+use crate::ends::date::is_date;
+use crate::ends::duration::is_duration;
+use crate::ends::number::moment_of_number;
+use crate::normal_name::normal_name;
+use crate::secret_key::excerpt;
+use crate::words::{clean, is_number};
 
 /// A word of a text, with its byte offsets.
 #[derive(Debug, Clone, Copy)]
@@ -127,7 +55,7 @@ pub(crate) fn end_in(text: &str) -> Option<String> {
         return None;
     }
     if text.split([',', ';', '|', '\t', '(', ')', '[', ']']).any(is_duration) {
-        return Some(shown(text));
+        return Some(excerpt(text));
     }
     let words = words(text);
     let begins_with_digit = |word: &Word<'_>| {
@@ -137,12 +65,12 @@ pub(crate) fn end_in(text: &str) -> Option<String> {
         return None;
     }
     let found = (0..words.len()).find_map(|at| end_at(text, &words, at))?;
-    Some(shown(found))
+    Some(excerpt(found))
 }
 
 /// Whether a text may be read as an end, now or later: it contains a date, a duration or a word
 /// with at least four digits.
-pub(crate) fn may_say_end(text: &str) -> bool {
+pub(crate) fn may_state_end(text: &str) -> bool {
     let is_long = |word: &str| word.bytes().filter(u8::is_ascii_digit).count() >= 4;
     is_date(text) || end_in(text).is_some() || text.split_whitespace().any(is_long)
 }
@@ -150,7 +78,7 @@ pub(crate) fn may_say_end(text: &str) -> bool {
 /// The end that begins with the word at index `at`.
 fn end_at<'a>(text: &'a str, words: &[Word<'a>], at: usize) -> Option<&'a str> {
     let word = words.get(at).filter(|w| w.text.starts_with(char::is_alphabetic))?;
-    let name = name_of(word.text);
+    let name = normal_name(word.text);
     let is_weak = ["to", "do", "end", "thru", "through", "for"].contains(&&*name);
     let is_block = is_block(&name);
     let begins = begins_name_of_end(&name);
@@ -165,10 +93,11 @@ fn end_at<'a>(text: &'a str, words: &[Word<'a>], at: usize) -> Option<&'a str> {
         let name = until(*n);
         !name.is_empty()
             && !name.contains(|c: char| c.is_ascii_digit())
-            && role(name).is_some_and(|(role, _)| role.is_end())
+            && role_of_name(name).is_some_and(|(role, _)| role.is_end())
     });
-    let is_strong = count.is_some() || (begins && hint(word.text) == Hint::End && !is_weak);
-    let lasts = count.and_then(|n| role(until(n))).is_some_and(|(role, _)| role != Role::Until);
+    let is_strong = count.is_some() || (begins && hint_of_name(word.text) == Hint::End && !is_weak);
+    let lasts =
+        count.and_then(|n| role_of_name(until(n))).is_some_and(|(role, _)| role != Role::Until);
     if is_strong || is_weak {
         const FILLERS: [&str; 16] = [
             "in", "on", "at", "after", "am", "um", "zum", "el", "le", "il", "em", "op", "the",
@@ -184,7 +113,7 @@ fn end_at<'a>(text: &'a str, words: &[Word<'a>], at: usize) -> Option<&'a str> {
         if (1..=6).filter_map(value).any(is_date) {
             return value(1).map(|_| &text[word.begin..]);
         }
-        let is_moment = first.text.parse().is_ok_and(|number| moment_of(number).is_some());
+        let is_moment = first.text.parse().is_ok_and(|number| moment_of_number(number).is_some());
         let is_lasting = (1..=2).filter_map(value).any(is_duration);
         let is_value = first.text.starts_with(|c: char| c.is_ascii_digit())
             && first.text.parse::<IpAddr>().is_err();

@@ -3,11 +3,11 @@
 use std::collections::HashMap;
 use std::sync::LazyLock;
 
-use super::{name_of, with_name_of};
+use crate::normal_name::normal_name;
 
 /// The question that a column or key answers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Asks {
+pub(crate) enum Question {
     /// Is the network blocked?
     Blocked,
     /// Is the network let in?
@@ -26,9 +26,9 @@ pub(crate) enum Asks {
     Score,
 }
 
-const NAMES: [(Asks, &[&str]); 8] = [
+const NAMES: [(Question, &[&str]); 8] = [
     (
-        Asks::Blocked,
+        Question::Blocked,
         &[
             "blocked",
             "isblocked",
@@ -62,7 +62,7 @@ const NAMES: [(Asks, &[&str]); 8] = [
         ],
     ),
     (
-        Asks::Allowed,
+        Question::Allowed,
         &[
             "allowed",
             "isallowed",
@@ -101,7 +101,7 @@ const NAMES: [(Asks, &[&str]); 8] = [
         ],
     ),
     (
-        Asks::Ended,
+        Question::Ended,
         &[
             "deleted",
             "isdeleted",
@@ -137,7 +137,7 @@ const NAMES: [(Asks, &[&str]); 8] = [
         ],
     ),
     (
-        Asks::Active,
+        Question::Active,
         &[
             "active",
             "valid",
@@ -162,7 +162,7 @@ const NAMES: [(Asks, &[&str]); 8] = [
         ],
     ),
     (
-        Asks::Status,
+        Question::Status,
         &[
             "status",
             "state",
@@ -180,28 +180,32 @@ const NAMES: [(Asks, &[&str]); 8] = [
             "stato",
         ],
     ),
-    (Asks::Kind, &["type", "kind", "list"]),
-    (Asks::Reason, &["reason", "category", "tag", "tags", "comment", "note"]),
-    (Asks::Score, &["abuseconfidencescore", "abuseconfidence", "confidencescore"]),
+    (Question::Kind, &["type", "kind", "list"]),
+    (Question::Reason, &["reason", "category", "tag", "tags", "comment", "note"]),
+    (Question::Score, &["abuseconfidencescore", "abuseconfidence", "confidencescore"]),
 ];
 
-static BY_NAME: LazyLock<HashMap<&str, Asks>> = LazyLock::new(|| {
-    NAMES.into_iter().flat_map(|(asks, names)| names.iter().map(move |n| (*n, asks))).collect()
+static BY_NAME: LazyLock<HashMap<&str, Question>> = LazyLock::new(|| {
+    NAMES
+        .into_iter()
+        .flat_map(|(question, names)| names.iter().map(move |n| (*n, question)))
+        .collect()
 });
 
 /// The question that a column or key answers, by its name; `None` if it answers none.
-pub(super) fn asks(name: &str) -> Option<Asks> {
-    with_name_of(name, |name| BY_NAME.get(name).copied())
+pub(super) fn question_of(name: &str) -> Option<Question> {
+    BY_NAME.get(&*normal_name(name)).copied()
 }
 
-/// Whether a name may mean a state of a country, rather than the state of an entry.
-pub(super) fn may_be_place(name: &str) -> bool {
-    matches!(&*name_of(name), "state" | "estado" | "stato")
+/// Whether a column or key of this name may hold a state or region of a country, rather than the
+/// state of an entry.
+pub(crate) fn may_be_state_of_country(name: &str) -> bool {
+    matches!(&*normal_name(name), "state" | "estado" | "stato")
 }
 
 /// Whether a column or key says where a network is located.
-pub(crate) fn is_place(name: &str) -> bool {
-    let name = name_of(name);
+pub(crate) fn is_place_name(name: &str) -> bool {
+    let name = normal_name(name);
     ["country", "city", "region", "geo", "land", "pays", "pais", "paese"]
         .iter()
         .any(|begin| name.starts_with(begin))

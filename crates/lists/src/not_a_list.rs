@@ -1,13 +1,14 @@
 //! Recognised texts that are not lists: reading a part of one would block what it does not mean.
 
 use crate::ListError;
-use crate::field::{clean, shown};
+use crate::secret_key::excerpt;
+use crate::words::clean;
 
 /// Upper bound on the lines that are examined.
 const LOOKED_AT: usize = 64;
 
 /// Refuses a recognised text that is not a list, if possible with a command that prints a list.
-pub(crate) fn refuse(text: &str) -> Result<(), ListError> {
+pub(crate) fn refuse_known(text: &str) -> Result<(), ListError> {
     let lines = (1..).zip(text.lines().map(clean)).filter(|(_, line)| !line.is_empty());
     let mut lines = lines.take(LOOKED_AT);
     let mut content = lines.clone().filter(|(_, line)| !line.starts_with(['#', ';']));
@@ -17,7 +18,7 @@ pub(crate) fn refuse(text: &str) -> Result<(), ListError> {
         return refused("it is the rules that `ufw status` prints".to_owned(), UFW);
     }
     if is_of_iptables(first) {
-        let why = format!("line {number}: `{}` is of the rules of iptables", shown(first));
+        let why = format!("line {number}: `{}` is of the rules of iptables", excerpt(first));
         return refused(why, IPTABLES);
     }
     let small = first[..first.floor_char_boundary(64)].to_ascii_lowercase();

@@ -1,15 +1,15 @@
 //! The meaning of columns and keys, derived from their names.
 
 mod hint;
-mod names;
+mod role_names;
 
 use std::collections::HashMap;
 use std::sync::LazyLock;
 
-use crate::free_text::unit;
-use crate::verdict::name_of;
-pub(crate) use hint::{Hint, PARTS_OF_ENDS, hint};
-use names::{HOST, NAMES};
+use crate::ends::duration::unit_millis;
+use crate::normal_name::normal_name;
+pub(crate) use hint::{Hint, PARTS_OF_ENDS, hint_of_name};
+use role_names::{HOST, NAMES};
 
 /// The meaning of a column or key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -75,8 +75,8 @@ pub(crate) fn names_of_ends() -> impl Iterator<Item = &'static str> {
 
 /// The role of a name, and its rank among the names of that role: the lowest rank wins. Case,
 /// spaces, punctuation and accents do not matter.
-pub(crate) fn role(name: &str) -> Option<(Role, usize)> {
-    let name = name_of(name);
+pub(crate) fn role_of_name(name: &str) -> Option<(Role, usize)> {
+    let name = normal_name(name);
     if name.starts_with("dst") || name.starts_with("dest") {
         let is_address = !["port", "country", "host"].iter().any(|end| name.ends_with(end));
         return Some((Role::Destination, usize::from(!is_address)));
@@ -97,7 +97,7 @@ fn lasts_in(name: &str) -> Option<(Role, usize)> {
     const BLOCKS: [&str; 6] = ["ban", "block", "banned", "blocked", "lock", "sperr"];
     let of_unit = |at: usize| {
         let (stem, word) = (name.get(..at)?, name.get(at..)?);
-        let millis = unit(word).filter(|millis| *millis > 0)?;
+        let millis = unit_millis(word).filter(|millis| *millis > 0)?;
         let is_lasting = |stem: &str| {
             BY_NAME.get(stem).is_some_and(|(role, _)| *role == Role::Lasts)
                 || (word.len() > 1 && BLOCKS.contains(&stem))
@@ -110,8 +110,8 @@ fn lasts_in(name: &str) -> Option<(Role, usize)> {
 }
 
 /// Whether the type of a value says that it is the address that was connected to.
-pub(crate) fn is_destination(kind: &str) -> bool {
-    let kind = name_of(kind);
+pub(crate) fn is_destination_type(kind: &str) -> bool {
+    let kind = normal_name(kind);
     let known = ["ipdst", "dst", "destination", "targetip", "victim"];
     known.iter().any(|known| kind.starts_with(known))
 }

@@ -2,21 +2,23 @@
 
 use std::net::IpAddr;
 
-use crate::field::{Parsed, clean, network, networks, range, shown};
+use crate::network::{ParsedNetwork, network, networks, networks_of_range};
+use crate::secret_key::excerpt;
+use crate::words::clean;
 
 /// The networks that every mask or length of a record gives; all of them must agree.
-pub(crate) fn agreed(
+pub(crate) fn read_with_lengths(
     masks: &[&str],
-    read: impl Fn(&str) -> Result<Vec<Parsed>, String>,
-) -> Result<Vec<Parsed>, String> {
+    read: impl Fn(&str) -> Result<Vec<ParsedNetwork>, String>,
+) -> Result<Vec<ParsedNetwork>, String> {
     let Some((first, others)) = masks.split_first() else { return read("") };
     let networks = read(first)?;
     for other in others {
         if read(other)? != networks {
             return Err(format!(
                 "its lengths do not agree: `{}` and `{}`",
-                shown(first),
-                shown(other)
+                excerpt(first),
+                excerpt(other)
             ));
         }
     }
@@ -24,22 +26,26 @@ pub(crate) fn agreed(
 }
 
 /// The networks of a text with a mask or length beside it; a length in the text must agree.
-pub(crate) fn of_length(text: &str, mask: &str) -> Result<Vec<Parsed>, String> {
+pub(crate) fn networks_with_length(text: &str, mask: &str) -> Result<Vec<ParsedNetwork>, String> {
     if mask.is_empty() {
         return networks(text);
     }
     let Some((address, _)) = text.split_once(['/', '-']) else {
-        return spanned(text, "", mask);
+        return networks_between(text, "", mask);
     };
     let (read, [with_mask]) = (networks(text)?, [network(&format!("{}/{mask}", clean(address)))?]);
     if read.iter().map(|parsed| parsed.network).ne([with_mask.network]) {
-        return Err(format!("`{}` and the length `{}` do not agree", shown(text), shown(mask)));
+        return Err(format!("`{}` and the length `{}` do not agree", excerpt(text), excerpt(mask)));
     }
     Ok(read)
 }
 
 /// The networks from `first` to `last`, or of `first` and a mask; if given, both must agree.
-pub(crate) fn spanned(first: &str, last: &str, mask: &str) -> Result<Vec<Parsed>, String> {
+pub(crate) fn networks_between(
+    first: &str,
+    last: &str,
+    mask: &str,
+) -> Result<Vec<ParsedNetwork>, String> {
     let with_mask = if mask.is_empty() {
         None
     } else {
@@ -53,11 +59,11 @@ pub(crate) fn spanned(first: &str, last: &str, mask: &str) -> Result<Vec<Parsed>
         };
     }
     let address = |text: &str| {
-        text.parse::<IpAddr>().map_err(|_| format!("`{}` is not an IP address", shown(text)))
+        text.parse::<IpAddr>().map_err(|_| format!("`{}` is not an IP address", excerpt(text)))
     };
-    let networks = range(address(first)?, address(last)?)?;
+    let networks = networks_of_range(address(first)?, address(last)?)?;
     match with_mask {
-        Some(parsed) if networks != [Parsed { has_host_bits: false, ..parsed }] => {
+        Some(parsed) if networks != [ParsedNetwork { has_host_bits: false, ..parsed }] => {
             Err(format!("{first} to {last} is not {}", parsed.network))
         }
         _ => Ok(networks),
