@@ -22,25 +22,16 @@
 //! ```
 
 mod column;
-mod csv_list;
 mod end_in_comment;
 mod ends;
 mod error;
 mod exception;
-mod fail2ban;
 mod format;
-mod hosts_deny;
-mod ipset;
-mod json;
 mod list;
-mod mikrotik;
 mod network;
-mod nft;
-mod nginx;
 mod normal_name;
 mod not_a_list;
-mod p2p;
-mod plain;
+mod readers;
 mod record;
 mod reserved;
 mod secret_key;
@@ -155,23 +146,7 @@ pub fn read_for(rule: Rule, text: &str, format: Format) -> Result<List, ListErro
 
 fn read_format(text: &str, rule: Rule, format: Format) -> Result<List, ListError> {
     not_a_list::refuse_known(text)?;
-    match format {
-        Format::Plain => plain::read(text, rule),
-        Format::Csv => csv_list::read(text, rule),
-        Format::JsonLines => json::read_lines(text, rule),
-        Format::CrowdSec => json::read_value(text, rule),
-        Format::Fail2ban if rule == Rule::Allow => Err(ListError::NotThis {
-            format: "list of networks to allow",
-            why: "it is what fail2ban has banned".to_owned(),
-        }),
-        Format::Fail2ban => fail2ban::read(text, rule),
-        Format::Ipset => ipset::read(text, rule),
-        Format::Nft => nft::read(text, rule),
-        Format::P2p => p2p::read(text, rule),
-        Format::HostsDeny => hosts_deny::read(text, rule),
-        Format::Nginx => nginx::read(text, rule),
-        Format::RouterOs => mikrotik::read(text, rule),
-    }
+    readers::read(text, rule, format)
 }
 
 /// Ends each line with a newline: old spreadsheets write a carriage return alone.

@@ -30,3 +30,12 @@ pub(crate) fn bounded_line(text: &str) -> Box<str> {
     }
     text[..end].chars().map(|c| if c.is_control() { ' ' } else { c }).collect::<String>().into()
 }
+
+/// A field without the quotes around all of it.
+pub(crate) fn without_quotes(field: &str) -> &str {
+    let field = clean(field);
+    let inner = ['"', '\''].into_iter().find_map(|quote| {
+        field.strip_prefix(quote)?.strip_suffix(quote).filter(|inner| !inner.contains(quote))
+    });
+    inner.map_or(field, clean)
+}

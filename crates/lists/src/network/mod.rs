@@ -179,3 +179,12 @@ pub(crate) fn is_addresses(text: &str) -> bool {
     let mut words = words(text).peekable();
     words.peek().is_some() && words.all(|word| network(word).is_ok())
 }
+
+/// Whether a line contains an address or a part of one.
+pub(crate) fn mentions_network(line: &str) -> bool {
+    let is_between = |c: char| c.is_whitespace() || ",;()<>\"'=".contains(c);
+    let mut words = line.split(is_between).map(|word| word.trim_matches(['.', ':', '-']));
+    let mut numbers = line.split(|c: char| !c.is_ascii_digit() && c != '.');
+    words.any(|word| networks(word).is_ok() || word.contains("::"))
+        || numbers.any(|word| network(word.trim_matches('.')).is_ok())
+}

@@ -1,5 +1,6 @@
 //! Reads from words and columns whether a network is blocked.
 
+pub(crate) mod access_map;
 pub(crate) mod list_name;
 mod questions;
 mod words;

@@ -1,17 +1,22 @@
 //! `/etc/hosts.deny` (hosts_access(5), hosts_options(5)): daemons, clients and options, with colons
 //! between; and Sendmail's access map, which looks similar.
 
+mod sendmail_map;
+
 use mailmesh_events::Rule;
 
 use crate::exception::excepted;
 use crate::list::{List, Unit};
 use crate::network::{ParsedNetwork, network, network_of_leading_octets};
-use crate::plain::{answer, refuse_in_comment, split};
+use crate::readers::comment::split_comment;
+use crate::readers::section::refuse_in_comment;
 use crate::record::{except_all, push};
 use crate::secret_key::excerpt;
+use crate::verdict::access_map::answered_rule;
 use crate::verdict::list_name::is_for_other_rule;
 use crate::words::{clean, words};
 use crate::{Ends, ListError, Reason};
+use sendmail_map::{TAGS, is_tagged};
 
 pub(crate) fn read(text: &str, rule: Rule) -> Result<List, ListError> {
     let mut list = List::new(Unit::Line, rule);
@@ -41,12 +46,12 @@ pub(crate) fn read(text: &str, rule: Rule) -> Result<List, ListError> {
     Ok(list)
 }
 
-/// Upper bound on the lines that [`is_it`] examines.
+/// Upper bound on the lines that [`is_hosts_deny`] examines.
 const LOOKED_AT: usize = 64;
 
 /// Whether lines are of `hosts.deny`, rather than of a list that begins with metadata
 /// (`Generated: 2026-11-27`).
-pub(crate) fn is_it<'a>(lines: impl Iterator<Item = &'a str>) -> bool {
+pub(crate) fn is_hosts_deny<'a>(lines: impl Iterator<Item = &'a str>) -> bool {
     let (mut is_any, mut is_other) = (false, false);
     for line in lines.take(LOOKED_AT) {
         if line.get(..8).is_some_and(|tag| tag.eq_ignore_ascii_case("connect:")) {
@@ -54,7 +59,7 @@ pub(crate) fn is_it<'a>(lines: impl Iterator<Item = &'a str>) -> bool {
         }
         let is_address = words(line).next().is_some_and(|first| network(first).is_ok());
         is_other |= is_address;
-        is_any |= !is_address && is_one(line);
+        is_any |= !is_address && is_access_line(line);
     }
     is_any && !is_other
 }
@@ -127,7 +132,7 @@ fn is_daemon(word: &str) -> bool {
     is_known && !name.is_empty() && name.chars().all(is_word)
 }
 
-fn is_one(line: &str) -> bool {
+fn is_access_line(line: &str) -> bool {
     let Some((daemons, clients)) = line.split_once(':') else { return false };
     let mut daemons = words(daemons).peekable();
     let has_space = clients.starts_with([' ', '\t'])
@@ -141,16 +146,16 @@ fn is_one(line: &str) -> bool {
 
 fn take(list: &mut List, number: usize, line: &str) -> Result<(), ListError> {
     let (field, comment) = match line.find('#') {
-        Some(_) => split(line),
+        Some(_) => split_comment(line),
         None => (line, ""),
     };
     // Sendmail's access map also has keys without a tag.
     let all: Vec<&str> = words(field).take(3).collect();
     if let Some((first, rest)) = all.split_first()
-        && answer(rest).is_some()
+        && answered_rule(rest).is_some()
         && !is_tagged(first)
     {
-        return of_access_map(list, number, field);
+        return sendmail_map::read_line(list, number, field);
     }
     let Some((daemons, rest)) = field.split_once(':') else {
         list.refuse(number, "it is no line of `hosts.deny`: `daemons : clients` is expected");
@@ -158,7 +163,7 @@ fn take(list: &mut List, number: usize, line: &str) -> Result<(), ListError> {
     };
     if let Some(tag) = TAGS.iter().find(|tag| tag.eq_ignore_ascii_case(daemons)) {
         return if *tag == "Connect" {
-            of_access_map(list, number, rest)
+            sendmail_map::read_line(list, number, rest)
         } else {
             list.leave_out(Reason::OtherScope);
             Ok(())
@@ -174,7 +179,7 @@ fn take(list: &mut List, number: usize, line: &str) -> Result<(), ListError> {
     if options.split(':').any(|option| clean(option).eq_ignore_ascii_case(other)) {
         list.leave_out(Reason::NotABan);
         // The first match decides: later lines do not apply to these networks.
-        let networks = words(clients).filter_map(|client| pattern(client).ok().flatten());
+        let networks = words(clients).filter_map(|client| network_of_client(client).ok().flatten());
         return networks
             .map(|parsed| parsed.network)
             .try_for_each(|network| list.except(network, list.units + 1, usize::MAX));
@@ -184,7 +189,9 @@ fn take(list: &mut List, number: usize, line: &str) -> Result<(), ListError> {
         return except_all(list, &excepted(clients));
     }
     if let Some(word) = words(daemons).find(|word| !is_daemon(word)) {
-        if !words(clients).any(|client| pattern(client).is_ok_and(|parsed| parsed.is_some())) {
+        if !words(clients)
+            .any(|client| network_of_client(client).is_ok_and(|parsed| parsed.is_some()))
+        {
             list.leave_out(Reason::OtherScope);
             return Ok(());
         }
@@ -197,7 +204,7 @@ fn take(list: &mut List, number: usize, line: &str) -> Result<(), ListError> {
     }
     let mut networks = Vec::new();
     for client in words(clients) {
-        match pattern(client) {
+        match network_of_client(client) {
             Ok(Some(parsed)) => networks.push(parsed),
             // A host name, a user or `ALL`.
             Ok(None) => list.leave_out(Reason::OtherScope),
@@ -207,59 +214,6 @@ fn take(list: &mut List, number: usize, line: &str) -> Result<(), ListError> {
     let daemons = clean(daemons);
     let reason = if comment.is_empty() { daemons } else { comment };
     push(list, number, &networks, reason, "hosts.deny", Ends::Never)
-}
-
-/// The tags of Sendmail's access map, which looks like a `hosts.deny`.
-const TAGS: [&str; 9] = [
-    "Connect",
-    "From",
-    "To",
-    "Spam",
-    "GreetPause",
-    "ClientRate",
-    "ClientConn",
-    "Srv_Features",
-    "Try_TLS",
-];
-
-/// Whether a key has a tag of an access map, or ends with a colon as a daemon does.
-fn is_tagged(key: &str) -> bool {
-    let tag = key.split_once(':').map(|(tag, _)| tag);
-    key.ends_with(':') || tag.is_some_and(|tag| TAGS.iter().any(|t| t.eq_ignore_ascii_case(tag)))
-}
-
-/// Reads a line of Sendmail's access map; `rest` holds the key behind its tag, and the answer.
-fn of_access_map(list: &mut List, number: usize, rest: &str) -> Result<(), ListError> {
-    let (key, answer) = rest.split_once(char::is_whitespace).unwrap_or((rest, ""));
-    let address = match key.split_at_checked(5) {
-        Some((tag, address)) if tag.eq_ignore_ascii_case("ipv6:") => address,
-        _ => key,
-    };
-    let parsed = match network_of_leading_octets(address)
-        .map_or_else(|| pattern(address), |part| Ok(Some(part.into())))
-    {
-        Ok(Some(parsed)) => parsed,
-        Ok(None) => {
-            list.leave_out(Reason::OtherScope);
-            return Ok(());
-        }
-        Err(why) => {
-            list.refuse(number, why);
-            return Ok(());
-        }
-    };
-    let answer = clean(answer).trim_matches('"');
-    let word = answer.split([' ', '\t', ':']).next().unwrap_or_default().to_ascii_uppercase();
-    let is_code = word.len() == 3 && word.starts_with(['4', '5']) && word.parse::<u16>().is_ok();
-    let is_ban = is_code || matches!(&*word, "REJECT" | "DISCARD" | "ERROR" | "QUARANTINE");
-    let is_allowed = matches!(&*word, "OK" | "RELAY" | "SKIP");
-    let is_ours = if list.rule.0 == Rule::Block { is_ban } else { is_allowed };
-    if !is_ours {
-        list.except_by_longest_match(parsed.network)?;
-        list.leave_out(Reason::NotABan);
-        return Ok(());
-    }
-    push(list, number, &[parsed], answer, "", Ends::Never)
 }
 
 /// The clients, and the text behind the first colon outside of brackets.
@@ -276,7 +230,7 @@ fn clients_of(rest: &str) -> (&str, &str) {
     at.map_or((rest, ""), |at| (&rest[..at], &rest[at + 1..]))
 }
 
-fn pattern(client: &str) -> Result<Option<ParsedNetwork>, String> {
+fn network_of_client(client: &str) -> Result<Option<ParsedNetwork>, String> {
     if let Ok(parsed) = network(client) {
         return Ok(Some(parsed));
     }

@@ -4,12 +4,13 @@ use super::Walk;
 use super::spans::{items, members, text_of};
 use crate::network::length::networks_between;
 use crate::network::{ParsedNetwork, network, networks};
-use crate::nft::{Set, Uses, is_address_type};
+use crate::readers::nft::{Set, is_address_type};
+use crate::readers::set_rules::SetRules;
 use crate::record::push;
 use crate::{Ends, ListError, Reason};
 
 pub(super) fn read<'a>(walk: &mut Walk<'a>, objects: &'a str) -> Result<(), ListError> {
-    let mut uses = Uses::default();
+    let mut uses = SetRules::default();
     for object in items(objects).filter(|object| object.contains("\"@")) {
         uses.add_json(object);
     }
@@ -36,7 +37,7 @@ pub(super) fn read<'a>(walk: &mut Walk<'a>, objects: &'a str) -> Result<(), List
     Ok(())
 }
 
-fn set<'a>(walk: &mut Walk<'a>, value: &'a str, uses: &Uses) -> Result<(), ListError> {
+fn set<'a>(walk: &mut Walk<'a>, value: &'a str, uses: &SetRules) -> Result<(), ListError> {
     let (mut found, mut elements) = (Set::default(), "");
     for (key, value) in members(value) {
         match text_of(key).unwrap_or_default().as_str() {

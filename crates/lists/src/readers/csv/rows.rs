@@ -3,7 +3,7 @@
 use csv_core::ReadRecordResult;
 
 use crate::network::network;
-use crate::plain::is_comment;
+use crate::readers::comment::is_comment;
 use crate::words::clean;
 use crate::{MAX_COLUMNS, MAX_LINE};
 

@@ -1,11 +1,12 @@
 //! Tables of Postfix and Sendmail (access(5), cidr_table(5)): networks with answers, where one line
 //! can decide whether another line counts.
 
-use mailmesh_events::{Network, Rule};
+use mailmesh_events::Network;
 
-use super::COMMENTS;
 use crate::network::{ParsedNetwork, is_within, network, network_of_leading_octets};
-use crate::words::{clean, is_number, words};
+use crate::readers::comment::is_comment;
+use crate::verdict::access_map::{answered_rule, is_distinctive_answer};
+use crate::words::{clean, words};
 use crate::{List, ListError, check_line};
 
 /// Properties of a list of lines by which one line affects others.
@@ -30,15 +31,15 @@ impl Table {
     pub(super) fn of(text: &str) -> Self {
         let mut table = Self::default();
         for line in text.lines().map(clean) {
-            if COMMENTS.iter().any(|sign| line.starts_with(sign)) || check_line(line).is_err() {
+            if is_comment(line) || check_line(line).is_err() {
                 continue;
             }
             let all: Vec<&str> = words(line).take(3).collect();
             let Some((first, rest)) = all.split_first() else { continue };
-            if answer(rest).is_none() {
+            if answered_rule(rest).is_none() {
                 continue;
             }
-            let is_part = part_of_address(first, rest).is_some();
+            let is_part = network_of_partial_key(first, rest).is_some();
             table.is_hash |= is_part;
             table.is_answered |= is_part || network(first).is_ok();
         }
@@ -53,7 +54,7 @@ impl Table {
             return Ok(());
         };
         // The unread line answers with the list's rule: a later line of that rule does no harm.
-        if answer(rest) == Some(list.rule.0) {
+        if answered_rule(rest) == Some(list.rule.0) {
             return Ok(());
         }
         let inner = first.strip_prefix('!');
@@ -80,7 +81,7 @@ impl Table {
         let Some((first, rest)) = all.split_first() else { return false };
         let is_name = first.contains(|c: char| c.is_ascii_alphabetic())
             && first.chars().all(|c| c.is_alphanumeric() || "@.-_".contains(c));
-        self.is_answered && is_name && answer(rest).is_some()
+        self.is_answered && is_name && answered_rule(rest).is_some()
     }
 
     /// Whether no line before has decided for these networks.
@@ -92,59 +93,10 @@ impl Table {
     }
 }
 
-/// The rule that the words behind a network mean as the answer of a mail server; `None` if they
-/// are not an answer.
-pub(crate) fn answer(rest: &[&str]) -> Option<Rule> {
-    const REFUSE: [&str; 6] =
-        ["REJECT", "DISCARD", "DEFER", "DEFER_IF_PERMIT", "DEFER_IF_REJECT", "DROP"];
-    const OTHER: [&str; 14] = [
-        "OK",
-        "DUNNO",
-        "PERMIT",
-        "RELAY",
-        "ALLOW",
-        "ACCEPT",
-        "PASS",
-        "WHITELIST",
-        "WARN",
-        "INFO",
-        "HOLD",
-        "FILTER",
-        "PREPEND",
-        "BCC",
-    ];
-    let word = rest.first()?;
-    let is_one_of = |words: &[&str]| words.iter().any(|known| word.eq_ignore_ascii_case(known));
-    let begins = |known: &str| {
-        word.get(..known.len()).is_some_and(|begin| begin.eq_ignore_ascii_case(known))
-    };
-    let is_code = word.len() == 3
-        && word.starts_with(['4', '5'])
-        && word.bytes().all(|byte| byte.is_ascii_digit())
-        && rest.len() > 1
-        && !rest.iter().all(|word| is_number(word));
-    // `ERROR:5.7.1:550 ...` is an answer of Sendmail.
-    if is_one_of(&REFUSE) || is_code || begins("error:") {
-        return Some(Rule::Block);
-    }
-    (is_one_of(&OTHER) || begins("permit_")).then_some(Rule::Allow)
-}
-
 /// The network of a key that is the beginning of an address (`192.0.2`), before the answer of a
 /// mail server.
-pub(super) fn part_of_address(first: &str, rest: &[&str]) -> Option<Network> {
-    const ANSWERS: [&str; 8] = [
-        "REJECT",
-        "DISCARD",
-        "DEFER",
-        "DEFER_IF_PERMIT",
-        "DEFER_IF_REJECT",
-        "OK",
-        "DUNNO",
-        "RELAY",
-    ];
-    let word = rest.first()?;
-    let is_answer = ANSWERS.iter().any(|known| word.eq_ignore_ascii_case(known));
-    let is_sure = is_answer || (first.contains('.') && answer(rest).is_some());
-    if is_sure { network_of_leading_octets(first) } else { None }
+pub(super) fn network_of_partial_key(key: &str, answer: &[&str]) -> Option<Network> {
+    let is_sure =
+        is_distinctive_answer(answer) || (key.contains('.') && answered_rule(answer).is_some());
+    if is_sure { network_of_leading_octets(key) } else { None }
 }

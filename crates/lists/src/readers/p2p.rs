@@ -38,7 +38,7 @@ pub(crate) fn read(text: &str, rule: Rule) -> Result<List, ListError> {
 
 /// Whether a line is in one of these formats. A range with a number behind it must be written as
 /// eMule does, with leading zeros or with spaces around the commas.
-pub(crate) fn is_one(line: &str) -> bool {
+pub(crate) fn is_range_line(line: &str) -> bool {
     let is_named = line.rsplit_once(':').is_some_and(|(_, range)| between(range).is_some());
     let fields: Vec<&str> = line.splitn(3, ',').collect();
     let [first, level, _] = *fields else { return is_named };
@@ -50,7 +50,7 @@ pub(crate) fn is_one(line: &str) -> bool {
 
 /// Whether a number behind a range, without column names, means the opposite as an access level
 /// and as a score.
-pub(crate) fn is_unclear(range: &str, number: &str) -> bool {
+pub(crate) fn may_be_level_or_score(range: &str, number: &str) -> bool {
     let level = number.parse::<f64>();
     between(range).is_some()
         && level.is_ok_and(|level| !(1.0..f64::from(PERMITTED)).contains(&level))

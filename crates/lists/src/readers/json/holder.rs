@@ -7,9 +7,8 @@ use mailmesh_events::Rule;
 
 use crate::column::{Role, role_of_name};
 use crate::exception::holds_exceptions;
-use crate::network::{ParsedNetwork, networks};
+use crate::network::{self, ParsedNetwork, networks};
 use crate::normal_name::normal_name;
-use crate::plain::names_network;
 use crate::secret_key::excerpt;
 use crate::verdict::list_name::is_for_other_rule;
 use crate::{ListError, Reason};
@@ -219,7 +218,7 @@ impl<'a> Walk<'a> {
         self.list.begin();
         if names_networks(item) {
             self.refuse(why);
-        } else if mentions_network(item) {
+        } else if mentions_network_within(item) {
             self.refuse("an address is within a text of it, as in a pattern of STIX: give it bare");
         } else {
             self.list.leave_out(Reason::Frame);
@@ -247,18 +246,18 @@ pub(super) fn names_networks(value: &str) -> bool {
 }
 
 /// Whether a text at any depth of a value contains an address, as in a pattern of a STIX indicator.
-fn mentions_network(value: &str) -> bool {
+fn mentions_network_within(value: &str) -> bool {
     match value.as_bytes().first() {
-        Some(b'"') => text_of(value).is_ok_and(|text| names_network(&text)),
-        Some(b'[') => items(value).any(mentions_network),
-        Some(b'{') => members(value).any(|(_, inner)| mentions_network(inner)),
+        Some(b'"') => text_of(value).is_ok_and(|text| network::mentions_network(&text)),
+        Some(b'[') => items(value).any(mentions_network_within),
+        Some(b'{') => members(value).any(|(_, inner)| mentions_network_within(inner)),
         _ => false,
     }
 }
 
 /// Whether a text that begins with a brace has one object a line. If not, the text is one object
 /// over several lines, or one object that holds lists.
-pub(crate) fn is_lines(text: &str) -> bool {
+pub(crate) fn has_object_a_line(text: &str) -> bool {
     let mut lines = text.lines().filter(|line| !line.trim().is_empty()).map(str::trim);
     let first = lines.next().unwrap_or_default();
     let next = lines.find(|line| !line.starts_with('#'));

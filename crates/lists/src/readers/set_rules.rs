@@ -8,7 +8,7 @@ use crate::verdict::list_name::is_for_other_rule;
 
 /// The sets that the rules of a text accept or drop.
 #[derive(Debug, Default)]
-pub(crate) struct Uses {
+pub(crate) struct SetRules {
     accepted: HashSet<String>,
     dropped: HashSet<String>,
 }
@@ -16,7 +16,7 @@ pub(crate) struct Uses {
 /// Upper bound on the names that are kept; further sets are judged by their names alone.
 const MAX_NAMES: usize = 10_000;
 
-impl Uses {
+impl SetRules {
     /// Collects the sets from the rules of a text: statements with `@NAME` in them.
     pub(crate) fn of_text(text: &str) -> Self {
         let mut uses = Self::default();
@@ -83,6 +83,6 @@ impl Uses {
 }
 
 /// A text without the parts in quotes.
-pub(super) fn without_quoted(text: &str) -> String {
+pub(crate) fn without_quoted(text: &str) -> String {
     text.split('"').step_by(2).collect::<Vec<_>>().join("\"\"")
 }

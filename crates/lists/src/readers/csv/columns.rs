@@ -1,21 +1,12 @@
 //! Finds the roles of the columns of a table, and the separator between the columns.
 
-use crate::MAX_LINE;
 use crate::column::{Hint, Role, SOURCE_RANK, hint_of_name, role_of_name};
-use crate::ends::date::is_date;
-use crate::ends::duration::parse_duration;
-use crate::ends::{BareNumber, parse_end};
-use crate::network::{network, networks};
+use crate::network::network;
 use crate::normal_name::normal_name;
 use crate::record::Record;
 use crate::verdict::{is_score, is_verdict_name, score_note};
 use crate::words::clean;
 use crate::write::EXPORTED;
-
-/// The separators of a table's columns.
-const SEPARATORS: [u8; 4] = [b',', b';', b'\t', b'|'];
-/// Upper bound on the lines that are examined for the separator.
-const LOOKED_AT: usize = 64;
 
 /// Upper bound on the columns that a note names.
 const MOST_NAMED: usize = 20;
@@ -158,56 +149,4 @@ impl Columns {
         let reasons = self.roles.iter().find(|(role, ..)| *role == Role::Reason);
         reasons.is_some_and(|(.., at)| at + 1 == self.count)
     }
-}
-
-/// The separator of a table's columns, found from the first lines with content; `None` if the text
-/// is not a table. A spreadsheet may name the separator in a line of its own (`sep=;`).
-pub(crate) fn separator(text: &str) -> Option<u8> {
-    let lines = text.lines().map(begin).map(clean);
-    let mut lines = lines.filter(|line| !line.is_empty());
-    if let Some(said) = lines.clone().next().and_then(|line| line.strip_prefix("sep=")) {
-        return said.bytes().next().filter(|byte| SEPARATORS.contains(byte));
-    }
-    let named = lines.by_ref().take(LOOKED_AT).find_map(|line| {
-        SEPARATORS.into_iter().find(|separator| Columns::named_in(line, *separator).is_some())
-    });
-    if named.is_some() {
-        return named;
-    }
-    // Unknown names do not identify the separator; the first row with an address does.
-    let lines = text.lines().map(begin).map(clean).filter(|line| !line.starts_with(['#', ';']));
-    lines
-        .filter(|line| !line.is_empty())
-        .take(LOOKED_AT)
-        .find_map(|line| SEPARATORS.into_iter().find(|separator| separates(line, *separator)))
-}
-
-/// Whether a line is a row of a table without column names.
-fn separates(line: &str, separator: u8) -> bool {
-    let is_quoted = line.starts_with('"');
-    let mut fields = line.split(char::from(separator)).map(|f| clean(f).trim_matches('"'));
-    let is_network = fields.next().is_some_and(|field| networks(field).is_ok());
-    let more = fields.clone().count();
-    let is_table = match separator {
-        b',' => more > 0,
-        // In one-column lists `;` begins a comment, and a tab precedes a score.
-        b';' => {
-            let lasts = fields.clone().next().is_some_and(|field| parse_duration(field).is_ok());
-            let has_date = more > 1 && fields.clone().any(is_date);
-            let has_end = more > 1 && fields.nth(1).is_some_and(is_end);
-            is_quoted || (more == 1 && lasts) || has_date || has_end
-        }
-        b'\t' => is_quoted && more > 0,
-        _ => more > 1,
-    };
-    is_network && is_table
-}
-
-/// The part of a line that is examined.
-fn begin(line: &str) -> &str {
-    &line[..line.floor_char_boundary(MAX_LINE)]
-}
-
-fn is_end(text: &str) -> bool {
-    !text.is_empty() && parse_end(text, BareNumber::Seconds).is_ok()
 }

@@ -1,8 +1,6 @@
 //! Sets of nftables, as `nft list set` and `nft list ruleset` print them, and as scripts add to
 //! them (nft(8)).
 
-mod uses;
-
 use std::collections::HashSet;
 use std::time::Duration;
 
@@ -10,12 +8,11 @@ use mailmesh_events::Rule;
 
 use crate::list::{List, Unit};
 use crate::network::{network, networks};
+use crate::readers::set_rules::{SetRules, without_quoted};
 use crate::record::push;
 use crate::secret_key::excerpt;
 use crate::words::clean;
 use crate::{Ends, ListError, MAX_LINE, Reason};
-pub(crate) use uses::Uses;
-use uses::without_quoted;
 
 /// The properties of a set whose elements are being read.
 #[derive(Debug, Default)]
@@ -35,7 +32,7 @@ pub(crate) fn is_address_type(kind: &str) -> bool {
 /// Reads line by line. An element ends at a comma or brace, perhaps on a later line than it began.
 pub(crate) fn read(text: &str, rule: Rule) -> Result<List, ListError> {
     let mut list = List::new(Unit::Line, rule);
-    let uses = Uses::of_text(text);
+    let uses = SetRules::of_text(text);
     let mut filled = HashSet::new();
     let mut set = Set::default();
     let mut element = Element::default();
@@ -219,7 +216,7 @@ impl Element {
     }
 
     /// Adds the element to the list, and resets this value for the next element.
-    fn take(&mut self, list: &mut List, set: &Set, uses: &Uses) -> Result<(), ListError> {
+    fn take(&mut self, list: &mut List, set: &Set, uses: &SetRules) -> Result<(), ListError> {
         let Self { text, begins_at, is_too_long, .. } = std::mem::take(self);
         if is_too_long {
             let why = format_args!("the element has more than {MAX_LINE} bytes, the limit");

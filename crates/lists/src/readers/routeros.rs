@@ -8,9 +8,8 @@ use std::time::Duration;
 use mailmesh_events::Rule;
 
 use crate::list::{List, Unit};
-use crate::network::networks;
-use crate::nft::Uses;
-use crate::plain::names_network;
+use crate::network::{mentions_network, networks};
+use crate::readers::set_rules::SetRules;
 use crate::record::push;
 use crate::secret_key::excerpt;
 use crate::verdict::is_true;
@@ -18,7 +17,7 @@ use crate::words::clean;
 use crate::{Ends, ListError, MAX_LINE, Reason, check_line};
 
 /// Whether a line belongs to a script or an export.
-pub(crate) fn is_one(line: &str) -> bool {
+pub(crate) fn is_script_line(line: &str) -> bool {
     let line = command(line);
     let begins = ["/ip firewall", "/ipv6 firewall", "/ip/firewall", "/ipv6/firewall"];
     begins.iter().any(|begin| line.starts_with(begin))
@@ -90,8 +89,8 @@ fn logical_lines(text: &str) -> impl Iterator<Item = Logical<'_>> {
 }
 
 /// The lists that firewall rules of the text accept or drop.
-fn uses_of(text: &str) -> Uses {
-    let mut uses = Uses::default();
+fn uses_of(text: &str) -> SetRules {
+    let mut uses = SetRules::default();
     let lines = logical_lines(text).filter(|logical| !logical.is_too_long);
     for Logical { line, .. } in lines.filter(|logical| check_line(&logical.line).is_ok()) {
         if !line.contains("-address-list=") {
@@ -115,7 +114,7 @@ fn uses_of(text: &str) -> Uses {
 }
 
 struct Reader {
-    uses: Uses,
+    uses: SetRules,
     /// Whether the current lines are of address lists, rather than of another menu.
     is_of_lists: bool,
     is_filled: bool,
@@ -151,7 +150,7 @@ impl Reader {
             }
             Some("add") if line.contains("address") => list.leave_out(Reason::Rule),
             Some(_) => list.leave_out(Reason::Frame),
-            None if names_network(line) => {
+            None if mentions_network(line) => {
                 list.refuse(number, "it is no line of an address list of RouterOS");
             }
             None => list.leave_out(Reason::Frame),

@@ -23,15 +23,15 @@ pub(crate) fn read(text: &str, rule: Rule) -> Result<List, ListError> {
 }
 
 /// Whether a line belongs to a status, or is a ban with its end.
-pub(crate) fn is_one(line: &str) -> bool {
+pub(crate) fn is_output_line(line: &str) -> bool {
     line == "Status"
         || line.starts_with("Status for the jail")
-        || is_listing(line).is_some()
+        || listed_addresses(line).is_some()
         || timed(line).is_some()
 }
 
 /// The addresses that a status lists.
-fn is_listing(line: &str) -> Option<&str> {
+fn listed_addresses(line: &str) -> Option<&str> {
     let at = line.find("Banned IP list:")?;
     Some(clean(&line[at + "Banned IP list:".len()..]))
 }
@@ -63,7 +63,7 @@ fn lines(text: &str, rule: Rule) -> Result<List, ListError> {
         } else if let Some((_, name)) = line.split_once("Status for the jail:") {
             jail = bounded_line(name).into();
             list.leave_out(Reason::Frame);
-        } else if let Some(addresses) = is_listing(line) {
+        } else if let Some(addresses) = listed_addresses(line) {
             take(&mut list, number, addresses, &jail, Ends::Never)?;
         } else if line == "Status" || line.starts_with(['|', '`', '-']) {
             list.leave_out(Reason::Frame);

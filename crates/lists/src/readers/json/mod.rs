@@ -22,7 +22,7 @@ use crate::words::clean;
 use crate::write::EXPORTED;
 use crate::{Ends, ListError, MAX_DEPTH, MAX_LINE, Reason};
 use around::{Around, Verdict};
-pub(crate) use holder::is_lines;
+pub(crate) use holder::has_object_a_line;
 use spans::{items, members, text_of};
 
 const FORMAT: &str = "list in JSON";

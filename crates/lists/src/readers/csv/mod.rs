@@ -3,6 +3,7 @@
 
 mod columns;
 mod rows;
+mod separator;
 
 use std::time::Duration;
 
@@ -14,17 +15,17 @@ use crate::ends::{BareNumber, may_be_end, parse_end};
 use crate::exception::excepted;
 use crate::list::{List, Unit};
 use crate::network::{ParsedNetwork, is_addresses, is_length, network, network_of_pair, networks};
-use crate::p2p::is_unclear;
-use crate::plain::{
-    Table, UNKNOWN_NAMES, is_heading, refuse_in_comment, refuse_section, take_line,
-};
+use crate::readers::p2p::may_be_level_or_score;
+use crate::readers::plain::{Table, UNKNOWN_NAMES, take_line};
+use crate::readers::section::{is_heading, refuse_in_comment, refuse_section};
 use crate::record::{except_all, push, push_meant};
 use crate::secret_key::excerpt;
 use crate::verdict::{is_block_word, is_verdict_name, means_no, means_not_blocked};
 use crate::words::{clean, is_number};
 use crate::{Ends, ListError, NEVER, Reason};
-pub(crate) use columns::{Columns, separator};
+use columns::Columns;
 use rows::{Row, RowKind, Rows};
+pub(crate) use separator::separator;
 
 pub(crate) fn read(text: &str, rule: Rule) -> Result<List, ListError> {
     let mut list = List::new(Unit::Line, rule);
@@ -173,7 +174,7 @@ fn unnamed(
         list.refuse(line, "it has a number, and the names in the first line are not known");
         return Ok(());
     }
-    if is_unclear(first, reason) {
+    if may_be_level_or_score(first, reason) {
         let why = format!(
             "`{}` may be a score, or an access level of eMule: name the columns in the first line, \
              or give the format `p2p`",

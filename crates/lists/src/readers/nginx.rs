@@ -11,7 +11,7 @@ use crate::words::clean;
 use crate::{Ends, ListError, Reason};
 
 /// Whether a line belongs to an access list.
-pub(crate) fn is_one(line: &str) -> bool {
+pub(crate) fn is_directive(line: &str) -> bool {
     let statement = line.split_once(';').map(|(statement, _)| statement);
     let mut words = statement.unwrap_or_default().split_whitespace();
     let is_rule = matches!(words.next(), Some("deny" | "allow"));
