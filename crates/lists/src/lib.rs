@@ -35,7 +35,6 @@ mod readers;
 mod record;
 mod reserved;
 mod secret_key;
-mod select;
 mod text;
 mod verdict;
 mod words;
@@ -48,8 +47,7 @@ use mailmesh_events::{Network, Rule, UnixMillis};
 
 pub use error::ListError;
 pub use format::{Format, OutputFormat};
-pub use list::{BadLine, LeftOut, List, Note, Reason, Unit};
-pub use select::{Ended, LeftOutNetworks, Terms};
+pub use list::{BadLine, Ended, LeftOut, LeftOutNetworks, List, Note, Reason, Terms, Unit};
 pub use text::Text;
 pub use write::{Listed, stale_at, write};
 
@@ -65,6 +63,11 @@ pub const MAX_COLUMNS: usize = 1_024;
 pub const MAX_DEPTH: usize = 32;
 /// Upper bound on the bad lines that are kept to be shown; all of them are counted.
 pub const MAX_BAD: usize = 100;
+
+/// Upper bound on the columns or keys that a note names.
+const MAX_NAMES_IN_NOTE: usize = 20;
+/// Upper bound on the lines with content that are examined to find out what a text is.
+const MAX_EXAMINED_LINES: usize = 64;
 
 /// Later than any end: stands for the end of an entry that holds until it is removed.
 const NEVER: UnixMillis = UnixMillis(u64::MAX);

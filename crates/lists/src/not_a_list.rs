@@ -1,16 +1,13 @@
 //! Recognised texts that are not lists: reading a part of one would block what it does not mean.
 
-use crate::ListError;
 use crate::secret_key::excerpt;
 use crate::words::clean;
-
-/// Upper bound on the lines that are examined.
-const LOOKED_AT: usize = 64;
+use crate::{ListError, MAX_EXAMINED_LINES};
 
 /// Refuses a recognised text that is not a list, if possible with a command that prints a list.
 pub(crate) fn refuse_known(text: &str) -> Result<(), ListError> {
     let lines = (1..).zip(text.lines().map(clean)).filter(|(_, line)| !line.is_empty());
-    let mut lines = lines.take(LOOKED_AT);
+    let mut lines = lines.take(MAX_EXAMINED_LINES);
     let mut content = lines.clone().filter(|(_, line)| !line.starts_with(['#', ';']));
     let refused = |why: String, command| Err(ListError::NotAList { why, command });
     let Some((number, first)) = content.next() else { return Ok(()) };

@@ -104,14 +104,14 @@ impl<'a> Record<'a> {
             list.leave_out(Reason::OtherScope);
             return Ok(());
         }
-        if let Some(reason) = self.left_out(list.rule.0) {
+        if let Some(reason) = self.left_out(list.rule()) {
             list.leave_out(reason);
-            if reason == Reason::NotABan && self.is_let_in(list.rule.0) {
+            if reason == Reason::NotABan && self.is_let_in(list.rule()) {
                 self.except(list)?;
             }
             return Ok(());
         }
-        if let Some(why) = self.unclear(list.rule.0) {
+        if let Some(why) = self.unclear(list.rule()) {
             list.refuse(line, why);
             return self.except(list);
         }
@@ -321,14 +321,14 @@ impl<'a> Record<'a> {
     fn doubt(&self, list: &mut List, is_without_end: bool) {
         for (_, hint, text) in &self.others {
             match hint {
-                Hint::Moment if is_without_end => list.doubt(text),
-                Hint::Past if is_without_end => list.doubt_as(DoubtKind::Sight, text),
-                Hint::Begin => list.doubt_as(DoubtKind::Begin, text),
+                Hint::Moment if is_without_end => list.doubt_end(text),
+                Hint::Past if is_without_end => list.doubt_moment_of(DoubtKind::Sight, text),
+                Hint::Begin => list.doubt_moment_of(DoubtKind::Begin, text),
                 _ => {}
             }
         }
         let begins = [Role::From, Role::First].into_iter().flat_map(|role| self.all(role));
-        begins.for_each(|(_, text)| list.doubt_as(DoubtKind::Begin, text));
+        begins.for_each(|(_, text)| list.doubt_moment_of(DoubtKind::Begin, text));
     }
 
     fn networks(&self) -> Result<Vec<ParsedNetwork>, String> {
@@ -413,7 +413,7 @@ pub(crate) fn push_meant(
     origin: &str,
     ends: Ends,
 ) -> Result<(), ListError> {
-    let rule = list.rule.0;
+    let rule = list.rule();
     if begins_with_other_verdict(reason, rule) {
         if rule == Rule::Block && is_allowance(reason) {
             list.leave_out(Reason::NotABan);
@@ -437,7 +437,7 @@ pub(crate) fn push_meant(
 
 /// Excludes networks from the entries of the list, wherever the entries stand.
 pub(crate) fn except_all(list: &mut List, networks: &[Network]) -> Result<(), ListError> {
-    networks.iter().try_for_each(|network| list.except(*network, 0, usize::MAX))
+    networks.iter().try_for_each(|network| list.except_everywhere(*network))
 }
 
 /// The advice for an end in a comment.
@@ -458,7 +458,7 @@ pub(crate) fn push(
             list.refuse(line, format_args!("`{end}` may be its end: {NAME_IT}"));
             return Ok(());
         }
-        list.doubt_in(reason);
+        list.doubt_moments_in(reason);
     }
     push_unchecked(list, line, networks, reason, origin, ends)
 }

@@ -57,9 +57,9 @@ fn lines(text: &str, rule: Rule) -> Result<List, ListError> {
     let mut has_moments = false;
     for (number, line) in (1..).zip(text.lines()) {
         let line = clean(line);
-        list.begin();
-        if list.passes_over(number, line, &["#"]) {
-            // `passes_over` counted the line.
+        list.begin_unit();
+        if list.skip_without_content(number, line, &["#"]) {
+            // `skip_without_content` counted the line.
         } else if let Some((_, name)) = line.split_once("Status for the jail:") {
             jail = bounded_line(name).into();
             list.leave_out(Reason::Frame);
@@ -79,7 +79,7 @@ fn lines(text: &str, rule: Rule) -> Result<List, ListError> {
         } else {
             take(&mut list, number, line, &jail, Ends::Never)?;
         }
-        list.end();
+        list.end_unit();
     }
     Ok(list)
 }
@@ -124,7 +124,7 @@ fn jails(reader: &mut Reader<'_>, list: &mut List) -> Result<(), ListError> {
 fn address(reader: &mut Reader<'_>, list: &mut List, jail: &str) -> Result<(), ListError> {
     let text = reader.string()?;
     let line = reader.line();
-    list.begin();
+    list.begin_unit();
     match network(&text) {
         Ok(parsed) => push(list, line, &[parsed], jail, ORIGIN, Ends::Never)?,
         Err(why) => {
@@ -132,7 +132,7 @@ fn address(reader: &mut Reader<'_>, list: &mut List, jail: &str) -> Result<(), L
             list.refuse(line, format_args!("entry {number}: {why}"));
         }
     }
-    list.end();
+    list.end_unit();
     Ok(())
 }
 

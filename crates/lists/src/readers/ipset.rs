@@ -31,11 +31,11 @@ pub(crate) fn read(text: &str, rule: Rule) -> Result<List, ListError> {
     let mut sets = Sets::default();
     for (number, line) in (1..).zip(text.lines()) {
         let line = clean(line);
-        list.begin();
-        if !list.passes_over(number, line, &["#"]) {
+        list.begin_unit();
+        if !list.skip_without_content(number, line, &["#"]) {
             sets.take(&mut list, number, line)?;
         }
-        list.end();
+        list.end_unit();
     }
     Ok(list)
 }
@@ -78,7 +78,7 @@ impl Sets {
             }
             ["swap" | "-W" | "rename" | "-E", one, other] => {
                 let has = [one, other].map(|name| self.filled.remove(*name));
-                let is_other = [one, other].map(|name| is_for_other_rule(name, list.rule.0));
+                let is_other = [one, other].map(|name| is_for_other_rule(name, list.rule()));
                 if has != [false, false] && is_other[0] != is_other[1] {
                     return Err(not_a_list(number, line));
                 }
@@ -184,12 +184,12 @@ fn take(
     if options.contains(&"nomatch") {
         // `nomatch` excludes the element from wider networks of the set, wherever it stands.
         for parsed in &networks {
-            list.except(parsed.network, 0, usize::MAX)?;
+            list.except_everywhere(parsed.network)?;
         }
         list.leave_out(Reason::NotABan);
         return Ok(());
     }
-    if is_for_other_rule(name, list.rule.0) {
+    if is_for_other_rule(name, list.rule()) {
         list.leave_out(Reason::NotABan);
         return Ok(());
     }

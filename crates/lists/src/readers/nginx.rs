@@ -24,8 +24,8 @@ pub(crate) fn read(text: &str, rule: Rule) -> Result<List, ListError> {
     let mut is_decided = false;
     for (number, line) in (1..).zip(text.lines()) {
         let line = clean(line);
-        list.begin();
-        if !list.passes_over(number, line, &["#"]) {
+        list.begin_unit();
+        if !list.skip_without_content(number, line, &["#"]) {
             let (statements, comment) = line.split_once('#').unwrap_or((line, ""));
             if statements.contains(['{', '}']) {
                 let why = format!(
@@ -36,7 +36,7 @@ pub(crate) fn read(text: &str, rule: Rule) -> Result<List, ListError> {
             }
             take(&mut list, &mut is_decided, (number, statements), comment)?;
         }
-        list.end();
+        list.end_unit();
     }
     Ok(list)
 }
@@ -66,7 +66,7 @@ fn take(
                 continue;
             }
         };
-        let (is_ours, value) = (said == list.rule.0, clean(value));
+        let (is_ours, value) = (said == list.rule(), clean(value));
         if *is_decided {
             // An `allow all` or `deny all` before this statement has decided.
             list.leave_out(Reason::NotABan);
@@ -81,7 +81,7 @@ fn take(
             match network(value) {
                 Ok(parsed) if is_ours => push(list, line, &[parsed], comment, "", Ends::Never)?,
                 Ok(parsed) => {
-                    list.except(parsed.network, list.units + 1, usize::MAX)?;
+                    list.except_in_later_units(parsed.network)?;
                     list.leave_out(Reason::NotABan);
                 }
                 Err(why) => list.refuse(line, why),

@@ -19,8 +19,8 @@ pub(crate) fn read(text: &str, rule: Rule) -> Result<List, ListError> {
     let mut list = List::new(Unit::Line, rule);
     for (number, line) in (1..).zip(text.lines()) {
         let line = clean(line);
-        list.begin();
-        if !list.passes_over(number, line, &["#", ";", "//"]) {
+        list.begin_unit();
+        if !list.skip_without_content(number, line, &["#", ";", "//"]) {
             match parse(line) {
                 Ok((_, level, _)) if (level >= PERMITTED) == (rule == Rule::Block) => {
                     list.leave_out(Reason::NotABan);
@@ -31,7 +31,7 @@ pub(crate) fn read(text: &str, rule: Rule) -> Result<List, ListError> {
                 Err(why) => list.refuse(number, why),
             }
         }
-        list.end();
+        list.end_unit();
     }
     Ok(list)
 }

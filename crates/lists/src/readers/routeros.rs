@@ -34,19 +34,19 @@ pub(crate) fn read(text: &str, rule: Rule) -> Result<List, ListError> {
     let mut list = List::new(Unit::Line, rule);
     let mut reader = Reader { uses: uses_of(text), is_of_lists: true, is_filled: false };
     for Logical { number, line, continued, is_too_long } in logical_lines(text) {
-        list.begin();
+        list.begin_unit();
         let line = &*line;
         if is_too_long {
             list.refuse(number, format_args!("it goes on for more than {MAX_LINE} bytes"));
-            list.end();
-            list.continued(continued);
+            list.end_unit();
+            list.count_continued(continued);
             continue;
         }
-        if !list.passes_over(number, line, &["#"]) {
+        if !list.skip_without_content(number, line, &["#"]) {
             reader.take(&mut list, number, command(line))?;
         }
-        list.end();
-        list.continued(continued);
+        list.end_unit();
+        list.count_continued(continued);
     }
     Ok(list)
 }
@@ -172,9 +172,13 @@ impl Reader {
             list.leave_out(Reason::NotABan);
             return Ok(());
         }
-        if self.uses.is_other(name, list.rule.0) {
+        if self.uses.is_other(name, list.rule()) {
             if self.uses.has(name) {
-                list.note_set(number, name, "a rule lets it in, or it is of destinations");
+                list.note_set_of_no_bans(
+                    number,
+                    name,
+                    "a rule lets it in, or it is of destinations",
+                );
             }
             list.leave_out(Reason::NotABan);
             return Ok(());

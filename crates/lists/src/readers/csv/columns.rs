@@ -1,5 +1,6 @@
 //! Finds the roles of the columns of a table, and the separator between the columns.
 
+use crate::MAX_NAMES_IN_NOTE;
 use crate::column::{Hint, Role, SOURCE_RANK, hint_of_name, role_of_name};
 use crate::network::network;
 use crate::normal_name::normal_name;
@@ -7,9 +8,6 @@ use crate::record::Record;
 use crate::verdict::{is_score, is_verdict_name, score_note};
 use crate::words::clean;
 use crate::write::EXPORTED;
-
-/// Upper bound on the columns that a note names.
-const MOST_NAMED: usize = 20;
 
 /// The columns of a table by role, as far as the table names its columns.
 #[derive(Debug, Clone, Default)]
@@ -100,7 +98,8 @@ impl Columns {
                 && !self.speaking.iter().any(|(it, _)| it == at)
                 && !clean(name).is_empty()
         });
-        let unused: Vec<&str> = unused.map(|(_, name)| clean(name)).take(MOST_NAMED).collect();
+        let unused: Vec<&str> =
+            unused.map(|(_, name)| clean(name)).take(MAX_NAMES_IN_NOTE).collect();
         let mut notes = Vec::new();
         if !unused.is_empty() {
             notes.push(format!("columns that are not used: {}", unused.join(", ")));

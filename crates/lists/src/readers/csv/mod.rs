@@ -37,18 +37,18 @@ pub(crate) fn read(text: &str, rule: Rule) -> Result<List, ListError> {
     let mut table = Table::default();
     while let Some((line, lines, kind)) = rows.next(&mut row) {
         match kind {
-            RowKind::Blank => list.pass(Reason::Blank),
-            RowKind::Frame => list.pass(Reason::Frame),
+            RowKind::Blank => list.leave_out_unit(Reason::Blank),
+            RowKind::Frame => list.leave_out_unit(Reason::Frame),
             RowKind::Comment(comment) => {
                 refuse_in_comment(line, comment, rule)?;
                 // A comment before the first row may name the columns.
                 if !has_begun && let Some(named) = Columns::named_in(comment, rows.separator()) {
                     commented = Some(named);
                 }
-                list.pass(Reason::Comment);
+                list.leave_out_unit(Reason::Comment);
             }
             RowKind::Bad(why) => {
-                list.pass_bad(line, why);
+                list.refuse_unit(line, why);
                 has_begun = true;
             }
             RowKind::Row(text)
@@ -56,10 +56,10 @@ pub(crate) fn read(text: &str, rule: Rule) -> Result<List, ListError> {
             {
                 // A line of metadata before the names of the columns.
                 refuse_section(line, clean(text), rule)?;
-                list.pass(Reason::Frame);
+                list.leave_out_unit(Reason::Frame);
             }
             RowKind::Row(text) => {
-                list.begin();
+                list.begin_unit();
                 let named = (!has_begun).then(|| Columns::named(row.fields())).flatten();
                 if let (false, Some(named)) = (has_begun, commented.take())
                     && named.count() == row.fields().count()
@@ -85,10 +85,10 @@ pub(crate) fn read(text: &str, rule: Rule) -> Result<List, ListError> {
                     table.lacks_network |= has_names && has_other_names(&row);
                     take(&mut list, line, (&row, text), &columns, &mut table)?;
                 }
-                list.end();
+                list.end_unit();
             }
         }
-        list.continued(lines.saturating_sub(1));
+        list.count_continued(lines.saturating_sub(1));
     }
     Ok(list)
 }
@@ -191,15 +191,15 @@ fn unnamed(
         );
         return except_all(list, &taken_out);
     }
-    if list.rule.0 == Rule::Allow && means_no(reason) {
+    if list.rule() == Rule::Allow && means_no(reason) {
         list.refuse(line, "its value may say that it is not let in: name the columns");
         return Ok(());
     }
-    if is_block_word(reason) && list.rule.0 == Rule::Allow {
+    if is_block_word(reason) && list.rule() == Rule::Allow {
         list.leave_out(Reason::NotABan);
         return Ok(());
     }
-    if means_not_blocked(reason) && list.rule.0 == Rule::Block {
+    if means_not_blocked(reason) && list.rule() == Rule::Block {
         for parsed in &read {
             list.except_by_longest_match(parsed.network)?;
         }
@@ -232,7 +232,7 @@ fn unnamed(
     }
     // A small number in a column without a name is a score, neither a reason nor an end.
     if is_number(reason) {
-        list.note_score(line, reason);
+        list.note_unused_number(line, reason);
         reason = "";
     } else if until.is_empty() && may_be_end(reason) {
         (reason, until) = ("", reason);
@@ -244,7 +244,7 @@ fn unnamed(
     }
     let until = match parse_end(until, BareNumber::Moment) {
         Err(_) if is_number(until) => {
-            list.note_score(line, until);
+            list.note_unused_number(line, until);
             Ends::Never
         }
         Err(why) => {
@@ -254,7 +254,7 @@ fn unnamed(
         Ok(ends) => ends,
     };
     if row.fields().skip(3).any(|field| !clean(field).is_empty()) {
-        list.note_once(line, "columns without a name beyond the third are not used");
+        list.note_for_all_rows(line, "columns without a name beyond the third are not used");
     }
     push_meant(list, line, &read, reason, "", until)
 }

@@ -1,18 +1,15 @@
 //! Finds the separator between the columns of a table.
 
 use super::columns::Columns;
-use crate::MAX_LINE;
 use crate::ends::date::is_date;
 use crate::ends::duration::parse_duration;
 use crate::ends::{BareNumber, parse_end};
 use crate::network::networks;
 use crate::words::clean;
+use crate::{MAX_EXAMINED_LINES, MAX_LINE};
 
 /// The separators of a table's columns.
 const SEPARATORS: [u8; 4] = [b',', b';', b'\t', b'|'];
-/// Upper bound on the lines that are examined for the separator.
-const LOOKED_AT: usize = 64;
-
 /// The separator of a table's columns, found from the first lines with content; `None` if the text
 /// is not a table. A spreadsheet may name the separator in a line of its own (`sep=;`).
 pub(crate) fn separator(text: &str) -> Option<u8> {
@@ -21,7 +18,7 @@ pub(crate) fn separator(text: &str) -> Option<u8> {
     if let Some(said) = lines.clone().next().and_then(|line| line.strip_prefix("sep=")) {
         return said.bytes().next().filter(|byte| SEPARATORS.contains(byte));
     }
-    let named = lines.by_ref().take(LOOKED_AT).find_map(|line| {
+    let named = lines.by_ref().take(MAX_EXAMINED_LINES).find_map(|line| {
         SEPARATORS.into_iter().find(|separator| Columns::named_in(line, *separator).is_some())
     });
     if named.is_some() {
@@ -31,7 +28,7 @@ pub(crate) fn separator(text: &str) -> Option<u8> {
     let lines = text.lines().map(begin).map(clean).filter(|line| !line.starts_with(['#', ';']));
     lines
         .filter(|line| !line.is_empty())
-        .take(LOOKED_AT)
+        .take(MAX_EXAMINED_LINES)
         .find_map(|line| SEPARATORS.into_iter().find(|separator| separates(line, *separator)))
 }
 

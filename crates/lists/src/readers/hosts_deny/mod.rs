@@ -15,7 +15,7 @@ use crate::secret_key::excerpt;
 use crate::verdict::access_map::answered_rule;
 use crate::verdict::list_name::is_for_other_rule;
 use crate::words::{clean, words};
-use crate::{Ends, ListError, Reason};
+use crate::{Ends, ListError, MAX_EXAMINED_LINES, Reason};
 use sendmail_map::{TAGS, is_tagged};
 
 pub(crate) fn read(text: &str, rule: Rule) -> Result<List, ListError> {
@@ -23,20 +23,20 @@ pub(crate) fn read(text: &str, rule: Rule) -> Result<List, ListError> {
     let mut lines = (1..).zip(text.lines());
     while let Some((number, line)) = lines.next() {
         let line = clean(line);
-        list.begin();
+        list.begin_unit();
         refuse_in_comment(number, line, rule)?;
-        if list.passes_over(number, line, &["#"]) {
-            // `passes_over` counted the line.
+        if list.skip_without_content(number, line, &["#"]) {
+            // `skip_without_content` counted the line.
         } else if line.ends_with('\\') {
             list.refuse(number, "it goes on in the next line: write it as one");
         } else {
             take(&mut list, number, line)?;
         }
-        list.end();
+        list.end_unit();
         if line.ends_with('\\') && !line.starts_with('#') {
             // The lines that continue it are not read either.
             for (_, next) in lines.by_ref() {
-                list.continued(1);
+                list.count_continued(1);
                 if !clean(next).ends_with('\\') {
                     break;
                 }
@@ -46,14 +46,11 @@ pub(crate) fn read(text: &str, rule: Rule) -> Result<List, ListError> {
     Ok(list)
 }
 
-/// Upper bound on the lines that [`is_hosts_deny`] examines.
-const LOOKED_AT: usize = 64;
-
 /// Whether lines are of `hosts.deny`, rather than of a list that begins with metadata
 /// (`Generated: 2026-11-27`).
 pub(crate) fn is_hosts_deny<'a>(lines: impl Iterator<Item = &'a str>) -> bool {
     let (mut is_any, mut is_other) = (false, false);
-    for line in lines.take(LOOKED_AT) {
+    for line in lines.take(MAX_EXAMINED_LINES) {
         if line.get(..8).is_some_and(|tag| tag.eq_ignore_ascii_case("connect:")) {
             return true;
         }
@@ -170,19 +167,19 @@ fn take(list: &mut List, number: usize, line: &str) -> Result<(), ListError> {
         };
     }
     // `Allow: 192.0.2.7` belongs to another kind of list.
-    if is_for_other_rule(daemons, list.rule.0) {
+    if is_for_other_rule(daemons, list.rule()) {
         list.leave_out(Reason::NotABan);
         return Ok(());
     }
     let (clients, options) = clients_of(rest);
-    let other = if list.rule.0 == Rule::Block { "allow" } else { "deny" };
+    let other = if list.rule() == Rule::Block { "allow" } else { "deny" };
     if options.split(':').any(|option| clean(option).eq_ignore_ascii_case(other)) {
         list.leave_out(Reason::NotABan);
         // The first match decides: later lines do not apply to these networks.
         let networks = words(clients).filter_map(|client| network_of_client(client).ok().flatten());
         return networks
             .map(|parsed| parsed.network)
-            .try_for_each(|network| list.except(network, list.units + 1, usize::MAX));
+            .try_for_each(|network| list.except_in_later_units(network));
     }
     if words(clients).chain(words(daemons)).any(|word| word == "EXCEPT") {
         list.refuse(number, "it has exceptions (`EXCEPT`)");

@@ -50,7 +50,7 @@ pub(super) fn read_line(list: &mut List, number: usize, rest: &str) -> Result<()
         }
     };
     let answer = clean(answer).trim_matches('"');
-    if sendmail_rule(answer) != Some(list.rule.0) {
+    if sendmail_rule(answer) != Some(list.rule()) {
         list.except_by_longest_match(parsed.network)?;
         list.leave_out(Reason::NotABan);
         return Ok(());

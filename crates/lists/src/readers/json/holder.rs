@@ -2,7 +2,7 @@
 
 use super::around::Around;
 use super::spans::{items, members, text_of};
-use super::{AlertContext, MOST_NAMED, Walk, decisions, nft};
+use super::{AlertContext, Walk, decisions, nft};
 use mailmesh_events::Rule;
 
 use crate::column::{Role, role_of_name};
@@ -11,7 +11,7 @@ use crate::network::{self, ParsedNetwork, networks};
 use crate::normal_name::normal_name;
 use crate::secret_key::excerpt;
 use crate::verdict::list_name::is_for_other_rule;
-use crate::{ListError, Reason};
+use crate::{ListError, MAX_NAMES_IN_NOTE, Reason};
 
 /// The kind of a member of an object.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -98,7 +98,7 @@ impl<'a> Walk<'a> {
 
     fn holder(&mut self, value: &'a str) -> Result<(), ListError> {
         let before = self.around.clone();
-        self.around.add(value, self.list.rule.0);
+        self.around.add(value, self.list.rule());
         let result = self.members_of_holder(value, &before);
         self.around = before;
         result
@@ -138,7 +138,7 @@ impl<'a> Walk<'a> {
                     let is_let_in = !is_gone(&key);
                     for item in items(inner) {
                         self.locate(item);
-                        self.list.pass(Reason::NotABan);
+                        self.list.leave_out_unit(Reason::NotABan);
                         if is_let_in {
                             self.except_all_in(item)?;
                         }
@@ -146,7 +146,7 @@ impl<'a> Walk<'a> {
                 }
                 Member::Holder => self.holder(inner)?,
                 Member::Unknown => {
-                    if holds_exceptions(&key) || is_for_other_rule(&key, self.list.rule.0) {
+                    if holds_exceptions(&key) || is_for_other_rule(&key, self.list.rule()) {
                         self.except_all_in(inner)?;
                     }
                     let why = format!(
@@ -160,7 +160,7 @@ impl<'a> Walk<'a> {
                     }
                 }
                 Member::NoNetworks
-                    if unused.len() < MOST_NAMED && items(inner).next().is_some() =>
+                    if unused.len() < MAX_NAMES_IN_NOTE && items(inner).next().is_some() =>
                 {
                     unused.push(key);
                 }
@@ -176,7 +176,7 @@ impl<'a> Walk<'a> {
 
     fn member(&self, key: &str, inner: &str) -> Member {
         let key = text_of(key).unwrap_or_default();
-        let (name, rule) = (normal_name(&key), self.list.rule.0);
+        let (name, rule) = (normal_name(&key), self.list.rule());
         let is_list = inner.starts_with('[');
         let is_object = inner.starts_with('{');
         if is_list && name == "nftables" {
@@ -215,7 +215,7 @@ impl<'a> Walk<'a> {
     /// Counts a value whose key does not say that its networks are banned.
     fn unknown(&mut self, item: &'a str, why: &str) {
         self.locate(item);
-        self.list.begin();
+        self.list.begin_unit();
         if names_networks(item) {
             self.refuse(why);
         } else if mentions_network_within(item) {
@@ -223,7 +223,7 @@ impl<'a> Walk<'a> {
         } else {
             self.list.leave_out(Reason::Frame);
         }
-        self.list.end();
+        self.list.end_unit();
     }
 }
 

@@ -32,9 +32,9 @@ pub(crate) fn read_lines(text: &str, rule: Rule) -> Result<List, ListError> {
     let mut list = List::new(Unit::Line, rule);
     for (number, line) in (1..).zip(text.lines()) {
         let line = clean(line);
-        list.begin();
-        if list.passes_over(number, line, &["#"]) {
-            // `passes_over` counted the line.
+        list.begin_unit();
+        if list.skip_without_content(number, line, &["#"]) {
+            // `skip_without_content` counted the line.
         } else if let Err(error) =
             check(line).map_err(|error| error.to_string()).and_then(|()| valid(line))
         {
@@ -45,9 +45,9 @@ pub(crate) fn read_lines(text: &str, rule: Rule) -> Result<List, ListError> {
         } else {
             list.refuse(number, "not an object of JSON");
         }
-        list.end();
+        list.end_unit();
     }
-    list.note_unused();
+    list.note_unused_keys();
     Ok(list)
 }
 
@@ -72,7 +72,7 @@ pub(crate) fn read_value(text: &str, rule: Rule) -> Result<List, ListError> {
         walk.locate(value);
         walk.outermost(value)?;
     }
-    list.note_unused();
+    list.note_unused_keys();
     if is_any {
         return Ok(list);
     }
@@ -163,7 +163,7 @@ impl<'a> Walk<'a> {
             return self.item(item, context);
         }
         if self.is_unit {
-            self.list.begin();
+            self.list.begin_unit();
         }
         let before = self.list.entries.len();
         match self.around.verdict.clone() {
@@ -177,7 +177,7 @@ impl<'a> Walk<'a> {
             }
         }
         if self.is_unit {
-            self.list.end();
+            self.list.end_unit();
         }
         Ok(())
     }
@@ -215,7 +215,7 @@ impl<'a> Walk<'a> {
                 return self.without_decision();
             }
             let before = self.around.clone();
-            self.around.add(item, self.list.rule.0);
+            self.around.add(item, self.list.rule());
             if matches!(self.around.verdict, Some(Verdict::LeftOut(Reason::Simulated))) {
                 // The context already marks each decision as simulated.
                 self.around.verdict = None;
@@ -233,7 +233,7 @@ impl<'a> Walk<'a> {
 
     fn without_decision(&mut self) -> Result<(), ListError> {
         if self.is_unit {
-            self.list.pass(Reason::NotABan);
+            self.list.leave_out_unit(Reason::NotABan);
         } else {
             self.list.leave_out(Reason::NotABan);
         }
@@ -340,9 +340,9 @@ impl<'a> Walk<'a> {
             }
             return Ok(());
         }
-        unused.iter().for_each(|key| self.list.add_unused(self.line, key));
+        unused.iter().for_each(|key| self.list.add_unused_key(self.line, key));
         if !scores.is_empty() {
-            self.list.note_once(self.line, &scores.join("; "));
+            self.list.note_for_all_rows(self.line, &scores.join("; "));
         }
         let before = self.list.bad.len();
         record.take(self.list, self.line)?;
@@ -361,8 +361,6 @@ fn text(value: &str) -> String {
 /// The advice for an end inside an object or list.
 const BESIDE: &str = "put it beside the network, as `expires` or `ttl`";
 
-/// Upper bound on the keys that a note names.
-const MOST_NAMED: usize = 20;
 /// Upper bound on the bytes of a record: room for one text as long as any line.
 const MAX_ENTRY: usize = 2 * MAX_LINE;
 

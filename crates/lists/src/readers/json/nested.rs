@@ -47,7 +47,7 @@ fn end_of(list: &mut List, key: &str, text: &str) -> Option<String> {
                 Hint::Moment => DoubtKind::End,
                 _ => DoubtKind::Sight,
             };
-            list.doubt_as(kind, text);
+            list.doubt_moment_of(kind, text);
             false
         }
     };

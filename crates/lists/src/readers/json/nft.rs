@@ -29,9 +29,9 @@ pub(super) fn read<'a>(walk: &mut Walk<'a>, objects: &'a str) -> Result<(), List
                 }
             }
             Some((_, value)) if value.contains("addr\"") && !value.contains("\"@") => {
-                walk.list.pass(Reason::Rule);
+                walk.list.leave_out_unit(Reason::Rule);
             }
-            _ => walk.list.pass(Reason::Frame),
+            _ => walk.list.leave_out_unit(Reason::Frame),
         }
     }
     Ok(())
@@ -55,16 +55,20 @@ fn set<'a>(walk: &mut Walk<'a>, value: &'a str, uses: &SetRules) -> Result<(), L
     }
     for element in items(elements) {
         walk.locate(element);
-        walk.list.begin();
+        walk.list.begin_unit();
         if !found.is_addresses {
             walk.list.leave_out(Reason::OtherScope);
-        } else if uses.is_other(&found.name, walk.list.rule.0) {
+        } else if uses.is_other(&found.name, walk.list.rule()) {
             if uses.has(&found.name) {
-                walk.list.note_set(walk.line, &found.name, "a rule of the text lets it in");
+                walk.list.note_set_of_no_bans(
+                    walk.line,
+                    &found.name,
+                    "a rule of the text lets it in",
+                );
             }
             walk.list.leave_out(Reason::NotABan);
         } else if is_counter(element) {
-            walk.list.note_set(walk.line, &found.name, "its elements count or limit");
+            walk.list.note_set_of_no_bans(walk.line, &found.name, "its elements count or limit");
             walk.list.leave_out(Reason::NotABan);
         } else {
             match parse(element) {
@@ -79,7 +83,7 @@ fn set<'a>(walk: &mut Walk<'a>, value: &'a str, uses: &SetRules) -> Result<(), L
                 Err(why) => walk.refuse(&why),
             }
         }
-        walk.list.end();
+        walk.list.end_unit();
     }
     Ok(())
 }

@@ -42,10 +42,10 @@ pub(crate) fn read(text: &str, rule: Rule) -> Result<List, ListError> {
         // Shell scripts have the program's name in front.
         let line = clean(line);
         let line = line.strip_prefix("nft ").unwrap_or(line);
-        list.begin();
+        list.begin_unit();
         // No length check here: all elements of a set may stand on one line.
-        if list.passes_over_comment(line, &["#"]) {
-            list.end();
+        if list.skip_blank_or_comment(line, &["#"]) {
+            list.end_unit();
             continue;
         }
         let mut rest = line;
@@ -76,7 +76,7 @@ pub(crate) fn read(text: &str, rule: Rule) -> Result<List, ListError> {
         if is_within && lines.peek().is_none() {
             list.refuse(number, "the list ends within the elements of a set");
         }
-        list.end();
+        list.end_unit();
     }
     Ok(list)
 }
@@ -233,15 +233,15 @@ impl Element {
             list.leave_out(Reason::OtherScope);
             return Ok(());
         }
-        if uses.is_other(&set.name, list.rule.0) {
+        if uses.is_other(&set.name, list.rule()) {
             if uses.has(&set.name) {
-                list.note_set(begins_at, &set.name, "a rule of the text lets it in");
+                list.note_set_of_no_bans(begins_at, &set.name, "a rule of the text lets it in");
             }
             list.leave_out(Reason::NotABan);
             return Ok(());
         }
         if bare.split_whitespace().any(|word| COUNTERS.contains(&word)) {
-            list.note_set(begins_at, &set.name, "its elements count or limit");
+            list.note_set_of_no_bans(begins_at, &set.name, "its elements count or limit");
             list.leave_out(Reason::NotABan);
             return Ok(());
         }

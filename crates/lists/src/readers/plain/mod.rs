@@ -29,10 +29,10 @@ pub(crate) fn read(text: &str, rule: Rule) -> Result<List, ListError> {
     let mut lines = (1..).zip(text.lines()).peekable();
     while let Some((number, line)) = lines.next() {
         let line = clean(line);
-        list.begin();
-        if list.passes_over_comment(line, &COMMENTS) {
+        list.begin_unit();
+        if list.skip_blank_or_comment(line, &COMMENTS) {
             refuse_in_comment(number, line, rule)?;
-            list.end();
+            list.end_unit();
             continue;
         }
         let first = words(line).next().unwrap_or_default();
@@ -65,8 +65,8 @@ pub(crate) fn read(text: &str, rule: Rule) -> Result<List, ListError> {
                 take_line(&mut list, &mut table, number, line)?;
             }
         }
-        list.end();
-        list.continued(continued);
+        list.end_unit();
+        list.count_continued(continued);
     }
     Ok(list)
 }
@@ -112,7 +112,7 @@ pub(crate) fn take_line(
         }
         Ok((mut parsed_line, score)) => {
             if let Some(score) = score {
-                list.note_score(number, score);
+                list.note_unused_number(number, score);
             }
             parsed_line.is_by_longest |= table.is_hash;
             take(list, number, parsed_line, comment)
@@ -128,7 +128,7 @@ pub(crate) fn take_line(
             list.refuse(number, if is_shown { why } else { hides() });
             let rest: Vec<&str> = words(field).skip(1).take(2).collect();
             if answered_rule(&rest).is_none() {
-                except_all(list, &excepted_in_line(field, list.rule.0))?;
+                except_all(list, &excepted_in_line(field, list.rule()))?;
             }
             let all: Vec<&str> = words(field).take(MAX_WORDS).collect();
             let is_named = |word: &str| network(word).is_ok() || word.starts_with('!');
@@ -151,23 +151,23 @@ fn take(
     if parsed_line.is_exception {
         // rbldnsd and Exim exclude the network, wherever in the list the line stands.
         for parsed in &parsed_line.networks {
-            list.except(parsed.network, 0, usize::MAX)?;
+            list.except_everywhere(parsed.network)?;
         }
         list.leave_out(Reason::NotABan);
         return Ok(());
     }
-    if list.rule.0 == Rule::Allow && means_no(parsed_line.reason) {
+    if list.rule() == Rule::Allow && means_no(parsed_line.reason) {
         list.refuse(line, "its value may say that it is not let in: give those that are as a list");
         return Ok(());
     }
-    if parsed_line.rule.is_some_and(|rule| rule != list.rule.0) {
+    if parsed_line.rule.is_some_and(|rule| rule != list.rule()) {
         for parsed in &parsed_line.networks {
             if parsed_line.is_by_longest {
                 list.except_by_longest_match(parsed.network)?;
                 continue;
             }
             // In Postfix the first match decides: later lines do not apply to these networks.
-            list.except(parsed.network, list.units + 1, usize::MAX)?;
+            list.except_in_later_units(parsed.network)?;
         }
         list.leave_out(Reason::NotABan);
         return Ok(());

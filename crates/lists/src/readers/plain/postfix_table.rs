@@ -54,7 +54,7 @@ impl Table {
             return Ok(());
         };
         // The unread line answers with the list's rule: a later line of that rule does no harm.
-        if answered_rule(rest) == Some(list.rule.0) {
+        if answered_rule(rest) == Some(list.rule()) {
             return Ok(());
         }
         let inner = first.strip_prefix('!');
@@ -71,7 +71,7 @@ impl Table {
         } else if self.is_hash {
             list.except_by_longest_match(network)
         } else {
-            list.except(network, list.units + 1, usize::MAX)
+            list.except_in_later_units(network)
         }
     }
 

@@ -4,11 +4,10 @@ use std::collections::HashMap;
 use std::ops::Range;
 use std::time::Duration;
 
-use ipnet::IpNet;
 use mailmesh_events::{Network, Rule, UnixMillis};
 
-use crate::list::{Exception, List};
-use crate::network::is_within;
+use super::List;
+use super::cutter::Cutter;
 use crate::{Ends, Entry, MAX_BAD, NEVER, Reason, reserved};
 
 /// The terms of an import.
@@ -58,9 +57,6 @@ pub struct Ended {
     pub end: UnixMillis,
 }
 
-/// Upper bound on the steps of cutting exceptions out of the entries of one list.
-const MAX_STEPS: usize = 100_000_000;
-
 impl List {
     /// Keeps the entries to be imported on these terms, and counts the others. Of two entries with
     /// the same network, the one that ends last is kept; if they end together, the later one.
@@ -75,7 +71,7 @@ impl List {
             entries.iter().map(|entry| self.judge(entry, terms, &mut left_out_networks)).collect();
         let doubts = std::mem::take(&mut self.doubts).into_iter();
         let doubts: HashMap<usize, String> =
-            doubts.filter_map(|(unit, doubt)| Some((unit, doubt.fault(terms.now)?))).collect();
+            doubts.filter_map(|doubt| Some((doubt.unit, doubt.fault(terms.now)?))).collect();
         for unit in units(&entries) {
             if let Some(why) = doubts.get(&entries[unit.start].unit)
                 && verdicts[unit.clone()].contains(&None)
@@ -226,63 +222,4 @@ fn unblockable(network: Network, terms: &Terms) -> Option<String> {
         network.ensure_blockable()
     };
     ensure_blockable.err().map(|error| error.to_string())
-}
-
-/// Cuts the exceptions of a list out of its entries.
-struct Cutter<'a> {
-    /// In order of address, wider networks first.
-    exceptions: &'a [Exception],
-    by_network: HashMap<Network, Vec<&'a Exception>>,
-    /// The steps left for this list; bounds the run time.
-    steps: usize,
-}
-
-impl<'a> Cutter<'a> {
-    fn new(exceptions: &'a [Exception]) -> Self {
-        let mut by_network: HashMap<Network, Vec<&Exception>> = HashMap::new();
-        for exception in exceptions {
-            by_network.entry(exception.network).or_default().push(exception);
-        }
-        Self { exceptions, by_network, steps: MAX_STEPS }
-    }
-
-    /// The parts of an entry outside of the exceptions; `None` if the steps run out.
-    fn cut(&mut self, entry: &Entry) -> Option<Vec<Network>> {
-        let is_meant = |e: &Exception| (e.from_unit..e.to_unit).contains(&entry.unit);
-        let outer = (0..=entry.network.prefix_len())
-            .filter_map(|len| Network::new(entry.network.address(), len).ok());
-        for network in outer {
-            let same = self.by_network.get(&network).into_iter().flatten();
-            let decides = |e: &Exception| !e.keeps_narrower || network == entry.network;
-            if same.into_iter().any(|e| is_meant(e) && decides(e)) {
-                return Some(Vec::new());
-            }
-        }
-        let first = self.exceptions.partition_point(|e| e.network < entry.network);
-        let mut pieces = vec![entry.network];
-        for exception in &self.exceptions[first..] {
-            if !entry.network.contains(exception.network.address()) {
-                break;
-            }
-            self.steps = self.steps.checked_sub(pieces.len() + 128)?;
-            let within = pieces.iter().position(|piece| is_within(exception.network, *piece));
-            let (true, Some(at)) = (is_meant(exception), within) else { continue };
-            let mut piece = pieces.swap_remove(at);
-            while piece != exception.network {
-                let (left, right) = halves(piece)?;
-                let is_left = is_within(exception.network, left);
-                let (with, other) = if is_left { (left, right) } else { (right, left) };
-                pieces.push(other);
-                piece = with;
-            }
-        }
-        pieces.sort();
-        Some(pieces)
-    }
-}
-
-fn halves(network: Network) -> Option<(Network, Network)> {
-    let net = IpNet::new(network.address(), network.prefix_len()).ok()?;
-    let mut halves = net.subnets(network.prefix_len() + 1).ok()?;
-    Some((halves.next()?.into(), halves.next()?.into()))
 }
