@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 use std::sync::LazyLock;
 
-use crate::column::{Hint, PARTS_OF_ENDS, Role, hint_of_name, names_of_ends, role_of_name};
+use crate::column::{END_PARTS, Hint, Role, hint_of_name, names_of_ends, role_of_name};
 use crate::ends::date::is_date;
 use crate::ends::duration::is_duration;
 use crate::ends::number::moment_of_number;
@@ -93,11 +93,11 @@ fn end_at<'a>(text: &'a str, words: &[Word<'a>], at: usize) -> Option<&'a str> {
         let name = until(*n);
         !name.is_empty()
             && !name.contains(|c: char| c.is_ascii_digit())
-            && role_of_name(name).is_some_and(|(role, _)| role.is_end())
+            && role_of_name(name).is_some_and(|known| known.role.is_end())
     });
     let is_strong = count.is_some() || (begins && hint_of_name(word.text) == Hint::End && !is_weak);
     let lasts =
-        count.and_then(|n| role_of_name(until(n))).is_some_and(|(role, _)| role != Role::Until);
+        count.and_then(|n| role_of_name(until(n))).is_some_and(|known| known.role != Role::Until);
     if is_strong || is_weak {
         const FILLERS: [&str; 16] = [
             "in", "on", "at", "after", "am", "um", "zum", "el", "le", "il", "em", "op", "the",
@@ -149,7 +149,7 @@ fn end_at<'a>(text: &'a str, words: &[Word<'a>], at: usize) -> Option<&'a str> {
 fn begins_name_of_end(name: &str) -> bool {
     let at = NAMES_OF_ENDS.partition_point(|known| *known < name);
     let begins_one = NAMES_OF_ENDS.get(at).is_some_and(|known| known.starts_with(name));
-    begins_one || PARTS_OF_ENDS.iter().any(|part| name.starts_with(part))
+    begins_one || END_PARTS.iter().any(|part| name.starts_with(part))
 }
 
 static NAMES_OF_ENDS: LazyLock<Vec<&str>> = LazyLock::new(|| {

@@ -21,6 +21,7 @@
 //! # Ok::<(), mailmesh_lists::ListError>(())
 //! ```
 
+mod candidate;
 mod column;
 mod end_in_comment;
 mod ends;

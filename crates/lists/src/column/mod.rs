@@ -7,9 +7,9 @@ use std::collections::HashMap;
 use std::sync::LazyLock;
 
 use crate::ends::duration::unit_millis;
-use crate::normal_name::normal_name;
-pub(crate) use hint::{Hint, PARTS_OF_ENDS, hint_of_name};
-use role_names::{HOST, NAMES};
+use crate::normal_name::{NormalName, normal_name};
+pub(crate) use hint::{END_PARTS, Hint, hint_of_name};
+use role_names::{HOST, LENGTH_NAMES, NETWORK_NAMES, ROLES, SOURCE};
 
 /// The meaning of a column or key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -48,65 +48,104 @@ impl Role {
     }
 }
 
-/// The rank of `source` among the names of an origin. In a record without a network, `source` is
-/// the network.
-pub(crate) const SOURCE_RANK: usize = 1;
-
-/// Roles and ranks by name.
-static BY_NAME: LazyLock<HashMap<&str, (Role, usize)>> = LazyLock::new(|| {
-    let ranked = |(role, names): (Role, &'static [&str])| {
-        names.iter().enumerate().map(move |(rank, name)| (*name, (role, rank)))
-    };
-    NAMES.into_iter().flat_map(ranked).collect()
-});
+/// A role with the rank of the name that gave it, among the names of that role: where several
+/// columns or keys have one role, the lowest rank wins.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct RoleName {
+    pub(crate) role: Role,
+    pub(crate) rank: usize,
+}
 
 /// Added to the rank of a name that ends in `utc` or `gmt`: its moments are in UTC.
 const UTC_RANK: usize = 1 << 16;
 
-/// Whether the name of this rank says that its moments are in UTC.
-pub(crate) fn is_in_utc(rank: usize) -> bool {
-    rank >= UTC_RANK
+impl RoleName {
+    /// The role under its first name.
+    pub(crate) const fn first(role: Role) -> Self {
+        Self { role, rank: 0 }
+    }
+
+    /// Whether the name says that its moments are in UTC.
+    pub(crate) fn is_in_utc(self) -> bool {
+        self.rank >= UTC_RANK
+    }
+
+    /// Whether the name is `source`: in a record without a network, `source` is the network.
+    pub(crate) fn is_source(self) -> bool {
+        static RANK: LazyLock<Option<RoleName>> = LazyLock::new(|| BY_NAME.get(SOURCE).copied());
+        Some(self) == *RANK
+    }
+
+    /// Whether the name of a network is for one address family only.
+    pub(crate) fn is_for_one_family(self) -> bool {
+        self.network_name().is_some_and(|name| name.starts_with("ipv"))
+    }
+
+    /// Whether the name of a network means a host.
+    pub(crate) fn is_host(self) -> bool {
+        self.network_name() == Some(HOST)
+    }
+
+    /// Whether the name of a network may hold the prefix length beside an address.
+    pub(crate) fn may_hold_length(self) -> bool {
+        self.network_name().is_some_and(|name| LENGTH_NAMES.contains(&name))
+    }
+
+    /// The name, if the role is a network.
+    fn network_name(self) -> Option<&'static str> {
+        NETWORK_NAMES.get(self.rank).copied().filter(|_| self.role == Role::Network)
+    }
 }
+
+static BY_NAME: LazyLock<HashMap<&str, RoleName>> = LazyLock::new(|| {
+    let ranked = |of_role: role_names::NamesOfRole| {
+        let role = of_role.role;
+        of_role.names.iter().enumerate().map(move |(rank, name)| (*name, RoleName { role, rank }))
+    };
+    ROLES.into_iter().flat_map(ranked).collect()
+});
 
 /// All names of columns that hold ends.
 pub(crate) fn names_of_ends() -> impl Iterator<Item = &'static str> {
-    NAMES.into_iter().filter(|(role, _)| role.is_end()).flat_map(|(_, names)| names).copied()
+    let of_ends = ROLES.into_iter().filter(|of_role| of_role.role.is_end());
+    of_ends.flat_map(|of_role| of_role.names).copied()
 }
 
-/// The role of a name, and its rank among the names of that role: the lowest rank wins. Case,
-/// spaces, punctuation and accents do not matter.
-pub(crate) fn role_of_name(name: &str) -> Option<(Role, usize)> {
+/// The role of a name. Case, spaces, punctuation and accents do not matter.
+pub(crate) fn role_of_name(name: &str) -> Option<RoleName> {
     let name = normal_name(name);
     if name.starts_with("dst") || name.starts_with("dest") {
         let is_address = !["port", "country", "host"].iter().any(|end| name.ends_with(end));
-        return Some((Role::Destination, usize::from(!is_address)));
+        return Some(RoleName { role: Role::Destination, rank: usize::from(!is_address) });
     }
-    let without_zone = ["utc", "gmt"].into_iter().find_map(|zone| name.strip_suffix(zone));
-    let of = |name: &str| BY_NAME.get(name).copied();
-    of(&name)
-        .or_else(|| {
-            let (role, rank) = of(without_zone?).filter(|(role, _)| *role == Role::Until)?;
-            Some((role, rank + UTC_RANK))
-        })
-        .or_else(|| lasts_in(&name))
+    let known = |name: &str| BY_NAME.get(name).copied();
+    known(&name).or_else(|| until_in_utc(&name)).or_else(|| duration_in_unit(&name))
+}
+
+/// The role of a moment's name that ends with the zone (`expires_utc`).
+fn until_in_utc(name: &NormalName) -> Option<RoleName> {
+    let without_zone = ["utc", "gmt"].into_iter().find_map(|zone| name.strip_suffix(zone))?;
+    let known = BY_NAME.get(without_zone).filter(|known| known.role == Role::Until)?;
+    Some(RoleName { rank: known.rank + UTC_RANK, ..*known })
 }
 
 /// The role of a duration's name that ends with a unit (`ttl_ms`, `Dauer in Stunden`).
-fn lasts_in(name: &str) -> Option<(Role, usize)> {
+fn duration_in_unit(name: &str) -> Option<RoleName> {
     // These stems take no one-letter unit: `bans` and `blocks` are other words.
     const BLOCKS: [&str; 6] = ["ban", "block", "banned", "blocked", "lock", "sperr"];
-    let of_unit = |at: usize| {
+    let with_unit_at = |at: usize| {
         let (stem, word) = (name.get(..at)?, name.get(at..)?);
         let millis = unit_millis(word).filter(|millis| *millis > 0)?;
         let is_lasting = |stem: &str| {
-            BY_NAME.get(stem).is_some_and(|(role, _)| *role == Role::Lasts)
+            BY_NAME.get(stem).is_some_and(|known| known.role == Role::Lasts)
                 || (word.len() > 1 && BLOCKS.contains(&stem))
         };
         let without = ["in", "en", "w"].into_iter().find_map(|word| stem.strip_suffix(word));
-        (is_lasting(stem) || without.is_some_and(is_lasting)).then_some((Role::LastsIn(millis), 0))
+        let is_duration = is_lasting(stem) || without.is_some_and(is_lasting);
+        is_duration.then_some(RoleName::first(Role::LastsIn(millis)))
     };
     // The longest unit is found first: `ms` before `s`.
-    (1..name.len()).filter(|at| name.len() - at <= 12).find_map(of_unit)
+    (1..name.len()).filter(|at| name.len() - at <= 12).find_map(with_unit_at)
 }
 
 /// Whether the type of a value says that it is the address that was connected to.
@@ -114,36 +153,4 @@ pub(crate) fn is_destination_type(kind: &str) -> bool {
     let kind = normal_name(kind);
     let known = ["ipdst", "dst", "destination", "targetip", "victim"];
     known.iter().any(|known| kind.starts_with(known))
-}
-
-/// Whether the network name of this rank is for one address family only.
-pub(crate) fn is_of_family(rank: usize) -> bool {
-    network_name(rank).is_some_and(|name| name.starts_with("ipv"))
-}
-
-/// Whether the network name of this rank means a host.
-pub(crate) fn is_host(rank: usize) -> bool {
-    network_name(rank) == Some(HOST)
-}
-
-/// Whether a network name of this rank may hold the prefix length beside an address.
-pub(crate) fn may_be_length(rank: usize) -> bool {
-    const NAMES: [&str; 11] = [
-        "cidr",
-        "prefix",
-        "ipprefix",
-        "ipv4prefix",
-        "ipv6prefix",
-        "subnet",
-        "net",
-        "netblock",
-        "network",
-        "netz",
-        "netzwerk",
-    ];
-    network_name(rank).is_some_and(|name| NAMES.contains(&name))
-}
-
-fn network_name(rank: usize) -> Option<&'static str> {
-    NAMES[0].1.get(rank).copied()
 }

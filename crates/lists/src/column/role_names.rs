@@ -2,67 +2,98 @@
 
 use super::Role;
 
-/// The names of each role, lowest rank first: in lower case, without punctuation and accents.
-pub(super) const NAMES: [(Role, &[&str]); 14] = [
-    (
-        Role::Network,
-        // A single address ranks before the network that contains it: a table may have both.
-        &[
-            "value",
-            "ip",
-            "ipaddress",
-            "ipaddr",
-            "ipv4",
-            "ipv6",
-            "srcip",
-            "sourceip",
-            "src",
-            "srcaddr",
-            "srcaddress",
-            "sourceaddress",
-            "saddr",
-            "clientip",
-            "remoteip",
-            "attackerip",
-            "ipcidr",
-            "cidr",
-            "network",
-            "address",
-            "addr",
-            "prefix",
-            "ipprefix",
-            "ipv4prefix",
-            "ipv6prefix",
-            "subnet",
-            "net",
-            "netblock",
-            "netz",
-            "netzwerk",
-            "adresse",
-            "ipadresse",
-            "adresseip",
-            "adresip",
-            "direccion",
-            "direccionip",
-            "indirizzo",
-            "indirizzoip",
-            "endereco",
-            "enderecoip",
-            "ipadres",
-            "range",
-            "iprange",
-            HOST,
-        ],
-    ),
-    (
-        Role::First,
-        &["start", "startip", "ipstart", "startaddress", "rangestart", "firstip", "ipfrom"],
-    ),
-    (Role::Last, &["end", "endip", "ipend", "endaddress", "rangeend", "lastip", "ipto"]),
-    (Role::Mask, &["netmask", "mask", "prefixlength", "prefixlen", "masklength", "bits"]),
-    (
-        Role::Reason,
-        &[
+/// The names of a role, lowest rank first: in lower case, without punctuation and accents.
+#[derive(Clone, Copy)]
+pub(super) struct NamesOfRole {
+    pub(super) role: Role,
+    pub(super) names: &'static [&'static str],
+}
+
+/// The names of a network. A single address ranks before the network that contains it: a table may
+/// have both.
+pub(super) const NETWORK_NAMES: &[&str] = &[
+    "value",
+    "ip",
+    "ipaddress",
+    "ipaddr",
+    "ipv4",
+    "ipv6",
+    "srcip",
+    "sourceip",
+    "src",
+    "srcaddr",
+    "srcaddress",
+    "sourceaddress",
+    "saddr",
+    "clientip",
+    "remoteip",
+    "attackerip",
+    "ipcidr",
+    "cidr",
+    "network",
+    "address",
+    "addr",
+    "prefix",
+    "ipprefix",
+    "ipv4prefix",
+    "ipv6prefix",
+    "subnet",
+    "net",
+    "netblock",
+    "netz",
+    "netzwerk",
+    "adresse",
+    "ipadresse",
+    "adresseip",
+    "adresip",
+    "direccion",
+    "direccionip",
+    "indirizzo",
+    "indirizzoip",
+    "endereco",
+    "enderecoip",
+    "ipadres",
+    "range",
+    "iprange",
+    HOST,
+];
+
+/// The names of a network that may hold the prefix length beside an address.
+pub(super) const LENGTH_NAMES: [&str; 11] = [
+    "cidr",
+    "prefix",
+    "ipprefix",
+    "ipv4prefix",
+    "ipv6prefix",
+    "subnet",
+    "net",
+    "netblock",
+    "network",
+    "netz",
+    "netzwerk",
+];
+
+/// The name of an origin that may also be the network.
+pub(super) const SOURCE: &str = "source";
+
+/// The names of each role.
+pub(super) const ROLES: [NamesOfRole; 14] = [
+    NamesOfRole { role: Role::Network, names: NETWORK_NAMES },
+    NamesOfRole {
+        role: Role::First,
+        names: &["start", "startip", "ipstart", "startaddress", "rangestart", "firstip", "ipfrom"],
+    },
+    NamesOfRole {
+        role: Role::Last,
+        names: &["end", "endip", "ipend", "endaddress", "rangeend", "lastip", "ipto"],
+    },
+    NamesOfRole {
+        role: Role::Mask,
+        names: &["netmask", "mask", "prefixlength", "prefixlen", "masklength", "bits"],
+    },
+    NamesOfRole {
+        role: Role::Reason,
+        names: &[
             "reason",
             "comment",
             "comments",
@@ -134,11 +165,11 @@ pub(super) const NAMES: [(Role, &[&str]); 14] = [
             "tags",
             "message",
         ],
-    ),
-    (Role::Origin, &["origin", "source", "feed", "list", "reporter"]),
-    (
-        Role::Until,
-        &[
+    },
+    NamesOfRole { role: Role::Origin, names: &["origin", SOURCE, "feed", "list", "reporter"] },
+    NamesOfRole {
+        role: Role::Until,
+        names: &[
             "expires",
             "expiry",
             "until",
@@ -301,10 +332,10 @@ pub(super) const NAMES: [(Role, &[&str]); 14] = [
             "utgar",
             "platnostdo",
         ],
-    ),
-    (
-        Role::Lasts,
-        &[
+    },
+    NamesOfRole {
+        role: Role::Lasts,
+        names: &[
             "duration",
             "ttl",
             "timeout",
@@ -356,11 +387,11 @@ pub(super) const NAMES: [(Role, &[&str]); 14] = [
             "czasblokady",
             "czasbanu",
         ],
-    ),
-    (Role::Scope, &["scope"]),
-    (
-        Role::Action,
-        &[
+    },
+    NamesOfRole { role: Role::Scope, names: &["scope"] },
+    NamesOfRole {
+        role: Role::Action,
+        names: &[
             "action",
             "remediation",
             "verdict",
@@ -372,11 +403,11 @@ pub(super) const NAMES: [(Role, &[&str]); 14] = [
             "acao",
             "actie",
         ],
-    ),
-    (Role::Kind, &["type"]),
-    (Role::Simulated, &["simulated"]),
-    (Role::From, &["from", "fromip", "fromaddress", "fromaddr"]),
-    (Role::To, &["to", "toip", "toaddress", "toaddr"]),
+    },
+    NamesOfRole { role: Role::Kind, names: &["type"] },
+    NamesOfRole { role: Role::Simulated, names: &["simulated"] },
+    NamesOfRole { role: Role::From, names: &["from", "fromip", "fromaddress", "fromaddr"] },
+    NamesOfRole { role: Role::To, names: &["to", "toip", "toaddress", "toaddr"] },
 ];
 
 /// A column of this name may hold a requested host or a host name: ignored beside an address.

@@ -4,6 +4,7 @@ use mailmesh_events::Network;
 
 use super::List;
 use crate::ListError;
+use crate::network::ParsedNetwork;
 
 /// Upper bound on the exceptions of a list.
 const MAX_EXCEPTIONS: usize = 100_000;
@@ -55,6 +56,19 @@ impl List {
     /// Cuts a network out of all wider or equal entries, but keeps narrower ones.
     pub(crate) fn except_by_longest_match(&mut self, network: Network) -> Result<(), ListError> {
         self.except(network, Reach::WiderOrEqual)
+    }
+
+    /// As [`except_everywhere`](Self::except_everywhere), for several networks.
+    pub(crate) fn except_all_everywhere(&mut self, networks: &[Network]) -> Result<(), ListError> {
+        networks.iter().try_for_each(|network| self.except_everywhere(*network))
+    }
+
+    /// As [`except_by_longest_match`](Self::except_by_longest_match), for several networks.
+    pub(crate) fn except_all_by_longest_match(
+        &mut self,
+        networks: &[ParsedNetwork],
+    ) -> Result<(), ListError> {
+        networks.iter().try_for_each(|parsed| self.except_by_longest_match(parsed.network))
     }
 
     fn except(&mut self, network: Network, reach: Reach) -> Result<(), ListError> {

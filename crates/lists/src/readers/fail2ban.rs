@@ -4,16 +4,15 @@
 
 use mailmesh_events::Rule;
 
+use crate::candidate::Candidate;
 use crate::ends::date;
 use crate::list::{List, Unit};
-use crate::network::network;
-use crate::record::push;
+use crate::network::{ParsedNetwork, network};
 use crate::secret_key::excerpt;
 use crate::words::{bounded_line, clean, words};
 use crate::{Ends, ListError, MAX_LINE, Reason};
 
 const FORMAT: &str = "output of `fail2ban-client`";
-const ORIGIN: &str = "fail2ban";
 
 pub(crate) fn read(text: &str, rule: Rule) -> Result<List, ListError> {
     match clean(text).chars().next() {
@@ -93,11 +92,16 @@ fn take(
 ) -> Result<(), ListError> {
     for address in words(addresses) {
         match network(address) {
-            Ok(parsed) => push(list, line, &[parsed], jail, ORIGIN, ends)?,
+            Ok(parsed) => ban(line, &[parsed], jail, ends).add(list)?,
             Err(why) => list.refuse(line, why),
         }
     }
     Ok(())
+}
+
+/// The ban of an address in a jail.
+fn ban<'a>(line: usize, networks: &'a [ParsedNetwork], jail: &'a str, ends: Ends) -> Candidate<'a> {
+    Candidate { line, networks, reason: jail, origin: "fail2ban", ends }
 }
 
 fn python(text: &str, rule: Rule) -> Result<List, ListError> {
@@ -126,7 +130,7 @@ fn address(reader: &mut Reader<'_>, list: &mut List, jail: &str) -> Result<(), L
     let line = reader.line();
     list.begin_unit();
     match network(&text) {
-        Ok(parsed) => push(list, line, &[parsed], jail, ORIGIN, Ends::Never)?,
+        Ok(parsed) => ban(line, &[parsed], jail, Ends::Never).add(list)?,
         Err(why) => {
             let number = list.units;
             list.refuse(line, format_args!("entry {number}: {why}"));

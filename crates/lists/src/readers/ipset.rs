@@ -1,14 +1,14 @@
 //! Sets of ipset, as `ipset save` and `ipset list` print them (ipset(8)).
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::time::Duration;
 
 use mailmesh_events::Rule;
 
+use super::filled_sets::{FilledSets, MAX_SETS, changes_filled, too_many_sets};
+use crate::candidate::Candidate;
 use crate::list::{List, Unit};
 use crate::network::networks;
-use crate::record::push;
-use crate::secret_key::excerpt;
 use crate::verdict::list_name::is_for_other_rule;
 use crate::words::clean;
 use crate::{Ends, ListError, Reason};
@@ -22,9 +22,6 @@ struct Set {
 
 /// A set whose type no line gives: its elements show whether they are addresses.
 const UNKNOWN: Set = Set { is_addresses: true, timeout: None };
-
-/// Upper bound on the sets of a text.
-const MAX_SETS: usize = 10_000;
 
 pub(crate) fn read(text: &str, rule: Rule) -> Result<List, ListError> {
     let mut list = List::new(Unit::Line, rule);
@@ -45,7 +42,7 @@ pub(crate) fn read(text: &str, rule: Rule) -> Result<List, ListError> {
 struct Sets {
     by_name: HashMap<String, Set>,
     /// The sets to which the text added elements.
-    filled: HashSet<String>,
+    filled: FilledSets,
     /// The set that `ipset list` describes.
     listed: String,
     /// Whether the following lines are members of that set.
@@ -63,7 +60,7 @@ impl Sets {
                 self.insert(name, Set::new(kind, options), number)?;
             }
             ["add" | "-A" | "-a", name, element, options @ ..] => {
-                self.fill(name, number)?;
+                self.filled.add(name, number)?;
                 let set = self.by_name.get(*name).unwrap_or(&UNKNOWN);
                 return take(list, (number, line), name, set, element, options);
             }
@@ -73,17 +70,17 @@ impl Sets {
                     [] => !self.filled.is_empty(),
                 };
                 if is_filled {
-                    return Err(not_a_list(number, line));
+                    return Err(changes_filled(number, line, "set", "ipset save"));
                 }
             }
             ["swap" | "-W" | "rename" | "-E", one, other] => {
                 let has = [one, other].map(|name| self.filled.remove(*name));
                 let is_other = [one, other].map(|name| is_for_other_rule(name, list.rule()));
                 if has != [false, false] && is_other[0] != is_other[1] {
-                    return Err(not_a_list(number, line));
+                    return Err(changes_filled(number, line, "set", "ipset save"));
                 }
                 for (_, name) in has.into_iter().zip([other, one]).filter(|(has, _)| *has) {
-                    self.fill(name, number)?;
+                    self.filled.add(name, number)?;
                 }
             }
             ["COMMIT", ..] => {}
@@ -118,33 +115,14 @@ impl Sets {
         Ok(())
     }
 
-    /// Records that a set has elements.
-    fn fill(&mut self, name: &str, line: usize) -> Result<(), ListError> {
-        if self.filled.len() >= MAX_SETS && !self.filled.contains(name) {
-            let what = "there are more sets";
-            return Err(ListError::Limit { line, what, limit: MAX_SETS });
-        }
-        if !self.filled.contains(name) {
-            self.filled.insert(name.to_owned());
-        }
-        Ok(())
-    }
-
     /// Stores a set under its name, within the bound on sets.
     fn insert(&mut self, name: &str, set: Set, line: usize) -> Result<(), ListError> {
         if self.by_name.len() >= MAX_SETS && !self.by_name.contains_key(name) {
-            let what = "there are more sets";
-            return Err(ListError::Limit { line, what, limit: MAX_SETS });
+            return Err(too_many_sets(line));
         }
         self.by_name.insert(name.to_owned(), set);
         Ok(())
     }
-}
-
-/// Refuses a script that removes what it added: the final sets do not follow from the text.
-fn not_a_list(number: usize, line: &str) -> ListError {
-    let why = format!("line {number}: `{}` changes a set that was filled before", excerpt(line));
-    ListError::NotAList { why, command: "ipset save" }
 }
 
 impl Set {
@@ -200,5 +178,5 @@ fn take(
         .split_once(" comment \"")
         .map_or("", |(_, comment)| comment.split('"').next().unwrap_or_default());
     let reason = if comment.is_empty() { name } else { comment };
-    push(list, number, &networks, reason, "ipset", ends)
+    Candidate { line: number, networks: &networks, reason, origin: "ipset", ends }.add(list)
 }

@@ -3,6 +3,7 @@
 mod comment;
 mod csv;
 mod fail2ban;
+mod filled_sets;
 mod guess;
 mod hosts_deny;
 mod ipset;

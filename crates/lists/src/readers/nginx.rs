@@ -3,12 +3,12 @@
 
 use mailmesh_events::Rule;
 
+use crate::candidate::Candidate;
 use crate::list::{List, Unit};
 use crate::network::network;
-use crate::record::push;
 use crate::secret_key::excerpt;
 use crate::words::clean;
-use crate::{Ends, ListError, Reason};
+use crate::{ListError, Reason};
 
 /// Whether a line belongs to an access list.
 pub(crate) fn is_directive(line: &str) -> bool {
@@ -79,7 +79,10 @@ fn take(
             list.leave_out(Reason::OtherScope);
         } else {
             match network(value) {
-                Ok(parsed) if is_ours => push(list, line, &[parsed], comment, "", Ends::Never)?,
+                Ok(parsed) if is_ours => {
+                    let reason = comment;
+                    Candidate { reason, ..Candidate::bare(line, &[parsed]) }.add(list)?;
+                }
                 Ok(parsed) => {
                     list.except_in_later_units(parsed.network)?;
                     list.leave_out(Reason::NotABan);

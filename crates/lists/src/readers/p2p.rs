@@ -5,12 +5,12 @@ use std::net::{IpAddr, Ipv4Addr};
 
 use mailmesh_events::Rule;
 
+use crate::candidate::Candidate;
 use crate::list::{List, Unit};
 use crate::network::{ParsedNetwork, networks_of_range};
-use crate::record::push_meant;
 use crate::secret_key::excerpt;
 use crate::words::clean;
-use crate::{Ends, ListError, Reason};
+use crate::{ListError, Reason};
 
 /// Ranges with this access level or a higher one are let in.
 const PERMITTED: u32 = 127;
@@ -26,7 +26,8 @@ pub(crate) fn read(text: &str, rule: Rule) -> Result<List, ListError> {
                     list.leave_out(Reason::NotABan);
                 }
                 Ok((networks, _, name)) => {
-                    push_meant(&mut list, number, &networks, name, "", Ends::Never)?
+                    Candidate { reason: name, ..Candidate::bare(number, &networks) }
+                        .add_if_meant(&mut list)?
                 }
                 Err(why) => list.refuse(number, why),
             }

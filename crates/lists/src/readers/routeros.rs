@@ -7,10 +7,11 @@ use std::time::Duration;
 
 use mailmesh_events::Rule;
 
+use super::filled_sets::changes_filled;
+use crate::candidate::Candidate;
 use crate::list::{List, Unit};
 use crate::network::{mentions_network, networks};
 use crate::readers::set_rules::SetRules;
-use crate::record::push;
 use crate::secret_key::excerpt;
 use crate::verdict::is_true;
 use crate::words::clean;
@@ -141,12 +142,8 @@ impl Reader {
         match verb.map(|at| words[at]) {
             Some("add") if self.is_of_lists => return self.add(list, number, &parts),
             Some("remove" | "set") if self.is_of_lists && self.is_filled => {
-                let why = format!(
-                    "line {number}: `{}` changes a list that was filled before",
-                    excerpt(line)
-                );
                 let command = "/ip firewall address-list export";
-                return Err(ListError::NotAList { why, command });
+                return Err(changes_filled(number, line, "list", command));
             }
             Some("add") if line.contains("address") => list.leave_out(Reason::Rule),
             Some(_) => list.leave_out(Reason::Frame),
@@ -203,7 +200,8 @@ impl Reader {
             return Ok(());
         };
         let reason = value(parts, "comment").filter(|comment| !clean(comment).is_empty());
-        push(list, number, &networks, reason.unwrap_or(name), "RouterOS", ends)
+        let (networks, reason) = (&networks, reason.unwrap_or(name));
+        Candidate { line: number, networks, reason, origin: "RouterOS", ends }.add(list)
     }
 }
 

@@ -162,7 +162,8 @@ fn refused(number: usize, line: &str) -> Result<(), ListError> {
 /// Whether a line is the header of a one-column table, or metadata of the list
 /// (`Generated: 2026-11-27`).
 pub(crate) fn is_heading(line: &str) -> bool {
-    let is_name = role_of_name(without_quotes(line)).is_some_and(|(role, _)| role == Role::Network);
+    let is_name =
+        role_of_name(without_quotes(line)).is_some_and(|known| known.role == Role::Network);
     is_name || (label(line).is_some() && !mentions_network(line))
 }
 

@@ -1,7 +1,8 @@
-//! Finds the roles of the columns of a table, and the separator between the columns.
+//! Finds the roles of the columns of a table.
 
+use super::rows::Row;
 use crate::MAX_NAMES_IN_NOTE;
-use crate::column::{Hint, Role, SOURCE_RANK, hint_of_name, role_of_name};
+use crate::column::{Hint, Role, RoleName, hint_of_name, role_of_name};
 use crate::network::network;
 use crate::normal_name::normal_name;
 use crate::record::Record;
@@ -11,25 +12,43 @@ use crate::write::EXPORTED;
 
 /// The columns of a table by role, as far as the table names its columns.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Columns {
-    /// Role, rank and index of each column, in the order of the ranks.
-    roles: Vec<(Role, usize, usize)>,
+pub(super) struct Columns {
+    /// The columns with a role, in the order of the ranks.
+    roles: Vec<RoleColumn>,
     count: usize,
-    /// Columns that may say whether a network is blocked, with their names.
-    speaking: Vec<(usize, String)>,
-    /// Columns without a role, which may hold an end, with their names.
-    others: Vec<(usize, String, Hint)>,
+    /// Columns that may say whether a network is blocked.
+    verdicts: Vec<VerdictColumn>,
+    /// Columns without a role, which may hold an end.
+    others: Vec<OtherColumn>,
     /// The columns are those that this crate writes: an empty end means that there is none.
     is_export: bool,
 }
 
+#[derive(Debug, Clone, Copy)]
+struct RoleColumn {
+    name: RoleName,
+    index: usize,
+}
+
+#[derive(Debug, Clone)]
+struct VerdictColumn {
+    name: String,
+    index: usize,
+}
+
+#[derive(Debug, Clone)]
+struct OtherColumn {
+    name: String,
+    hint: Hint,
+    index: usize,
+}
+
 impl Columns {
     /// The columns that a row names; `None` if the row does not name enough to find a network.
-    pub(crate) fn named<'a>(fields: impl Iterator<Item = &'a str>) -> Option<Self> {
-        let mut columns = Self::default();
+    pub(super) fn named<'a>(fields: impl Iterator<Item = &'a str>) -> Option<Self> {
+        let mut columns = Self { is_export: true, ..Self::default() };
         let mut is_of_servers = false;
         let mut exported = EXPORTED.iter();
-        columns.is_export = true;
         for (index, field) in fields.enumerate() {
             columns.count = index + 1;
             columns.is_export &= exported.next() == Some(&field);
@@ -38,32 +57,11 @@ impl Columns {
             }
             let name = clean(clean(field).trim_start_matches('#'));
             is_of_servers |= normal_name(name).starts_with("firstseen");
-            if is_verdict_name(name) {
-                columns.speaking.push((index, name.to_owned()));
-            }
-            if let Some((role, rank)) = role_of_name(name) {
-                columns.roles.push((role, rank, index));
-            } else {
-                columns.others.push((index, name.to_owned(), hint_of_name(name)));
-            }
+            columns.add(index, name);
         }
         columns.is_export &= exported.next().is_none();
-        columns.roles.sort_by_key(|(_, rank, _)| *rank);
-        if !columns.has(Role::Network)
-            && !columns.has(Role::First)
-            && let Some(source) = columns.roles.iter_mut().find(|(role, ..)| *role == Role::Origin)
-            && source.1 == SOURCE_RANK
-        {
-            source.0 = Role::Network;
-        }
-        // abuse.ch lists the servers that malware connects to, with the time of the first sighting.
-        if is_of_servers
-            && !columns.has(Role::Network)
-            && let Some(destination) =
-                columns.roles.iter_mut().find(|(role, ..)| *role == Role::Destination)
-        {
-            destination.0 = Role::Network;
-        }
+        columns.roles.sort_by_key(|column| column.name.rank);
+        columns.find_network(is_of_servers);
         let has = |role: Role| columns.has(role);
         (has(Role::Network)
             || has(Role::Destination)
@@ -72,12 +70,45 @@ impl Columns {
         .then_some(columns)
     }
 
+    fn add(&mut self, index: usize, name: &str) {
+        if is_verdict_name(name) {
+            self.verdicts.push(VerdictColumn { name: name.to_owned(), index });
+        }
+        match role_of_name(name) {
+            Some(name) => self.roles.push(RoleColumn { name, index }),
+            None => {
+                let hint = hint_of_name(name);
+                self.others.push(OtherColumn { name: name.to_owned(), hint, index });
+            }
+        }
+    }
+
+    /// Takes another column for the network, if no column has its name.
+    fn find_network(&mut self, is_of_servers: bool) {
+        let origin = self.roles.iter().position(|column| column.name.role == Role::Origin);
+        if !self.has(Role::Network)
+            && !self.has(Role::First)
+            && let Some(origin) = origin
+            && self.roles[origin].name.is_source()
+        {
+            self.roles[origin].name.role = Role::Network;
+        }
+        // abuse.ch lists the servers that malware connects to, with the time of the first sighting.
+        let destination = self
+            .roles
+            .iter()
+            .position(|column| is_of_servers && column.name.role == Role::Destination);
+        if let (false, Some(destination)) = (self.has(Role::Network), destination) {
+            self.roles[destination].name.role = Role::Network;
+        }
+    }
+
     fn has(&self, role: Role) -> bool {
-        self.roles.iter().any(|(known, ..)| *known == role)
+        self.roles.iter().any(|column| column.name.role == role)
     }
 
     /// The columns that a comment names; at least two, so that a sentence is not taken for names.
-    pub(crate) fn named_in(comment: &str, separator: u8) -> Option<Self> {
+    pub(super) fn named_in(comment: &str, separator: u8) -> Option<Self> {
         let comment = comment.trim_start_matches(['#', ';', ' ']);
         let fields =
             comment.split(char::from(separator)).map(|field| clean(field).trim_matches('"'));
@@ -89,13 +120,13 @@ impl Columns {
 
     /// A note that names the unused columns, since one may hold an end, and explains score columns;
     /// `None` if there are neither.
-    pub(crate) fn unused<'a>(
+    pub(super) fn unused<'a>(
         &self,
         names: impl Iterator<Item = &'a str> + Clone,
     ) -> Option<String> {
         let unused = names.clone().enumerate().filter(|(at, name)| {
-            !self.roles.iter().any(|(.., it)| it == at)
-                && !self.speaking.iter().any(|(it, _)| it == at)
+            !self.roles.iter().any(|column| column.index == *at)
+                && !self.verdicts.iter().any(|column| column.index == *at)
                 && !clean(name).is_empty()
         });
         let unused: Vec<&str> =
@@ -108,44 +139,43 @@ impl Columns {
         (!notes.is_empty()).then(|| notes.join("; "))
     }
 
-    /// The record of a row; `get` gives the field at an index.
-    pub(crate) fn record<'a>(&'a self, get: impl Fn(usize) -> Option<&'a str>) -> Record<'a> {
+    /// The record of a row.
+    pub(super) fn record<'a>(&'a self, row: &'a Row) -> Record<'a> {
         let mut record = Record::default();
         if self.is_export {
             record.set_export();
         }
-        for (role, rank, at) in &self.roles {
-            if let Some(text) = get(*at) {
-                record.set(*role, *rank, text);
+        for column in &self.roles {
+            if let Some(text) = row.get(column.index) {
+                record.set(column.name, text);
             }
         }
-        for (at, name, hint) in &self.others {
-            record.add_other(name, *hint, get(*at).unwrap_or_default());
+        for OtherColumn { name, hint, index } in &self.others {
+            record.add_other(name, *hint, row.get(*index).unwrap_or_default());
         }
-        for (at, name) in &self.speaking {
-            record.add(name, get(*at).unwrap_or_default());
+        for VerdictColumn { name, index } in &self.verdicts {
+            record.add_verdict(name, row.get(*index).unwrap_or_default());
         }
         record
     }
 
-    pub(crate) fn is_named(&self) -> bool {
+    pub(super) fn is_named(&self) -> bool {
         self.count > 0
     }
 
     /// The number of named columns, including those without a role.
-    pub(crate) fn count(&self) -> usize {
+    pub(super) fn count(&self) -> usize {
         self.count
     }
 
     /// Whether a column at index `count` or later holds an end.
-    pub(crate) fn has_end_from(&self, count: usize) -> bool {
-        let ends = self.roles.iter().filter(|(role, ..)| role.is_end());
-        ends.into_iter().any(|(.., at)| *at >= count)
+    pub(super) fn has_end_from(&self, count: usize) -> bool {
+        self.roles.iter().any(|column| column.name.role.is_end() && column.index >= count)
     }
 
     /// Whether the last column is the reason: an unquoted separator in it does no harm.
-    pub(crate) fn ends_with_reason(&self) -> bool {
-        let reasons = self.roles.iter().find(|(role, ..)| *role == Role::Reason);
-        reasons.is_some_and(|(.., at)| at + 1 == self.count)
+    pub(super) fn ends_with_reason(&self) -> bool {
+        let reason = self.roles.iter().find(|column| column.name.role == Role::Reason);
+        reason.is_some_and(|column| column.index + 1 == self.count)
     }
 }

@@ -29,6 +29,11 @@ impl Row {
     pub(super) fn fields(&self) -> impl Iterator<Item = &str> + Clone {
         (0..self.count).map_while(|index| self.get(index))
     }
+
+    /// The fields that are not empty, without the white space around them.
+    pub(super) fn filled(&self) -> impl Iterator<Item = &str> + Clone {
+        self.fields().map(clean).filter(|field| !field.is_empty())
+    }
 }
 
 /// The kind of a line of a table.

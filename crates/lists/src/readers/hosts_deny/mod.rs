@@ -5,17 +5,17 @@ mod sendmail_map;
 
 use mailmesh_events::Rule;
 
+use crate::candidate::Candidate;
 use crate::exception::excepted;
 use crate::list::{List, Unit};
 use crate::network::{ParsedNetwork, network, network_of_leading_octets};
 use crate::readers::comment::split_comment;
 use crate::readers::section::refuse_in_comment;
-use crate::record::{except_all, push};
 use crate::secret_key::excerpt;
 use crate::verdict::access_map::answered_rule;
 use crate::verdict::list_name::is_for_other_rule;
 use crate::words::{clean, words};
-use crate::{Ends, ListError, MAX_EXAMINED_LINES, Reason};
+use crate::{ListError, MAX_EXAMINED_LINES, Reason};
 use sendmail_map::{TAGS, is_tagged};
 
 pub(crate) fn read(text: &str, rule: Rule) -> Result<List, ListError> {
@@ -183,7 +183,7 @@ fn take(list: &mut List, number: usize, line: &str) -> Result<(), ListError> {
     }
     if words(clients).chain(words(daemons)).any(|word| word == "EXCEPT") {
         list.refuse(number, "it has exceptions (`EXCEPT`)");
-        return except_all(list, &excepted(clients));
+        return list.except_all_everywhere(&excepted(clients));
     }
     if let Some(word) = words(daemons).find(|word| !is_daemon(word)) {
         if !words(clients)
@@ -210,7 +210,7 @@ fn take(list: &mut List, number: usize, line: &str) -> Result<(), ListError> {
     }
     let daemons = clean(daemons);
     let reason = if comment.is_empty() { daemons } else { comment };
-    push(list, number, &networks, reason, "hosts.deny", Ends::Never)
+    Candidate { reason, origin: "hosts.deny", ..Candidate::bare(number, &networks) }.add(list)
 }
 
 /// The clients, and the text behind the first colon outside of brackets.

@@ -1,12 +1,12 @@
 //! Lines of Sendmail's access map, which looks like a `hosts.deny`: a tag, a key and an answer.
 
 use super::network_of_client;
+use crate::candidate::Candidate;
 use crate::list::List;
 use crate::network::network_of_leading_octets;
-use crate::record::push;
 use crate::verdict::access_map::sendmail_rule;
 use crate::words::clean;
-use crate::{Ends, ListError, Reason};
+use crate::{ListError, Reason};
 
 /// The tags of keys.
 pub(super) const TAGS: [&str; 9] = [
@@ -55,5 +55,5 @@ pub(super) fn read_line(list: &mut List, number: usize, rest: &str) -> Result<()
         list.leave_out(Reason::NotABan);
         return Ok(());
     }
-    push(list, number, &[parsed], answer, "", Ends::Never)
+    Candidate { reason: answer, ..Candidate::bare(number, &[parsed]) }.add(list)
 }

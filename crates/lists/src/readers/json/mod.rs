@@ -1,9 +1,12 @@
 //! JSON: one object a line, or a value that holds a list of networks, of records or of CrowdSec
 //! alerts, or the sets of nftables.
 
-mod around;
-mod holder;
-mod nested;
+mod addresses;
+mod container;
+mod enclosing;
+mod keys;
+mod layout;
+mod nested_end;
 mod nft;
 mod spans;
 
@@ -11,18 +14,17 @@ use std::collections::HashSet;
 
 use mailmesh_events::Rule;
 
-use crate::column::{Hint, Role, SOURCE_RANK, hint_of_name, may_be_length, role_of_name};
-use crate::exception::{excepted, holds_exceptions};
+use crate::column::{Role, RoleName};
+use crate::exception::excepted;
 use crate::list::{List, Unit};
-use crate::network::network;
-use crate::record::{Record, except_all};
+use crate::record::Record;
 use crate::secret_key::excerpt;
-use crate::verdict::{is_score, is_verdict_name, score_note};
 use crate::words::clean;
 use crate::write::EXPORTED;
 use crate::{Ends, ListError, MAX_DEPTH, MAX_LINE, Reason};
-use around::{Around, Verdict};
-pub(crate) use holder::has_object_a_line;
+use enclosing::{Enclosing, Verdict};
+use keys::Keys;
+pub(crate) use layout::has_object_a_line;
 use spans::{items, members, text_of};
 
 const FORMAT: &str = "list in JSON";
@@ -36,7 +38,7 @@ pub(crate) fn read_lines(text: &str, rule: Rule) -> Result<List, ListError> {
         if list.skip_without_content(number, line, &["#"]) {
             // `skip_without_content` counted the line.
         } else if let Err(error) =
-            check(line).map_err(|error| error.to_string()).and_then(|()| valid(line))
+            check_bounds(line).map_err(|error| error.to_string()).and_then(|()| check_syntax(line))
         {
             list.refuse(number, format_args!("not an object of JSON: {error}"));
         } else if line.starts_with('{') {
@@ -51,13 +53,13 @@ pub(crate) fn read_lines(text: &str, rule: Rule) -> Result<List, ListError> {
     Ok(list)
 }
 
-fn valid(text: &str) -> Result<(), String> {
+fn check_syntax(text: &str) -> Result<(), String> {
     serde_json::from_str::<serde::de::IgnoredAny>(text).map(|_| ()).map_err(|e| e.to_string())
 }
 
 /// Reads one value, or several values one after the other.
 pub(crate) fn read_value(text: &str, rule: Rule) -> Result<List, ListError> {
-    check(text)?;
+    check_bounds(text)?;
     let mut list = List::new(Unit::Entry, rule);
     let mut values = serde_json::Deserializer::from_str(text).into_iter::<serde::de::IgnoredAny>();
     let mut begin = 0;
@@ -81,7 +83,7 @@ pub(crate) fn read_value(text: &str, rule: Rule) -> Result<List, ListError> {
 
 /// Checks that the strings and the nesting of a JSON text are in bounds: the parser copies the
 /// strings, and recurses into the nesting.
-fn check(text: &str) -> Result<(), ListError> {
+fn check_bounds(text: &str) -> Result<(), ListError> {
     let (mut line, mut depth, mut string, mut is_escaped) = (1, 0_usize, None, false);
     for (at, byte) in text.bytes().enumerate() {
         line += usize::from(byte == b'\n');
@@ -124,12 +126,12 @@ struct Walk<'a> {
     /// Each entry is counted on its own; otherwise the whole line is one unit.
     is_unit: bool,
     /// The statements of the enclosing objects about the entries.
-    around: Around,
+    enclosing: Enclosing,
 }
 
 impl<'a> Walk<'a> {
     fn new(list: &'a mut List, text: &'a str, line: usize, is_unit: bool) -> Self {
-        Self { list, text, at: 0, line, is_unit, around: Around::default() }
+        Self { list, text, at: 0, line, is_unit, enclosing: Enclosing::default() }
     }
 
     /// Sets `line` to the line of a part of the text; the caller passes parts in order.
@@ -158,7 +160,8 @@ impl<'a> Walk<'a> {
     /// Reads an entry that is counted on its own, or an alert whose decisions are counted.
     fn entry(&mut self, item: &'a str, context: AlertContext) -> Result<(), ListError> {
         self.locate(item);
-        let is_alert = !context.is_in_alert && decisions(item).is_some() && twice(item).is_none();
+        let is_alert =
+            !context.is_in_alert && decisions(item).is_some() && repeated_key(item).is_none();
         if is_alert {
             return self.item(item, context);
         }
@@ -166,14 +169,14 @@ impl<'a> Walk<'a> {
             self.list.begin_unit();
         }
         let before = self.list.entries.len();
-        match self.around.verdict.clone() {
+        match self.enclosing.verdict.clone() {
             None => self.item(item, context)?,
             Some(Verdict::LeftOut(reason)) => self.list.leave_out(reason),
             Some(Verdict::Unclear(why)) => self.refuse(&why),
         }
         for entry in self.list.entries.iter_mut().skip(before) {
             if entry.ends == Ends::Never {
-                entry.ends = self.around.ends;
+                entry.ends = self.enclosing.ends;
             }
         }
         if self.is_unit {
@@ -182,53 +185,61 @@ impl<'a> Walk<'a> {
         Ok(())
     }
 
+    /// Reads a network, a record, or an alert with its decisions.
     fn item(&mut self, item: &'a str, context: AlertContext) -> Result<(), ListError> {
         match item.as_bytes().first() {
+            Some(b'"') => return self.network(item),
             Some(b'{') => {}
-            Some(b'"') => {
-                let text = text_of(item).unwrap_or_default();
-                let is_signed = clean(&text).starts_with(['!', '~']);
-                let taken_out = if is_signed { excepted(&text) } else { Vec::new() };
-                if !taken_out.is_empty() {
-                    self.list.leave_out(Reason::NotABan);
-                    return except_all(self.list, &taken_out);
-                }
-                let mut record = Record::default();
-                record.set(Role::Network, 0, &text);
-                return record.take(self.list, self.line);
-            }
             _ => {
                 self.refuse("it is neither an object nor a text");
                 return Ok(());
             }
         }
-        if let Some(key) = twice(item) {
+        if let Some(key) = repeated_key(item) {
             self.refuse(&format!("it has the key `{}` twice", excerpt(&key)));
             return Ok(());
         }
         if !context.is_in_alert
             && let Some(decisions) = decisions(item)
         {
-            let context = AlertContext { is_in_alert: true, is_simulated: is_simulated(item) };
-            if decisions == "null" || items(decisions).next().is_none() {
-                // An alert without a decision counts as one entry.
-                return self.without_decision();
-            }
-            let before = self.around.clone();
-            self.around.add(item, self.list.rule());
-            if matches!(self.around.verdict, Some(Verdict::LeftOut(Reason::Simulated))) {
-                // The context already marks each decision as simulated.
-                self.around.verdict = None;
-            }
-            let taken = items(decisions).try_for_each(|decision| self.entry(decision, context));
-            self.around = before;
-            return taken;
+            return self.alert(item, decisions);
         }
-        if item.len() > MAX_ENTRY {
-            self.refuse(&format!("it has more than {MAX_ENTRY} bytes, the limit"));
+        if item.len() > MAX_RECORD {
+            self.refuse(&format!("it has more than {MAX_RECORD} bytes, the limit"));
             return Ok(());
         }
         self.record(item, context)
+    }
+
+    /// Reads a string: a network, or an exception (`"!192.0.2.7"`).
+    fn network(&mut self, string: &str) -> Result<(), ListError> {
+        let text = text_of(string).unwrap_or_default();
+        let is_signed = clean(&text).starts_with(['!', '~']);
+        let excepted = if is_signed { excepted(&text) } else { Vec::new() };
+        if !excepted.is_empty() {
+            self.list.leave_out(Reason::NotABan);
+            return self.list.except_all_everywhere(&excepted);
+        }
+        let mut record = Record::default();
+        record.set(RoleName::first(Role::Network), &text);
+        record.add_to(self.list, self.line)
+    }
+
+    fn alert(&mut self, alert: &'a str, decisions: &'a str) -> Result<(), ListError> {
+        if decisions == "null" || items(decisions).next().is_none() {
+            // An alert without a decision counts as one entry.
+            return self.without_decision();
+        }
+        let context = AlertContext { is_in_alert: true, is_simulated: is_simulated(alert) };
+        let before = self.enclosing.clone();
+        self.enclosing.add(alert, self.list.rule());
+        if matches!(self.enclosing.verdict, Some(Verdict::LeftOut(Reason::Simulated))) {
+            // The context already marks each decision as simulated.
+            self.enclosing.verdict = None;
+        }
+        let result = items(decisions).try_for_each(|decision| self.entry(decision, context));
+        self.enclosing = before;
+        result
     }
 
     fn without_decision(&mut self) -> Result<(), ListError> {
@@ -241,98 +252,39 @@ impl<'a> Walk<'a> {
     }
 
     fn refuse(&mut self, why: &str) {
-        let (unit, number) = (self.is_unit, self.list.units);
-        if unit {
-            self.list.refuse(self.line, format_args!("entry {number}: {why}"));
-        } else {
-            self.list.refuse(self.line, why);
-        }
+        let fault = self.fault(why);
+        self.list.refuse(self.line, fault);
+    }
+
+    /// A fault with the number of its entry, if entries are counted.
+    fn fault(&self, why: &str) -> String {
+        if self.is_unit { format!("entry {}: {why}", self.list.units) } else { why.to_owned() }
     }
 
     fn record(&mut self, item: &'a str, context: AlertContext) -> Result<(), ListError> {
-        let mut texts: Vec<(Role, usize, String)> = Vec::new();
-        let mut others: Vec<(String, Hint, String)> = Vec::new();
-        let (mut verdicts, mut unused, mut scores): (Vec<(String, String)>, _, _) =
-            (Vec::new(), Vec::new(), Vec::new());
-        let (mut is_metadata, mut is_of_system) = (false, false);
-        for (key, value) in members(item) {
-            let key = text_of(key).unwrap_or_default();
-            is_of_system |= key.eq_ignore_ascii_case("asn");
-            let is_speaking = is_verdict_name(&key);
-            if is_speaking {
-                let texts = items(value).map(text).collect::<Vec<_>>();
-                let alone = texts.is_empty().then(|| text(value));
-                verdicts.extend(texts.into_iter().chain(alone).map(|text| (key.clone(), text)));
-                scores.extend(is_score(&key).then(|| score_note(&key)));
-            }
-            if value.starts_with(['{', '['])
-                && let Some(end) = nested::end_within(self.list, &key, value)
-            {
-                let key = excerpt(&key);
-                let why = format!("`{key}` may have its end in it (`{end}`): {BESIDE}");
+        let keys = match Keys::of(item, self.list) {
+            Ok(keys) => keys,
+            Err(why) => {
                 self.refuse(&why);
                 return Ok(());
             }
-            let Some((role, rank)) = role_of_name(&key) else {
-                if !is_speaking {
-                    unused.push(key.clone());
-                }
-                let is_taken_out = value.starts_with('[') && holds_exceptions(&key);
-                if (is_taken_out || !value.starts_with(['{', '['])) && value != "null" {
-                    let text = text(value);
-                    let hint = hint_of_name(&key);
-                    others.push((key, hint, text));
-                }
-                continue;
-            };
-            let text = match value.as_bytes().first() {
-                Some(b'"') => text_of(value).unwrap_or_default(),
-                // Skipping an object or list here would lose what it says about the network.
-                Some(b'{' | b'[') if !matches!(role, Role::Reason | Role::Origin | Role::Kind) => {
-                    self.refuse(&format!("`{}` is no text", excerpt(&key)));
-                    return Ok(());
-                }
-                Some(b'{' | b'[') | None => continue,
-                _ if value == "null" => continue,
-                _ if role == Role::Network && !may_be_length(rank) => {
-                    self.refuse(&format!("`{key}` is no text"));
-                    return Ok(());
-                }
-                _ => value.to_owned(),
-            };
-            is_metadata |= role == Role::Kind && text == "metadata";
-            texts.push((role, rank, text));
-        }
-        texts.sort_by_key(|(_, rank, _)| *rank);
-        let has_network =
-            texts.iter().any(|(role, ..)| matches!(role, Role::Network | Role::First));
-        let source = texts.iter_mut().find(|(role, rank, text)| {
-            *role == Role::Origin && *rank == SOURCE_RANK && network(text).is_ok()
-        });
-        if let (false, Some((role, ..))) = (has_network, source) {
-            *role = Role::Network;
-        }
+        };
         let mut record = Record::default();
         if context.is_simulated {
-            record.set(Role::Simulated, 0, "true");
+            // Set first: what the alert says wins over the decision.
+            record.set(RoleName::first(Role::Simulated), "true");
         }
+        keys.add_to(&mut record);
         if is_export(item) {
             record.set_export();
         } else if is_endless(item) {
             record.set_endless();
         }
-        for (role, rank, text) in &texts {
-            record.set(*role, *rank, text);
-        }
-        for (key, hint, text) in &others {
-            record.add_other(key, *hint, text);
-        }
-        verdicts.iter().for_each(|(key, value)| record.add(key, value));
         let is_of_addresses = [Role::Destination, Role::From, Role::To];
         if !record.names_network() && !is_of_addresses.iter().any(|role| record.has(*role)) {
-            if is_metadata {
+            if keys.is_metadata {
                 self.list.leave_out(Reason::Frame);
-            } else if is_of_system {
+            } else if keys.is_autonomous_system {
                 // Spamhaus publishes autonomous systems in a separate list.
                 self.list.leave_out(Reason::OtherScope);
             } else {
@@ -340,12 +292,12 @@ impl<'a> Walk<'a> {
             }
             return Ok(());
         }
-        unused.iter().for_each(|key| self.list.add_unused_key(self.line, key));
-        if !scores.is_empty() {
-            self.list.note_for_all_rows(self.line, &scores.join("; "));
+        keys.unused.iter().for_each(|key| self.list.add_unused_key(self.line, key));
+        if !keys.score_notes.is_empty() {
+            self.list.note_for_all_rows(self.line, &keys.score_notes.join("; "));
         }
         let before = self.list.bad.len();
-        record.take(self.list, self.line)?;
+        record.add_to(self.list, self.line)?;
         if let (true, Some(bad)) = (self.is_unit, self.list.bad.get_mut(before)) {
             bad.why = format!("entry {}: {}", self.list.units, bad.why);
         }
@@ -353,19 +305,11 @@ impl<'a> Walk<'a> {
     }
 }
 
-/// The text of a string, or any other value as written.
-fn text(value: &str) -> String {
-    text_of(value).unwrap_or_else(|_| value.to_owned())
-}
-
-/// The advice for an end inside an object or list.
-const BESIDE: &str = "put it beside the network, as `expires` or `ttl`";
-
 /// Upper bound on the bytes of a record: room for one text as long as any line.
-const MAX_ENTRY: usize = 2 * MAX_LINE;
+const MAX_RECORD: usize = 2 * MAX_LINE;
 
 /// A key that an object has twice: one of the two values would be lost.
-fn twice(item: &str) -> Option<String> {
+fn repeated_key(item: &str) -> Option<String> {
     let mut keys = HashSet::new();
     members(item).filter_map(|(key, _)| text_of(key).ok()).find(|key| !keys.insert(key.clone()))
 }

@@ -44,19 +44,29 @@ impl<'a> Iterator for Parts<'a> {
     }
 }
 
+/// The bytes of a text that are not within a string, with their offsets. The quotes around the
+/// strings are among them.
+pub(super) fn structure(text: &str) -> impl Iterator<Item = (usize, u8)> {
+    let (mut is_string, mut is_escaped) = (false, false);
+    text.bytes().enumerate().filter(move |(_, byte)| {
+        let is_quote = *byte == b'"' && !is_escaped;
+        let is_inside = is_string && !is_quote;
+        is_escaped = is_string && *byte == b'\\' && !is_escaped;
+        is_string ^= is_quote;
+        !is_inside
+    })
+}
+
 /// The offset of the first `sign` outside of strings and inner lists and objects.
 fn find(text: &str, sign: u8) -> Option<usize> {
-    let (mut depth, mut is_string, mut is_escaped) = (0_usize, false, false);
-    text.bytes().position(|byte| {
+    let mut depth = 0_usize;
+    let mut found = structure(text).filter(|(_, byte)| {
         match byte {
-            _ if is_escaped => is_escaped = false,
-            b'\\' if is_string => is_escaped = true,
-            b'"' => is_string = !is_string,
-            _ if is_string => {}
             b'[' | b'{' => depth += 1,
             b']' | b'}' => depth = depth.saturating_sub(1),
-            _ => return byte == sign && depth == 0,
+            _ => return *byte == sign && depth == 0,
         }
         false
-    })
+    });
+    found.next().map(|(at, _)| at)
 }

@@ -6,6 +6,7 @@ mod postfix_table;
 
 use mailmesh_events::Rule;
 
+use crate::candidate::Candidate;
 use crate::exception::excepted_in_line;
 use crate::list::{List, Unit};
 use crate::network::{is_addresses, is_length, network};
@@ -13,7 +14,6 @@ use crate::readers::comment::{COMMENTS, is_comment, split_comment};
 use crate::readers::section::{
     is_heading, is_of_blocks, refuse_brace, refuse_in_comment, refuse_section, section_name,
 };
-use crate::record::{except_all, push_meant};
 use crate::secret_key::mask_keys;
 use crate::verdict::access_map::answered_rule;
 use crate::verdict::means_no;
@@ -62,7 +62,7 @@ pub(crate) fn read(text: &str, rule: Rule) -> Result<List, ListError> {
             if is_head {
                 list.leave_out(Reason::Frame);
             } else {
-                take_line(&mut list, &mut table, number, line)?;
+                read_line(&mut list, &mut table, number, line)?;
             }
         }
         list.end_unit();
@@ -81,7 +81,7 @@ fn continues(line: &str) -> bool {
 }
 
 /// Reads one line that is not a comment into the list.
-pub(crate) fn take_line(
+pub(crate) fn read_line(
     list: &mut List,
     table: &mut Table,
     number: usize,
@@ -128,7 +128,7 @@ pub(crate) fn take_line(
             list.refuse(number, if is_shown { why } else { hides() });
             let rest: Vec<&str> = words(field).skip(1).take(2).collect();
             if answered_rule(&rest).is_none() {
-                except_all(list, &excepted_in_line(field, list.rule()))?;
+                list.except_all_everywhere(&excepted_in_line(field, list.rule()))?;
             }
             let all: Vec<&str> = words(field).take(MAX_WORDS).collect();
             let is_named = |word: &str| network(word).is_ok() || word.starts_with('!');
@@ -173,7 +173,8 @@ fn take(
         return Ok(());
     }
     let reason = if parsed_line.reason.is_empty() { comment } else { parsed_line.reason };
-    push_meant(list, line, &parsed_line.networks, reason, "", parsed_line.ends)
+    let ParsedLine { networks, ends, .. } = &parsed_line;
+    Candidate { reason, ends: *ends, ..Candidate::bare(line, networks) }.add_if_meant(list)
 }
 
 /// Whether a `;` on the line separates addresses rather than beginning a comment.

@@ -1,13 +1,14 @@
 //! An outermost object: a holder of lists of networks or records, or a single record.
 
-use super::around::Around;
+use super::addresses::{mentions_network_within, names_networks};
+use super::enclosing::Enclosing;
 use super::spans::{items, members, text_of};
 use super::{AlertContext, Walk, decisions, nft};
 use mailmesh_events::Rule;
 
 use crate::column::{Role, role_of_name};
 use crate::exception::holds_exceptions;
-use crate::network::{self, ParsedNetwork, networks};
+use crate::network::{ParsedNetwork, networks};
 use crate::normal_name::normal_name;
 use crate::secret_key::excerpt;
 use crate::verdict::list_name::is_for_other_rule;
@@ -97,20 +98,20 @@ impl<'a> Walk<'a> {
     }
 
     fn holder(&mut self, value: &'a str) -> Result<(), ListError> {
-        let before = self.around.clone();
-        self.around.add(value, self.list.rule());
+        let before = self.enclosing.clone();
+        self.enclosing.add(value, self.list.rule());
         let result = self.members_of_holder(value, &before);
-        self.around = before;
+        self.enclosing = before;
         result
     }
 
-    fn members_of_holder(&mut self, value: &'a str, before: &Around) -> Result<(), ListError> {
+    fn members_of_holder(&mut self, value: &'a str, before: &Enclosing) -> Result<(), ListError> {
         let kinds: Vec<Member> =
             members(value).map(|(key, inner)| self.member(key, inner)).collect();
         let has = |kind: Member| kinds.contains(&kind);
         let own = members(value).find(|(key, inner)| {
             let role = text_of(key).ok().and_then(|key| role_of_name(&key));
-            inner.starts_with('"') && role.is_some_and(|(role, _)| role == Role::Network)
+            inner.starts_with('"') && role.is_some_and(|known| known.role == Role::Network)
         });
         let is_record = own.is_some() || !has(Member::Unknown);
         let is_holder = has(Member::Nftables)
@@ -119,7 +120,7 @@ impl<'a> Walk<'a> {
             || has(Member::Holder);
         if is_record && !is_holder {
             // The keys of a record apply to the record alone.
-            self.around = before.clone();
+            self.enclosing = before.clone();
             return self.entry(value, AlertContext::default());
         }
         if let Some((key, _)) = own {
@@ -140,14 +141,14 @@ impl<'a> Walk<'a> {
                         self.locate(item);
                         self.list.leave_out_unit(Reason::NotABan);
                         if is_let_in {
-                            self.except_all_in(item)?;
+                            self.except_networks_in(item)?;
                         }
                     }
                 }
                 Member::Holder => self.holder(inner)?,
                 Member::Unknown => {
                     if holds_exceptions(&key) || is_for_other_rule(&key, self.list.rule()) {
-                        self.except_all_in(inner)?;
+                        self.except_networks_in(inner)?;
                     }
                     let why = format!(
                         "it is in `{key}`, a key that is not known; write it as a list of its \
@@ -203,13 +204,13 @@ impl<'a> Walk<'a> {
     }
 
     /// Excludes the networks inside a value from wider entries of the list.
-    fn except_all_in(&mut self, value: &str) -> Result<(), ListError> {
+    fn except_networks_in(&mut self, value: &str) -> Result<(), ListError> {
         let text = text_of(value).ok().filter(|_| value.starts_with('"'));
         let networks = text.and_then(|text| networks(&text).ok()).unwrap_or_default();
         let network = |parsed: &ParsedNetwork| parsed.network;
         networks.iter().map(network).try_for_each(|n| self.list.except_by_longest_match(n))?;
-        items(value).try_for_each(|item| self.except_all_in(item))?;
-        members(value).try_for_each(|(_, inner)| self.except_all_in(inner))
+        items(value).try_for_each(|item| self.except_networks_in(item))?;
+        members(value).try_for_each(|(_, inner)| self.except_networks_in(inner))
     }
 
     /// Counts a value whose key does not say that its networks are banned.
@@ -231,64 +232,4 @@ impl<'a> Walk<'a> {
 fn is_gone(key: &str) -> bool {
     let name = normal_name(key);
     OFF.contains(&&*name) && !holds_exceptions(key)
-}
-
-/// Whether a value contains a network at any depth.
-pub(super) fn names_networks(value: &str) -> bool {
-    match value.as_bytes().first() {
-        Some(b'"') => text_of(value).is_ok_and(|text| networks(&text).is_ok()),
-        Some(b'[') => items(value).any(names_networks),
-        Some(b'{') => {
-            members(value).any(|(key, inner)| names_networks(key) || names_networks(inner))
-        }
-        _ => false,
-    }
-}
-
-/// Whether a text at any depth of a value contains an address, as in a pattern of a STIX indicator.
-fn mentions_network_within(value: &str) -> bool {
-    match value.as_bytes().first() {
-        Some(b'"') => text_of(value).is_ok_and(|text| network::mentions_network(&text)),
-        Some(b'[') => items(value).any(mentions_network_within),
-        Some(b'{') => members(value).any(|(_, inner)| mentions_network_within(inner)),
-        _ => false,
-    }
-}
-
-/// Whether a text that begins with a brace has one object a line. If not, the text is one object
-/// over several lines, or one object that holds lists.
-pub(crate) fn has_object_a_line(text: &str) -> bool {
-    let mut lines = text.lines().filter(|line| !line.trim().is_empty()).map(str::trim);
-    let first = lines.next().unwrap_or_default();
-    let next = lines.find(|line| !line.starts_with('#'));
-    if !is_closed(first) {
-        let goes_on = first.ends_with(['{', '[', ',', ':'])
-            || next.is_some_and(|next| next.starts_with([',', ']', '}', ':']));
-        return !goes_on;
-    }
-    let keys = |names: &[&str]| {
-        members(first)
-            .next()
-            .is_some_and(|(key, _)| text_of(key).is_ok_and(|key| names.contains(&&*key)))
-    };
-    let holders = ["decisions", "nftables", "data", "meta", "new", "deleted", "alerts", "results"];
-    let holds = next.is_none() && members(first).any(|(_, inner)| inner.starts_with(['[', '{']));
-    !keys(&holders) && !holds
-}
-
-/// Whether a line closes as many brackets as it opens, outside of strings.
-fn is_closed(line: &str) -> bool {
-    let (mut depth, mut is_string, mut is_escaped) = (0_i64, false, false);
-    for byte in line.bytes() {
-        match byte {
-            _ if is_escaped => is_escaped = false,
-            b'\\' if is_string => is_escaped = true,
-            b'"' => is_string = !is_string,
-            _ if is_string => {}
-            b'[' | b'{' => depth += 1,
-            b']' | b'}' => depth -= 1,
-            _ => {}
-        }
-    }
-    depth <= 0 && !is_string
 }

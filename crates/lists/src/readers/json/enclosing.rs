@@ -2,7 +2,7 @@
 
 use mailmesh_events::Rule;
 
-use super::holder::names_networks;
+use super::addresses::names_networks;
 use super::spans::{members, text_of};
 use crate::column::{Hint, Role, hint_of_name, role_of_name};
 use crate::ends::{BareNumber, parse_end};
@@ -15,13 +15,13 @@ use crate::{Ends, Reason};
 
 /// The statements of the enclosing objects about all entries inside them.
 #[derive(Debug, Clone)]
-pub(super) struct Around {
+pub(super) struct Enclosing {
     pub(super) verdict: Option<Verdict>,
     /// The end of entries that have none of their own.
     pub(super) ends: Ends,
 }
 
-impl Default for Around {
+impl Default for Enclosing {
     fn default() -> Self {
         Self { verdict: None, ends: Ends::Never }
     }
@@ -34,7 +34,7 @@ pub(super) enum Verdict {
     Unclear(String),
 }
 
-impl Around {
+impl Enclosing {
     /// Adds the keys of an object that holds lists.
     pub(super) fn add(&mut self, object: &str, rule: Rule) {
         for (key, value) in members(object) {
@@ -59,7 +59,7 @@ impl Around {
     }
 }
 
-impl Around {
+impl Enclosing {
     /// Adds an object without networks beside the lists: its statements may be about the list.
     fn add_metadata(&mut self, key: &str, object: &str, rule: Rule) {
         let mut inner = Self::default();
@@ -86,20 +86,18 @@ fn of(key: &str, value: &str, rule: Rule) -> (Option<Verdict>, Option<Ends>) {
         Some(Verdict::Unclear(why))
     };
     let left_out = |reason| Some(Verdict::LeftOut(reason));
-    let bare = match role_of_name(key) {
-        Some((Role::Until, _)) => Some(BareNumber::Moment),
-        Some((Role::Lasts, _)) => Some(BareNumber::Seconds),
+    let bare = match role_of_name(key).map(|known| known.role) {
+        Some(Role::Until) => Some(BareNumber::Moment),
+        Some(Role::Lasts) => Some(BareNumber::Seconds),
         // `remediation` of a CrowdSec alert says whether there is a remediation.
-        Some((Role::Action, _))
-            if value.is_empty() || is_true(value) || is_action_of(value, rule) =>
-        {
+        Some(Role::Action) if value.is_empty() || is_true(value) || is_action_of(value, rule) => {
             return (None, None);
         }
-        Some((Role::Action, _)) => return (left_out(Reason::NotABan), None),
-        Some((Role::Simulated, _)) if is_true(value) => {
+        Some(Role::Action) => return (left_out(Reason::NotABan), None),
+        Some(Role::Simulated) if is_true(value) => {
             return (left_out(Reason::Simulated), None);
         }
-        Some((Role::Simulated, _)) if !is_false(value) => return (unclear(), None),
+        Some(Role::Simulated) if !is_false(value) => return (unclear(), None),
         _ => None,
     };
     if let Some(bare) = bare {

@@ -32,7 +32,7 @@ pub(super) fn end_within(list: &mut List, key: &str, value: &str) -> Option<Stri
 }
 
 fn says_end(key: &str) -> bool {
-    role_of_name(key).is_some_and(|(role, _)| role.is_end()) || hint_of_name(key) == Hint::End
+    role_of_name(key).is_some_and(|known| known.role.is_end()) || hint_of_name(key) == Hint::End
 }
 
 fn end_of(list: &mut List, key: &str, text: &str) -> Option<String> {
