@@ -13,14 +13,14 @@ use crate::words::{clean, is_number};
 
 /// A word of a text, with its byte offsets.
 #[derive(Debug, Clone, Copy)]
-struct Word<'a> {
+struct LocatedWord<'a> {
     text: &'a str,
     begin: usize,
     end: usize,
 }
 
 /// The words of a text, without the punctuation around them.
-fn words(text: &str) -> Vec<Word<'_>> {
+fn located_words(text: &str) -> Vec<LocatedWord<'_>> {
     let mut words = Vec::new();
     let is_between = |c: char| c.is_whitespace() || ",;()[]{}<>\"=|".contains(c);
     let mut begin = 0;
@@ -37,10 +37,10 @@ fn words(text: &str) -> Vec<Word<'_>> {
         match trimmed.split_once(':').filter(|(label, _)| is_label(label)) {
             Some((label, value)) => {
                 let second = at + label.len() + 1;
-                words.push(Word { text: label, begin: at, end: second - 1 });
-                words.push(Word { text: value, begin: second, end: second + value.len() });
+                words.push(LocatedWord { text: label, begin: at, end: second - 1 });
+                words.push(LocatedWord { text: value, begin: second, end: second + value.len() });
             }
-            None => words.push(Word { text: trimmed, begin: at, end: at + trimmed.len() }),
+            None => words.push(LocatedWord { text: trimmed, begin: at, end: at + trimmed.len() }),
         }
     }
     words
@@ -57,8 +57,8 @@ pub(crate) fn end_in(text: &str) -> Option<String> {
     if text.split([',', ';', '|', '\t', '(', ')', '[', ']']).any(is_duration) {
         return Some(excerpt(text));
     }
-    let words = words(text);
-    let begins_with_digit = |word: &Word<'_>| {
+    let words = located_words(text);
+    let begins_with_digit = |word: &LocatedWord<'_>| {
         word.text.starts_with(|c: char| c.is_ascii_digit()) && word.text.parse::<IpAddr>().is_err()
     };
     if !words.iter().any(begins_with_digit) {
@@ -75,74 +75,116 @@ pub(crate) fn may_state_end(text: &str) -> bool {
     is_date(text) || end_in(text).is_some() || text.split_whitespace().any(is_long)
 }
 
-/// The end that begins with the word at index `at`.
-fn end_at<'a>(text: &'a str, words: &[Word<'a>], at: usize) -> Option<&'a str> {
+/// A word of a text with the words around it.
+struct Place<'a, 'w> {
+    text: &'a str,
+    words: &'w [LocatedWord<'a>],
+    at: usize,
+}
+
+/// The words that announce an end, such as `valid until`.
+struct Announcement {
+    /// The number of words.
+    len: usize,
+    /// The words are the name of a column that holds an end.
+    is_name: bool,
+    /// Such a column holds durations.
+    is_of_durations: bool,
+    /// A moment or duration behind the words is an end, even without a date.
+    is_strong: bool,
+    /// The word is `for`: a duration behind it is an end.
+    is_for: bool,
+}
+
+/// The part of the text that begins with the end at the word at index `at`.
+fn end_at<'a>(text: &'a str, words: &[LocatedWord<'a>], at: usize) -> Option<&'a str> {
     let word = words.get(at).filter(|w| w.text.starts_with(char::is_alphabetic))?;
+    let place = Place { text, words, at };
     let name = normal_name(word.text);
-    let is_weak = ["to", "do", "end", "thru", "through", "for"].contains(&&*name);
-    let is_block = is_block(&name);
-    let begins = begins_name_of_end(&name);
-    // Most words need no further checks.
-    if !(is_weak || is_block || begins) {
-        return None;
+    if let Some(announcement) = place.announcement(&name)
+        && place.has_end_behind(&announcement)?
+    {
+        return Some(&text[word.begin..]);
     }
-    let next = |n: usize| words.get(at + n).map_or("", |word| word.text);
-    let until = |n: usize| words.get(at + n).map_or("", |last| &text[word.begin..last.end]);
-    // Names of several words: `valid to`, `remove after`, `gesperrt bis`.
-    let count = (0..3).rev().filter(|_| begins).find(|n| {
-        let name = until(*n);
-        !name.is_empty()
-            && !name.contains(|c: char| c.is_ascii_digit())
-            && role_of_name(name).is_some_and(|known| known.role.is_end())
-    });
-    let is_strong = count.is_some() || (begins && hint_of_name(word.text) == Hint::End && !is_weak);
-    let lasts =
-        count.and_then(|n| role_of_name(until(n))).is_some_and(|known| known.role != Role::Until);
-    if is_strong || is_weak {
+    (is_block(&name) && place.has_duration_beside()).then_some(text)
+}
+
+impl<'a> Place<'a, '_> {
+    /// The word `n` words behind this one.
+    fn behind(&self, n: usize) -> &'a str {
+        self.words.get(self.at + n).map_or("", |word| word.text)
+    }
+
+    /// The text from the word `first` words behind this one to the word `last` words behind it.
+    fn span(&self, first: usize, last: usize) -> Option<&'a str> {
+        let (first, last) = (self.words.get(self.at + first)?, self.words.get(self.at + last)?);
+        Some(&self.text[first.begin..last.end])
+    }
+
+    fn announcement(&self, name: &str) -> Option<Announcement> {
+        let is_weak = ["to", "do", "end", "thru", "through", "for"].contains(&name);
+        let begins = begins_name_of_end(name);
+        // Names of several words: `valid to`, `remove after`, `gesperrt bis`.
+        let role_of_words = |n: usize| {
+            let name = self.span(0, n).filter(|name| !name.contains(|c: char| c.is_ascii_digit()));
+            Some(role_of_name(name?)?.role)
+        };
+        let last = (0..3).rev().filter(|_| begins).find_map(|n| {
+            let role = role_of_words(n).filter(|role| role.is_end())?;
+            Some((n, role))
+        });
+        let is_name = last.is_some();
+        let has_hint = || hint_of_name(self.behind(0)) == Hint::End;
+        let is_strong = is_name || (begins && !is_weak && has_hint());
+        (is_strong || is_weak).then(|| Announcement {
+            len: last.map_or(0, |(n, _)| n) + 1,
+            is_name,
+            is_of_durations: last.is_some_and(|(_, role)| role != Role::Until),
+            is_strong,
+            is_for: name == "for",
+        })
+    }
+
+    /// Whether an end stands behind an announcement; `None` if nothing stands there.
+    fn has_end_behind(&self, announcement: &Announcement) -> Option<bool> {
         const FILLERS: [&str; 16] = [
             "in", "on", "at", "after", "am", "um", "zum", "el", "le", "il", "em", "op", "the",
             "date", "w", "im",
         ];
-        let mut n = count.unwrap_or(0) + 1;
-        while n < 6 && FILLERS.iter().any(|filler| next(n).eq_ignore_ascii_case(filler)) {
+        let mut n = announcement.len;
+        while n < 6 && FILLERS.iter().any(|filler| self.behind(n).eq_ignore_ascii_case(filler)) {
             n += 1;
         }
-        let is_next = n == count.unwrap_or(0) + 1;
-        let first = words.get(at + n)?;
-        let value = |count: usize| words.get(at + n + count - 1).map(|w| &text[first.begin..w.end]);
-        if (1..=6).filter_map(value).any(is_date) {
-            return value(1).map(|_| &text[word.begin..]);
+        let first = self.span(n, n)?;
+        let values = |max: usize| (0..max).filter_map(move |more| self.span(n, n + more));
+        if values(6).any(is_date) {
+            return Some(true);
         }
-        let is_moment = first.text.parse().is_ok_and(|number| moment_of_number(number).is_some());
-        let is_lasting = (1..=2).filter_map(value).any(is_duration);
-        let is_value = first.text.starts_with(|c: char| c.is_ascii_digit())
-            && first.text.parse::<IpAddr>().is_err();
+        let is_moment = first.parse().is_ok_and(|number| moment_of_number(number).is_some());
+        let is_lasting = values(2).any(is_duration);
+        let is_no_address = |word: &str| word.parse::<IpAddr>().is_err();
+        let is_value = first.starts_with(|c: char| c.is_ascii_digit()) && is_no_address(first);
         // `until Dec 31`, `bis Ende 2026`.
-        let is_number_in = |n: usize| {
-            let word = next(n);
-            word.bytes().any(|b| b.is_ascii_digit()) && word.parse::<IpAddr>().is_err()
-        };
-        let has_number = (n..n + 3).any(is_number_in);
-        let is_end = (is_strong && (is_moment || is_lasting))
-            || (count.is_some() && !lasts && (is_value || has_number))
-            || (is_weak && name == "for" && is_lasting)
-            || (lasts && is_number(first.text) && is_next);
-        if is_end {
-            return Some(&text[word.begin..]);
-        }
+        let has_number = (n..n + 3)
+            .map(|n| self.behind(n))
+            .any(|word| word.bytes().any(|byte| byte.is_ascii_digit()) && is_no_address(word));
+        let Announcement { is_name, is_of_durations, is_strong, is_for, len } = *announcement;
+        Some(
+            (is_strong && (is_moment || is_lasting))
+                || (is_name && !is_of_durations && (is_value || has_number))
+                || (is_for && is_lasting)
+                || (is_of_durations && is_number(first) && n == len),
+        )
     }
-    if is_block {
-        let values = (1..=2).flat_map(|n| (n..n + 2).map(move |last| (n, last)));
-        let mut values = values.filter_map(|(first, last)| {
-            Some(&text[words.get(at + first)?.begin..words.get(at + last)?.end])
-        });
-        let before = (1..=2).filter_map(|n| Some(&text[words.get(at.checked_sub(n)?)?.begin..]));
-        let mut before = before.map(|rest| &rest[..rest.len() - (text.len() - word.begin)]);
-        if values.any(is_duration) || before.any(is_duration) {
-            return Some(text);
-        }
+
+    /// Whether a duration stands up to two words before or behind this word.
+    fn has_duration_beside(&self) -> bool {
+        let mut behind = (1..=2).flat_map(|n| (n..n + 2).filter_map(move |m| self.span(n, m)));
+        let own = &self.words[self.at];
+        let begin_before = |n: usize| Some(self.words.get(self.at.checked_sub(n)?)?.begin);
+        let mut before = (1..=2).filter_map(begin_before).map(|begin| &self.text[begin..own.begin]);
+        behind.any(is_duration) || before.any(is_duration)
     }
-    None
 }
 
 /// Whether a name may begin a name of an end.

@@ -50,7 +50,7 @@ pub use error::ListError;
 pub use format::{Format, OutputFormat};
 pub use list::{BadLine, Ended, LeftOut, LeftOutNetworks, List, Note, Reason, Terms, Unit};
 pub use text::Text;
-pub use write::{Listed, stale_at, write};
+pub use write::{Listed, postfix_stale_at, write};
 
 /// Upper bound on the entries of a list: as many networks as a mirror holds.
 pub const MAX_ENTRIES: usize = 4_000_000;

@@ -30,7 +30,7 @@ pub(crate) fn read(text: &str, rule: Rule) -> Result<List, ListError> {
         let line = clean(line);
         list.begin_unit();
         if !list.skip_without_content(number, line, &["#"]) {
-            sets.take(&mut list, number, line)?;
+            sets.read_line(&mut list, number, line)?;
         }
         list.end_unit();
     }
@@ -50,7 +50,7 @@ struct Sets {
 }
 
 impl Sets {
-    fn take(&mut self, list: &mut List, number: usize, line: &str) -> Result<(), ListError> {
+    fn read_line(&mut self, list: &mut List, number: usize, line: &str) -> Result<(), ListError> {
         // A shell script, or a script for `ipset restore` that tolerates existing elements.
         let words = line.strip_prefix("ipset ").unwrap_or(line).split_whitespace();
         let words: Vec<&str> =
@@ -62,40 +62,47 @@ impl Sets {
             ["add" | "-A" | "-a", name, element, options @ ..] => {
                 self.filled.add(name, number)?;
                 let set = self.by_name.get(*name).unwrap_or(&UNKNOWN);
-                return take(list, (number, line), name, set, element, options);
+                return Element { number, line, name, element, options }.add_to(list, set);
             }
             ["del" | "-D" | "flush" | "-F" | "destroy" | "-X", names @ ..] => {
-                let is_filled = match names {
-                    [name, ..] => self.filled.contains(*name),
-                    [] => !self.filled.is_empty(),
-                };
-                if is_filled {
-                    return Err(changes_filled(number, line, "set", "ipset save"));
-                }
+                self.refuse_removal(number, line, names)?;
             }
             ["swap" | "-W" | "rename" | "-E", one, other] => {
-                let has = [one, other].map(|name| self.filled.remove(*name));
-                let is_other = [one, other].map(|name| is_for_other_rule(name, list.rule()));
-                if has != [false, false] && is_other[0] != is_other[1] {
-                    return Err(changes_filled(number, line, "set", "ipset save"));
-                }
-                for (_, name) in has.into_iter().zip([other, one]).filter(|(has, _)| *has) {
-                    self.filled.add(name, number)?;
-                }
+                self.swap(list.rule(), number, line, [one, other])?;
             }
             ["COMMIT", ..] => {}
+            [element, options @ ..] if self.is_member && !begins_part(&words) => {
+                let name = self.listed.as_str();
+                let Some(set) = self.by_name.get(name) else {
+                    list.leave_out(Reason::OtherScope);
+                    return Ok(());
+                };
+                return Element { number, line, name, element, options }.add_to(list, set);
+            }
+            words => {
+                if !self.read_heading(number, line, words)? {
+                    list.refuse(number, "it is no line of `ipset save` or `ipset list`");
+                    return Ok(());
+                }
+            }
+        }
+        list.leave_out(Reason::Frame);
+        Ok(())
+    }
+
+    /// Reads a line that describes a set in `ipset list`. Gives whether the line is one.
+    fn read_heading(
+        &mut self,
+        number: usize,
+        line: &str,
+        words: &[&str],
+    ) -> Result<bool, ListError> {
+        match words {
             ["Name:", name] => {
                 (self.listed, self.is_member) = ((*name).to_owned(), false);
                 self.insert(name, UNKNOWN, number)?;
             }
             ["Members:"] => self.is_member = true,
-            [element, options @ ..] if self.is_member => {
-                let Some(set) = self.by_name.get(&self.listed) else {
-                    list.leave_out(Reason::OtherScope);
-                    return Ok(());
-                };
-                return take(list, (number, line), &self.listed, set, element, options);
-            }
             ["Type:", kind] => {
                 let listed = self.listed.clone();
                 self.insert(&listed, Set::new(kind, &[]), number)?;
@@ -105,13 +112,41 @@ impl Sets {
                     set.timeout = number_after(options, "timeout");
                 }
             }
-            [head, ..] if !self.listed.is_empty() && line.contains(':') && head.len() < 20 => {}
-            _ => {
-                list.refuse(number, "it is no line of `ipset save` or `ipset list`");
-                return Ok(());
+            [head, ..] => {
+                return Ok(!self.listed.is_empty() && line.contains(':') && head.len() < 20);
             }
+            [] => return Ok(false),
         }
-        list.leave_out(Reason::Frame);
+        Ok(true)
+    }
+
+    fn refuse_removal(&self, number: usize, line: &str, names: &[&str]) -> Result<(), ListError> {
+        let is_filled = match names {
+            [name, ..] => self.filled.contains(name),
+            [] => !self.filled.is_empty(),
+        };
+        if is_filled { Err(changes_filled(number, line, "set", "ipset save")) } else { Ok(()) }
+    }
+
+    /// Exchanges the names of two sets; between names for different rules, filled sets may not.
+    fn swap(
+        &mut self,
+        rule: Rule,
+        number: usize,
+        line: &str,
+        [one, other]: [&str; 2],
+    ) -> Result<(), ListError> {
+        let [was_one_filled, was_other_filled] = [one, other].map(|n| self.filled.remove(n));
+        let changes_rule = is_for_other_rule(one, rule) != is_for_other_rule(other, rule);
+        if (was_one_filled || was_other_filled) && changes_rule {
+            return Err(changes_filled(number, line, "set", "ipset save"));
+        }
+        if was_one_filled {
+            self.filled.add(other, number)?;
+        }
+        if was_other_filled {
+            self.filled.add(one, number)?;
+        }
         Ok(())
     }
 
@@ -135,48 +170,55 @@ impl Set {
     }
 }
 
+/// Whether a line begins the description of a set in `ipset list`, or its members.
+fn begins_part(words: &[&str]) -> bool {
+    matches!(words, ["Name:", _] | ["Members:"])
+}
+
 fn number_after(options: &[&str], name: &str) -> Option<u64> {
     let at = options.iter().position(|option| *option == name)?;
     options.get(at + 1)?.parse().ok()
 }
 
-fn take(
-    list: &mut List,
-    (number, line): (usize, &str),
-    name: &str,
-    set: &Set,
-    element: &str,
-    options: &[&str],
-) -> Result<(), ListError> {
-    if !set.is_addresses || element.contains(',') {
-        list.leave_out(Reason::OtherScope);
-        return Ok(());
-    }
-    let networks = match networks(element) {
-        Ok(networks) => networks,
-        Err(why) => {
-            list.refuse(number, why);
+/// An element, and the line that names it.
+struct Element<'a> {
+    number: usize,
+    line: &'a str,
+    /// The name of its set.
+    name: &'a str,
+    element: &'a str,
+    options: &'a [&'a str],
+}
+
+impl Element<'_> {
+    fn add_to(&self, list: &mut List, set: &Set) -> Result<(), ListError> {
+        if !set.is_addresses || self.element.contains(',') {
+            list.leave_out(Reason::OtherScope);
             return Ok(());
         }
-    };
-    if options.contains(&"nomatch") {
-        // `nomatch` excludes the element from wider networks of the set, wherever it stands.
-        for parsed in &networks {
-            list.except_everywhere(parsed.network)?;
+        let networks = match networks(self.element) {
+            Ok(networks) => networks,
+            Err(why) => {
+                list.refuse(self.number, why);
+                return Ok(());
+            }
+        };
+        if self.options.contains(&"nomatch") {
+            // `nomatch` excludes the element from wider networks of the set, wherever it stands.
+            list.leave_out(Reason::NotABan);
+            return networks.iter().try_for_each(|parsed| list.except_everywhere(parsed.network));
         }
-        list.leave_out(Reason::NotABan);
-        return Ok(());
+        if is_for_other_rule(self.name, list.rule()) {
+            list.leave_out(Reason::NotABan);
+            return Ok(());
+        }
+        // A timeout of 0 means no timeout, even if the set has one.
+        let timeout = number_after(self.options, "timeout").or(set.timeout).filter(|t| *t > 0);
+        let ends = timeout.map(Duration::from_secs).map_or(Ends::Never, Ends::After);
+        let comment = self.line.split_once(" comment \"").map(|(_, comment)| comment);
+        let comment = comment.and_then(|comment| comment.split('"').next()).unwrap_or_default();
+        let reason = if comment.is_empty() { self.name } else { comment };
+        let (line, networks) = (self.number, &networks);
+        Candidate { line, networks, reason, origin: "ipset", ends }.add(list)
     }
-    if is_for_other_rule(name, list.rule()) {
-        list.leave_out(Reason::NotABan);
-        return Ok(());
-    }
-    // A timeout of 0 means no timeout, even if the set has one.
-    let timeout = number_after(options, "timeout").or(set.timeout).filter(|t| *t > 0);
-    let ends = timeout.map_or(Ends::Never, |seconds| Ends::After(Duration::from_secs(seconds)));
-    let comment = line
-        .split_once(" comment \"")
-        .map_or("", |(_, comment)| comment.split('"').next().unwrap_or_default());
-    let reason = if comment.is_empty() { name } else { comment };
-    Candidate { line: number, networks: &networks, reason, origin: "ipset", ends }.add(list)
 }

@@ -46,18 +46,14 @@ pub fn write(
     }
 }
 
-/// The moment by which the caller must export again, because the end of an entry may change a
-/// verdict. `None` if there is no such end, and for formats other than [`OutputFormat::Postfix`].
+/// The moment by which the caller must export a table for [`OutputFormat::Postfix`] again, because
+/// the end of an entry may change a verdict; `None` if there is no such end.
+///
+/// This is for Postfix alone. CSV, JSON lines and sets of nftables carry the end of each entry. A
+/// plain list carries none: its reader must export it again to see entries end.
 #[must_use]
-pub fn stale_at(
-    format: OutputFormat,
-    listed: &[Listed<'_>],
-    now: UnixMillis,
-) -> Option<UnixMillis> {
-    match format {
-        OutputFormat::Postfix => intervals::first_change(&live(listed, now)),
-        _ => None,
-    }
+pub fn postfix_stale_at(listed: &[Listed<'_>], now: UnixMillis) -> Option<UnixMillis> {
+    intervals::first_change(&live(listed, now))
 }
 
 /// The entries that have not ended, in order of address, wider networks first.

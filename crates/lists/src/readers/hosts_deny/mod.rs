@@ -30,7 +30,7 @@ pub(crate) fn read(text: &str, rule: Rule) -> Result<List, ListError> {
         } else if line.ends_with('\\') {
             list.refuse(number, "it goes on in the next line: write it as one");
         } else {
-            take(&mut list, number, line)?;
+            read_line(&mut list, number, line)?;
         }
         list.end_unit();
         if line.ends_with('\\') && !line.starts_with('#') {
@@ -141,7 +141,7 @@ fn is_access_line(line: &str) -> bool {
         && network(line).is_err()
 }
 
-fn take(list: &mut List, number: usize, line: &str) -> Result<(), ListError> {
+fn read_line(list: &mut List, number: usize, line: &str) -> Result<(), ListError> {
     let (field, comment) = match line.find('#') {
         Some(_) => split_comment(line),
         None => (line, ""),
@@ -166,51 +166,76 @@ fn take(list: &mut List, number: usize, line: &str) -> Result<(), ListError> {
             Ok(())
         };
     }
-    // `Allow: 192.0.2.7` belongs to another kind of list.
-    if is_for_other_rule(daemons, list.rule()) {
-        list.leave_out(Reason::NotABan);
-        return Ok(());
-    }
     let (clients, options) = clients_of(rest);
-    let other = if list.rule() == Rule::Block { "allow" } else { "deny" };
-    if options.split(':').any(|option| clean(option).eq_ignore_ascii_case(other)) {
-        list.leave_out(Reason::NotABan);
-        // The first match decides: later lines do not apply to these networks.
-        let networks = words(clients).filter_map(|client| network_of_client(client).ok().flatten());
-        return networks
-            .map(|parsed| parsed.network)
-            .try_for_each(|network| list.except_in_later_units(network));
-    }
-    if words(clients).chain(words(daemons)).any(|word| word == "EXCEPT") {
-        list.refuse(number, "it has exceptions (`EXCEPT`)");
-        return list.except_all_everywhere(&excepted(clients));
-    }
-    if let Some(word) = words(daemons).find(|word| !is_daemon(word)) {
-        if !words(clients)
-            .any(|client| network_of_client(client).is_ok_and(|parsed| parsed.is_some()))
-        {
-            list.leave_out(Reason::OtherScope);
+    AccessRule { number, daemons, clients, options, comment }.add_to(list)
+}
+
+/// A line of `hosts.deny`.
+struct AccessRule<'a> {
+    number: usize,
+    daemons: &'a str,
+    clients: &'a str,
+    options: &'a str,
+    comment: &'a str,
+}
+
+impl AccessRule<'_> {
+    fn add_to(&self, list: &mut List) -> Result<(), ListError> {
+        // `Allow: 192.0.2.7` belongs to another kind of list.
+        if is_for_other_rule(self.daemons, list.rule()) {
+            list.leave_out(Reason::NotABan);
             return Ok(());
+        }
+        let other = if list.rule() == Rule::Block { "allow" } else { "deny" };
+        if self.options.split(':').any(|option| clean(option).eq_ignore_ascii_case(other)) {
+            list.leave_out(Reason::NotABan);
+            // The first match decides: later lines do not apply to these networks.
+            let networks =
+                words(self.clients).filter_map(|client| network_of_client(client).ok().flatten());
+            return networks
+                .map(|parsed| parsed.network)
+                .try_for_each(|network| list.except_in_later_units(network));
+        }
+        if words(self.clients).chain(words(self.daemons)).any(|word| word == "EXCEPT") {
+            list.refuse(self.number, "it has exceptions (`EXCEPT`)");
+            return list.except_all_everywhere(&excepted(self.clients));
+        }
+        if let Some(word) = words(self.daemons).find(|word| !is_daemon(word)) {
+            self.count_unknown_daemon(list, word);
+            return Ok(());
+        }
+        self.add_clients(list)
+    }
+
+    /// Counts a line of another kind of list, or of a daemon that is not known.
+    fn count_unknown_daemon(&self, list: &mut List, daemon: &str) {
+        let is_network =
+            |client: &str| network_of_client(client).is_ok_and(|parsed| parsed.is_some());
+        if !words(self.clients).any(is_network) {
+            list.leave_out(Reason::OtherScope);
+            return;
         }
         let why = format!(
             "`{}` is no daemon that is known: it may be of another list; write `ALL`, if it is one",
-            excerpt(word)
+            excerpt(daemon)
         );
-        list.refuse(number, why);
-        return Ok(());
+        list.refuse(self.number, why);
     }
-    let mut networks = Vec::new();
-    for client in words(clients) {
-        match network_of_client(client) {
-            Ok(Some(parsed)) => networks.push(parsed),
-            // A host name, a user or `ALL`.
-            Ok(None) => list.leave_out(Reason::OtherScope),
-            Err(why) => list.refuse(number, why),
+
+    fn add_clients(&self, list: &mut List) -> Result<(), ListError> {
+        let mut networks = Vec::new();
+        for client in words(self.clients) {
+            match network_of_client(client) {
+                Ok(Some(parsed)) => networks.push(parsed),
+                // A host name, a user or `ALL`.
+                Ok(None) => list.leave_out(Reason::OtherScope),
+                Err(why) => list.refuse(self.number, why),
+            }
         }
+        let reason = if self.comment.is_empty() { clean(self.daemons) } else { self.comment };
+        let bare = Candidate::bare(self.number, &networks);
+        Candidate { reason, origin: "hosts.deny", ..bare }.add(list)
     }
-    let daemons = clean(daemons);
-    let reason = if comment.is_empty() { daemons } else { comment };
-    Candidate { reason, origin: "hosts.deny", ..Candidate::bare(number, &networks) }.add(list)
 }
 
 /// The clients, and the text behind the first colon outside of brackets.

@@ -1,4 +1,4 @@
-//! An outermost object: a holder of lists of networks or records, or a single record.
+//! An outermost object: a container of lists of networks or records, or a single record.
 
 use super::addresses::{mentions_network_within, names_networks};
 use super::enclosing::Enclosing;
@@ -8,7 +8,7 @@ use mailmesh_events::Rule;
 
 use crate::column::{Role, role_of_name};
 use crate::exception::holds_exceptions;
-use crate::network::{ParsedNetwork, networks};
+use crate::network::networks;
 use crate::normal_name::normal_name;
 use crate::secret_key::excerpt;
 use crate::verdict::list_name::is_for_other_rule;
@@ -24,7 +24,7 @@ enum Member {
     /// Networks that are not blocked, or no longer blocked.
     NotBans,
     /// An object that may hold such lists.
-    Holder,
+    Container,
     /// Networks under a key that does not say whether they are banned.
     Unknown,
     /// A list or object without networks.
@@ -74,7 +74,7 @@ const ENTRIES: [&str; 36] = [
 ];
 /// Keys of lists of networks that are no longer banned, or are exceptions. The stream of CrowdSec's
 /// local API has `deleted`.
-const OFF: [&str; 10] = [
+const REMOVED_OR_EXCEPTED: [&str; 10] = [
     "deleted",
     "removed",
     "expired",
@@ -94,31 +94,35 @@ impl<'a> Walk<'a> {
             // A single alert.
             return self.entry(value, AlertContext::default());
         }
-        self.holder(value)
+        self.container(value)
     }
 
-    fn holder(&mut self, value: &'a str) -> Result<(), ListError> {
+    fn container(&mut self, value: &'a str) -> Result<(), ListError> {
         let before = self.enclosing.clone();
         self.enclosing.add(value, self.list.rule());
-        let result = self.members_of_holder(value, &before);
+        let result = self.members_of_container(value, &before);
         self.enclosing = before;
         result
     }
 
-    fn members_of_holder(&mut self, value: &'a str, before: &Enclosing) -> Result<(), ListError> {
+    fn members_of_container(
+        &mut self,
+        value: &'a str,
+        before: &Enclosing,
+    ) -> Result<(), ListError> {
         let kinds: Vec<Member> =
-            members(value).map(|(key, inner)| self.member(key, inner)).collect();
+            members(value).map(|(key, inner)| self.kind_of(key, inner)).collect();
         let has = |kind: Member| kinds.contains(&kind);
         let own = members(value).find(|(key, inner)| {
             let role = text_of(key).ok().and_then(|key| role_of_name(&key));
             inner.starts_with('"') && role.is_some_and(|known| known.role == Role::Network)
         });
         let is_record = own.is_some() || !has(Member::Unknown);
-        let is_holder = has(Member::Nftables)
+        let is_container = has(Member::Nftables)
             || has(Member::Entries)
             || has(Member::NotBans)
-            || has(Member::Holder);
-        if is_record && !is_holder {
+            || has(Member::Container);
+        if is_record && !is_container {
             // The keys of a record apply to the record alone.
             self.enclosing = before.clone();
             return self.entry(value, AlertContext::default());
@@ -135,31 +139,9 @@ impl<'a> Walk<'a> {
                 Member::Entries => {
                     items(inner).try_for_each(|item| self.entry(item, AlertContext::default()))?
                 }
-                Member::NotBans => {
-                    let is_let_in = !is_gone(&key);
-                    for item in items(inner) {
-                        self.locate(item);
-                        self.list.leave_out_unit(Reason::NotABan);
-                        if is_let_in {
-                            self.except_networks_in(item)?;
-                        }
-                    }
-                }
-                Member::Holder => self.holder(inner)?,
-                Member::Unknown => {
-                    if holds_exceptions(&key) || is_for_other_rule(&key, self.list.rule()) {
-                        self.except_networks_in(inner)?;
-                    }
-                    let why = format!(
-                        "it is in `{key}`, a key that is not known; write it as a list of its \
-                         own, if it is to be read"
-                    );
-                    if inner.starts_with('[') {
-                        items(inner).for_each(|item| self.unknown(item, &why));
-                    } else {
-                        self.unknown(inner, &why);
-                    }
-                }
+                Member::NotBans => self.not_bans(&key, inner)?,
+                Member::Container => self.container(inner)?,
+                Member::Unknown => self.unknown_member(&key, inner)?,
                 Member::NoNetworks
                     if unused.len() < MAX_NAMES_IN_NOTE && items(inner).next().is_some() =>
                 {
@@ -175,14 +157,46 @@ impl<'a> Walk<'a> {
         Ok(())
     }
 
-    fn member(&self, key: &str, inner: &str) -> Member {
+    /// Leaves out the networks of a list that are not banned, or no longer.
+    fn not_bans(&mut self, key: &str, value: &'a str) -> Result<(), ListError> {
+        let is_let_in = !holds_removed(key);
+        for item in items(value) {
+            self.locate(item);
+            self.list.leave_out_unit(Reason::NotABan);
+            if is_let_in {
+                self.except_networks_in(item)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Counts the networks under a key that does not say whether they are banned.
+    fn unknown_member(&mut self, key: &str, value: &'a str) -> Result<(), ListError> {
+        if holds_exceptions(key) || is_for_other_rule(key, self.list.rule()) {
+            self.except_networks_in(value)?;
+        }
+        let why = format!(
+            "it is in `{key}`, a key that is not known; write it as a list of its own, if it is \
+             to be read"
+        );
+        if value.starts_with('[') {
+            items(value).for_each(|item| self.unknown(item, &why));
+        } else {
+            self.unknown(value, &why);
+        }
+        Ok(())
+    }
+
+    fn kind_of(&self, key: &str, inner: &str) -> Member {
         let key = text_of(key).unwrap_or_default();
         let (name, rule) = (normal_name(&key), self.list.rule());
         let is_list = inner.starts_with('[');
         let is_object = inner.starts_with('{');
         if is_list && name == "nftables" {
             Member::Nftables
-        } else if is_list && (OFF.contains(&&*name) || is_for_other_rule(&key, rule)) {
+        } else if is_list
+            && (REMOVED_OR_EXCEPTED.contains(&&*name) || is_for_other_rule(&key, rule))
+        {
             Member::NotBans
         } else if (is_list || inner == "null")
             && (ENTRIES.contains(&&*name)
@@ -191,9 +205,9 @@ impl<'a> Walk<'a> {
             Member::Entries
         } else if is_object
             && (ENTRIES.contains(&&*name) || name == "response")
-            && members(inner).any(|(key, inner)| self.member(key, inner) == Member::Entries)
+            && members(inner).any(|(key, inner)| self.kind_of(key, inner) == Member::Entries)
         {
-            Member::Holder
+            Member::Container
         } else if !is_list && !is_object {
             Member::Plain
         } else if names_networks(inner) {
@@ -207,8 +221,7 @@ impl<'a> Walk<'a> {
     fn except_networks_in(&mut self, value: &str) -> Result<(), ListError> {
         let text = text_of(value).ok().filter(|_| value.starts_with('"'));
         let networks = text.and_then(|text| networks(&text).ok()).unwrap_or_default();
-        let network = |parsed: &ParsedNetwork| parsed.network;
-        networks.iter().map(network).try_for_each(|n| self.list.except_by_longest_match(n))?;
+        self.list.except_all_by_longest_match(&networks)?;
         items(value).try_for_each(|item| self.except_networks_in(item))?;
         members(value).try_for_each(|(_, inner)| self.except_networks_in(inner))
     }
@@ -229,7 +242,7 @@ impl<'a> Walk<'a> {
 }
 
 /// Whether the entries of a key were removed, rather than allowed.
-fn is_gone(key: &str) -> bool {
+fn holds_removed(key: &str) -> bool {
     let name = normal_name(key);
-    OFF.contains(&&*name) && !holds_exceptions(key)
+    REMOVED_OR_EXCEPTED.contains(&&*name) && !holds_exceptions(key)
 }

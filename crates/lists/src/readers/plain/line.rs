@@ -26,6 +26,8 @@ pub(super) struct ParsedLine<'a> {
     pub(super) is_by_longest: bool,
     /// The line excludes its networks from the rest of the list (`!192.0.2.7`).
     pub(super) is_exception: bool,
+    /// A number behind the network that is not used.
+    pub(super) score: Option<&'a str>,
     /// The line holds several networks side by side.
     pub(super) is_row: bool,
 }
@@ -39,6 +41,7 @@ impl<'a> ParsedLine<'a> {
             rule: None,
             is_by_longest: false,
             is_exception: false,
+            score: None,
             is_row: false,
         }
     }
@@ -49,8 +52,8 @@ impl<'a> ParsedLine<'a> {
     }
 }
 
-/// Parses a line without its comment; also returns the score on the line, if any.
-pub(super) fn parse_line(field: &str) -> Result<(ParsedLine<'_>, Option<&str>), String> {
+/// Parses a line without its comment.
+pub(super) fn parse_line(field: &str) -> Result<ParsedLine<'_>, String> {
     let all: Vec<&str> = words(field).take(MAX_WORDS + 1).collect();
     if all.len() > MAX_WORDS {
         return Err(format!("it has more than {MAX_WORDS} words, the limit"));
@@ -58,73 +61,98 @@ pub(super) fn parse_line(field: &str) -> Result<(ParsedLine<'_>, Option<&str>), 
     let Some((first, rest)) = all.split_first() else {
         return Err("it has no network".to_owned());
     };
-    // pf and BIND allow a space behind the `!`.
-    if let ("!", [excepted]) = (*first, rest)
-        && let Ok(parsed) = network(excepted)
-    {
-        return Ok((ParsedLine { is_exception: true, ..ParsedLine::of(vec![parsed]) }, None));
+    if let Some(parsed_line) = exception(first, rest)? {
+        return Ok(parsed_line);
     }
     if let Some(dash) = field.find('-')
-        && (clean(&field[..dash]).parse::<IpAddr>().is_ok())
+        && clean(&field[..dash]).parse::<IpAddr>().is_ok()
     {
-        return Ok((ParsedLine::of(networks(field)?), None));
-    }
-    let is_not = first.strip_prefix('!').is_some_and(|network_of| network(network_of).is_ok());
-    if is_not && rest.is_empty() {
-        let excepted = network(&first[1..])?;
-        return Ok((ParsedLine { is_exception: true, ..ParsedLine::of(vec![excepted]) }, None));
-    }
-    if is_not {
-        return Err("it means what is outside of the network (`!`)".to_owned());
+        return Ok(ParsedLine::of(networks(field)?));
     }
     let parsed = match network(first) {
         Ok(parsed) => parsed,
         Err(why) => network_of_partial_key(first, rest).ok_or(why)?.into(),
     };
-    match *rest {
-        [] => return Ok((ParsedLine::of(vec![parsed]), None)),
-        [length] if is_length(length) => {
-            return Ok((ParsedLine::of(vec![network(&format!("{first}{length}"))?]), None));
-        }
-        [mask] => {
-            if let Some(parsed) = network_of_pair(first, mask) {
-                return Ok((ParsedLine::of(vec![parsed?]), None));
-            }
-        }
-        [last, mask, ..] if last.parse::<IpAddr>().is_ok() && mask.parse::<u8>().is_ok() => {
-            let networks = networks_between(first, last, mask)?;
-            let name = field.split('\t').nth(4).map_or("", clean);
-            return Ok((ParsedLine::of(networks).because(name), None));
-        }
-        _ => {}
+    if let Some(parsed_line) = address_in_parts(first, rest, field)? {
+        return Ok(parsed_line);
     }
+    if let Some(parsed_line) = value_behind(parsed, rest, field) {
+        return Ok(parsed_line);
+    }
+    if let Some(parsed_line) = in_columns(parsed, field)? {
+        return Ok(parsed_line);
+    }
+    let networks: Result<Vec<ParsedNetwork>, String> =
+        all.iter().map(|word| network(word)).collect();
+    match networks {
+        Ok(networks) => Ok(ParsedLine { is_row: true, ..ParsedLine::of(networks) }),
+        Err(why) => Err(format!("{why}; a comment behind an address begins with `#` or `;`")),
+    }
+}
+
+/// A network that the line excludes from the list (`!192.0.2.7`).
+fn exception<'a>(first: &str, rest: &[&'a str]) -> Result<Option<ParsedLine<'a>>, String> {
+    let excepted = match (first.strip_prefix('!'), rest) {
+        // pf and BIND allow a space behind the `!`.
+        (Some(""), [excepted]) => network(excepted),
+        (Some(excepted), []) => network(excepted),
+        (Some(inside), _) if network(inside).is_ok() => {
+            return Err("it means what is outside of the network (`!`)".to_owned());
+        }
+        _ => return Ok(None),
+    };
+    let parsed_line = |parsed| ParsedLine { is_exception: true, ..ParsedLine::of(vec![parsed]) };
+    Ok(excepted.ok().map(parsed_line))
+}
+
+/// One network whose address, mask, length or bounds stand apart, or alone.
+fn address_in_parts<'a>(
+    first: &str,
+    rest: &[&str],
+    field: &'a str,
+) -> Result<Option<ParsedLine<'a>>, String> {
+    let networks = match *rest {
+        [length] if is_length(length) => vec![network(&format!("{first}{length}"))?],
+        [mask] => match network_of_pair(first, mask) {
+            Some(parsed) => vec![parsed?],
+            None => return Ok(None),
+        },
+        // Start, end and length of DShield.
+        [last, mask, ..] if last.parse::<IpAddr>().is_ok() && mask.parse::<u8>().is_ok() => {
+            let name = field.split('\t').nth(4).map_or("", clean);
+            let networks = networks_between(first, last, mask)?;
+            return Ok(Some(ParsedLine::of(networks).because(name)));
+        }
+        _ => return Ok(None),
+    };
+    Ok(Some(ParsedLine::of(networks)))
+}
+
+/// A network with nothing behind it, the answer of a mail server, a verdict, or numbers.
+fn value_behind<'a>(
+    parsed: ParsedNetwork,
+    rest: &[&'a str],
+    field: &'a str,
+) -> Option<ParsedLine<'a>> {
+    let bare = ParsedLine::of(vec![parsed]);
     if let Some(rule) = answered_rule(rest) {
-        let answered = ParsedLine { rule: Some(rule), ..ParsedLine::of(vec![parsed]) };
         let behind = rest.first().and_then(|word| Some(field.find(word)? + word.len()));
         let reason = behind.filter(|_| rule == Rule::Block).map_or("", |at| clean(&field[at..]));
-        return Ok((answered.because(reason), None));
+        return Some(ParsedLine { rule: Some(rule), ..bare.because(reason) });
     }
     if let [value] = *rest
         && (means_not_blocked(value) || means_blocked(value))
     {
         // `geo` of nginx, or a map of HAProxy.
         let rule = if means_not_blocked(value) { Rule::Allow } else { Rule::Block };
-        let parsed_line = ParsedLine::of(vec![parsed]).because(value);
-        return Ok((ParsedLine { rule: Some(rule), is_by_longest: true, ..parsed_line }, None));
+        return Some(ParsedLine { rule: Some(rule), is_by_longest: true, ..bare.because(value) });
     }
-    if rest.iter().all(|word| is_number(word)) {
-        return Ok((ParsedLine::of(vec![parsed]), rest.first().copied()));
-    }
-    if let Some(parsed_line) = in_columns(parsed, field)? {
-        return Ok((parsed_line, None));
-    }
-    let networks: Result<Vec<ParsedNetwork>, String> =
-        all.iter().map(|word| network(word)).collect();
-    match networks {
-        Ok(networks) => Ok((ParsedLine { is_row: true, ..ParsedLine::of(networks) }, None)),
-        Err(why) => Err(format!("{why}; a comment behind an address begins with `#` or `;`")),
-    }
+    let is_scored = rest.iter().all(|word| is_number(word));
+    is_scored.then(|| ParsedLine { score: rest.first().copied(), ..bare })
 }
+
+/// Upper bound on the words of a line.
+pub(super) const MAX_WORDS: usize = 4_096;
 
 /// Parses a line of network, reason and end, separated by tabs.
 fn in_columns(parsed: ParsedNetwork, field: &str) -> Result<Option<ParsedLine<'_>>, String> {
@@ -156,6 +184,3 @@ fn in_columns(parsed: ParsedNetwork, field: &str) -> Result<Option<ParsedLine<'_
     };
     Ok(Some(ParsedLine { reason, ends, ..ParsedLine::of(vec![parsed]) }))
 }
-
-/// Upper bound on the words of a line.
-pub(super) const MAX_WORDS: usize = 4_096;

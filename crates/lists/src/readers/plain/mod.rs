@@ -102,16 +102,16 @@ pub(crate) fn read_line(
         return Ok(());
     }
     match parse_line(without_quotes(field)) {
-        Ok((parsed_line, _)) if !table.allows(&parsed_line.networks) => {
+        Ok(parsed_line) if !table.allows(&parsed_line.networks) => {
             list.refuse(number, "a line before it (`!`) decides outside of another network");
             Ok(())
         }
-        Ok((parsed_line, _)) if parsed_line.is_row && table.has_unknown_names => {
+        Ok(parsed_line) if parsed_line.is_row && table.has_unknown_names => {
             list.refuse(number, UNKNOWN_NAMES);
             Ok(())
         }
-        Ok((mut parsed_line, score)) => {
-            if let Some(score) = score {
+        Ok(mut parsed_line) => {
+            if let Some(score) = parsed_line.score {
                 list.note_unused_number(number, score);
             }
             parsed_line.is_by_longest |= table.is_hash;
