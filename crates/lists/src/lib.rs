@@ -21,32 +21,24 @@
 //! # Ok::<(), mailmesh_lists::ListError>(())
 //! ```
 
-mod csv_list;
+mod candidate;
+mod column;
+mod end_in_comment;
+mod ends;
 mod error;
-mod except;
-mod fail2ban;
-mod field;
+mod exception;
 mod format;
-mod free_text;
-mod hosts_deny;
-mod ipset;
-mod json;
-mod key;
-mod known;
-mod lengths;
 mod list;
-mod mikrotik;
-mod moment;
-mod nft;
-mod nginx;
-mod p2p;
-mod plain;
+mod network;
+mod normal_name;
+mod not_a_list;
+mod readers;
 mod record;
 mod reserved;
-mod role;
-mod select;
+mod secret_key;
 mod text;
 mod verdict;
+mod words;
 mod write;
 
 use std::borrow::Cow;
@@ -56,10 +48,9 @@ use mailmesh_events::{Network, Rule, UnixMillis};
 
 pub use error::ListError;
 pub use format::{Format, OutputFormat};
-pub use list::{BadLine, LeftOut, List, Note, Reason, Unit};
-pub use select::{Ended, LeftOutNetworks, Terms};
+pub use list::{BadLine, Ended, LeftOut, LeftOutNetworks, List, Note, Reason, Terms, Unit};
 pub use text::Text;
-pub use write::{Listed, stale_at, write};
+pub use write::{Listed, postfix_stale_at, write};
 
 /// Upper bound on the entries of a list: as many networks as a mirror holds.
 pub const MAX_ENTRIES: usize = 4_000_000;
@@ -73,6 +64,11 @@ pub const MAX_COLUMNS: usize = 1_024;
 pub const MAX_DEPTH: usize = 32;
 /// Upper bound on the bad lines that are kept to be shown; all of them are counted.
 pub const MAX_BAD: usize = 100;
+
+/// Upper bound on the columns or keys that a note names.
+const MAX_NAMES_IN_NOTE: usize = 20;
+/// Upper bound on the lines with content that are examined to find out what a text is.
+const MAX_EXAMINED_LINES: usize = 64;
 
 /// Later than any end: stands for the end of an entry that holds until it is removed.
 const NEVER: UnixMillis = UnixMillis(u64::MAX);
@@ -141,36 +137,20 @@ pub fn read_for(rule: Rule, text: &str, format: Format) -> Result<List, ListErro
     }
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
     let text = with_newlines(text);
-    let line_in_hex = key::refuse(&text)?;
+    let line_in_hex = secret_key::refuse_keys(&text)?;
     let list = read_format(&text, rule, format);
     match line_in_hex {
         // Lists of indicators have file hashes between addresses.
         Some(line) if list.as_ref().map_or(true, |list| list.entries.is_empty()) => {
-            Err(key::cluster_key(line))
+            Err(secret_key::cluster_key_error(line))
         }
         _ => list,
     }
 }
 
 fn read_format(text: &str, rule: Rule, format: Format) -> Result<List, ListError> {
-    known::refuse(text)?;
-    match format {
-        Format::Plain => plain::read(text, rule),
-        Format::Csv => csv_list::read(text, rule),
-        Format::JsonLines => json::read_lines(text, rule),
-        Format::CrowdSec => json::read_value(text, rule),
-        Format::Fail2ban if rule == Rule::Allow => Err(ListError::NotThis {
-            format: "list of networks to allow",
-            why: "it is what fail2ban has banned".to_owned(),
-        }),
-        Format::Fail2ban => fail2ban::read(text, rule),
-        Format::Ipset => ipset::read(text, rule),
-        Format::Nft => nft::read(text, rule),
-        Format::P2p => p2p::read(text, rule),
-        Format::HostsDeny => hosts_deny::read(text, rule),
-        Format::Nginx => nginx::read(text, rule),
-        Format::RouterOs => mikrotik::read(text, rule),
-    }
+    not_a_list::refuse_known(text)?;
+    readers::read(text, rule, format)
 }
 
 /// Ends each line with a newline: old spreadsheets write a carriage return alone.

@@ -4,7 +4,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use mailmesh_events::Network;
 
-use crate::field::is_within;
+use crate::network::is_within;
 
 /// Networks that are not globally reachable, or never a source address (IANA's special-purpose
 /// registries; RFC 6890). Networks for documentation (RFC 5737, RFC 3849) and benchmarks (RFC 2544)

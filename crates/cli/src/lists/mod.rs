@@ -191,7 +191,9 @@ pub(crate) async fn export(
     let mut out = String::new();
     let now = client.cluster_now().await?;
     lists::write(format, &listed, now, &mut out).map_err(|e| Failure::failed(e.to_string()))?;
-    if let Some(first) = lists::stale_at(format, &listed, now) {
+    if format == OutputFormat::Postfix
+        && let Some(first) = lists::postfix_stale_at(&listed, now)
+    {
         note!(
             "entries of a Postfix table cannot expire: export it again by {first} (in {}), when \
              the first verdict changes, and more often to include new blocks",

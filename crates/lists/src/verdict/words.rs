@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::LazyLock;
 
-use super::with_name_of;
+use crate::normal_name::normal_name;
 
 /// The meaning of a word as a verdict.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -373,13 +373,13 @@ static BY_WORD: LazyLock<HashMap<&str, Word>> = LazyLock::new(|| {
 });
 
 /// The meaning of a text that is a known verdict word.
-pub(crate) fn word(text: &str) -> Option<Word> {
+pub(crate) fn verdict_word(text: &str) -> Option<Word> {
     // `-1` and `1.0` are not words.
     let is_number = text.contains(|c: char| c.is_ascii_digit()) && !matches!(text, "0" | "1");
     if text.len() > 40 || is_number {
         return None;
     }
-    with_name_of(text, |name| BY_WORD.get(name).copied())
+    BY_WORD.get(&*normal_name(text)).copied()
 }
 
 /// The first word of a text, without the signs and spaces around it.

@@ -8,10 +8,10 @@ use std::fmt::{self, Write};
 use mailmesh_events::{Block, Network, PrintableJson, Rule, UnixMillis, is_unprintable};
 
 use crate::OutputFormat;
-use crate::except::excepted_in_reason;
-use crate::field::is_addresses;
-use crate::free_text::may_say_end;
-use crate::verdict::{begins_otherwise, said};
+use crate::end_in_comment::may_state_end;
+use crate::exception::excepted_in_reason;
+use crate::network::is_addresses;
+use crate::verdict::{begins_with_other_verdict, statement_of};
 
 /// A network to be written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -46,18 +46,14 @@ pub fn write(
     }
 }
 
-/// The moment by which the caller must export again, because the end of an entry may change a
-/// verdict. `None` if there is no such end, and for formats other than [`OutputFormat::Postfix`].
+/// The moment by which the caller must export a table for [`OutputFormat::Postfix`] again, because
+/// the end of an entry may change a verdict; `None` if there is no such end.
+///
+/// This is for Postfix alone. CSV, JSON lines and sets of nftables carry the end of each entry. A
+/// plain list carries none: its reader must export it again to see entries end.
 #[must_use]
-pub fn stale_at(
-    format: OutputFormat,
-    listed: &[Listed<'_>],
-    now: UnixMillis,
-) -> Option<UnixMillis> {
-    match format {
-        OutputFormat::Postfix => intervals::first_change(&live(listed, now)),
-        _ => None,
-    }
+pub fn postfix_stale_at(listed: &[Listed<'_>], now: UnixMillis) -> Option<UnixMillis> {
+    intervals::first_change(&live(listed, now))
 }
 
 /// The entries that have not ended, in order of address, wider networks first.
@@ -109,9 +105,11 @@ fn json_lines(live: &[Listed<'_>], out: &mut impl Write) -> fmt::Result {
 
 /// Whether a reader may take the reason for an end, a verdict, an address or an exception.
 fn may_be_misread(reason: &str) -> bool {
-    may_say_end(reason)
-        || said("reason", reason).is_some()
-        || [Rule::Block, Rule::Allow].into_iter().any(|rule| begins_otherwise(reason, rule))
+    may_state_end(reason)
+        || statement_of("reason", reason).is_some()
+        || [Rule::Block, Rule::Allow]
+            .into_iter()
+            .any(|rule| begins_with_other_verdict(reason, rule))
         || is_addresses(reason)
         || !excepted_in_reason(reason).is_empty()
 }

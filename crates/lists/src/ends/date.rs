@@ -1,0 +1,247 @@
+//! Reads moments as lists write them.
+
+use std::time::Duration;
+
+use mailmesh_events::UnixMillis;
+
+use crate::normal_name::normal_name;
+use crate::secret_key::excerpt;
+use crate::words::clean;
+
+const DAY: Duration = Duration::from_millis(DAY_MILLIS);
+const DAY_MILLIS: u64 = 86_400_000;
+
+/// Reads an RFC 3339 moment with `Z`, an offset, or no zone, which means UTC; a date alone means
+/// the end of its day. Also reads `31.12.2026`, and `31/12/2026` where 31 cannot be the month.
+pub(crate) fn parse_moment(text: &str) -> Option<UnixMillis> {
+    parse_zoned(text).map(|(moment, _)| moment)
+}
+
+/// As [`parse_moment`], and whether the text gives the zone.
+pub(crate) fn parse_zoned(text: &str) -> Option<(UnixMillis, bool)> {
+    let text = clean(text);
+    let (day, time) = split_day(text);
+    let day = iso_day(day)?;
+    if time.is_empty() {
+        return Some((at(&day, "00:00:00")?.plus(DAY), false));
+    }
+    let in_utc = ["Z", "z", "UTC", "GMT"].iter().find_map(|zone| time.strip_suffix(zone));
+    let time = clean(in_utc.unwrap_or(time));
+    let (clock, offset) = match time.rfind(['+', '-']) {
+        Some(sign) => (clean(&time[..sign]), Some(&time[sign..])),
+        None => (time, None),
+    };
+    let seconds = if clock.len() == 5 { ":00" } else { "" };
+    let moment = at(&day, &format!("{clock}{seconds}"))?;
+    let Some(offset) = offset else { return Some((moment, in_utc.is_some())) };
+    let digits: String = offset[1..].chars().filter(|c| *c != ':').collect();
+    let (hours, minutes) = match digits.len() {
+        2 => (digits.as_str(), "0"),
+        4 => digits.split_at(2),
+        _ => return None,
+    };
+    let (hours, minutes) = (hours.parse::<u64>().ok()?, minutes.parse::<u64>().ok()?);
+    if hours > 23 || minutes > 59 {
+        return None;
+    }
+    let ahead = (hours * 60 + minutes) * 60_000;
+    let moment = if offset.starts_with('+') {
+        moment.0.saturating_sub(ahead)
+    } else {
+        moment.0.saturating_add(ahead)
+    };
+    Some((UnixMillis(moment), true))
+}
+
+/// A day in the form `2026-12-31`; `None` if the text may mean several days.
+fn iso_day(text: &str) -> Option<String> {
+    match day(text)? {
+        Day::Iso(day) => Some(day),
+        Day::Ambiguous { .. } | Day::ShortYear { .. } => None,
+    }
+}
+
+/// The day that a text names.
+enum Day {
+    /// In the form `2026-12-31`.
+    Iso(String),
+    /// Either of the two numbers may be the month.
+    Ambiguous { year: u16, a: u16, b: u16 },
+    /// The year has two digits: it may be the first number or the last.
+    ShortYear { parts: [u16; 3] },
+}
+
+impl Day {
+    /// The possible days, as year, month and day.
+    fn candidates(&self) -> Vec<(u16, u16, u16)> {
+        match *self {
+            Self::Iso(_) => Vec::new(),
+            Self::Ambiguous { year, a, b } => vec![(year, a, b), (year, b, a)],
+            Self::ShortYear { parts: [a, b, c] } => {
+                vec![(2_000 + c, b, a), (2_000 + c, a, b), (2_000 + a, b, c)]
+            }
+        }
+    }
+}
+
+fn day(text: &str) -> Option<Day> {
+    let separator = text.chars().find(|c| !c.is_ascii_digit())?;
+    let mut parts = text.split(separator);
+    let (first, second, third) = (parts.next()?, parts.next()?, parts.next()?);
+    let is_number = |part: &str, lens: &[usize]| {
+        lens.contains(&part.len()) && part.bytes().all(|byte| byte.is_ascii_digit())
+    };
+    if parts.next().is_some() || !is_number(second, &[1, 2]) {
+        return None;
+    }
+    let iso =
+        |year: &str, month: &str, day: &str| Day::Iso(format!("{year}-{month:0>2}-{day:0>2}"));
+    match separator {
+        '-' | '/' | '.' if is_number(first, &[4]) && is_number(third, &[1, 2]) => {
+            Some(iso(first, second, third))
+        }
+        // With points, the day comes first in every country.
+        '.' if is_number(first, &[1, 2]) && is_number(third, &[4]) => {
+            Some(iso(third, second, first))
+        }
+        // With slashes or dashes, the order depends on the country.
+        '-' | '/' if is_number(first, &[1, 2]) && is_number(third, &[4]) => {
+            let (year, a, b) = (third.parse().ok()?, first.parse().ok()?, second.parse().ok()?);
+            match (a, b) {
+                (1..=12, 1..=12) if a != b => Some(Day::Ambiguous { year, a, b }),
+                (1..=12, _) => Some(iso(third, first, second)),
+                _ => Some(iso(third, second, first)),
+            }
+        }
+        '-' | '/' | '.' => short_year(separator, [first, second, third]),
+        _ => None,
+    }
+}
+
+/// A day whose year has two digits. With points or dashes each number must have two digits, so that
+/// a version number is not taken for a day.
+fn short_year(separator: char, texts: [&str; 3]) -> Option<Day> {
+    let is_in_bounds = |text: &str| match separator {
+        '/' => (1..=2).contains(&text.len()),
+        _ => text.len() == 2,
+    };
+    if texts[2].len() != 2 || !texts.iter().all(|text| is_in_bounds(text)) {
+        return None;
+    }
+    let [a, b, c] = texts.map(|text| text.parse::<u16>().ok());
+    let day = Day::ShortYear { parts: [a?, b?, c?] };
+    let is_day =
+        |&(_, month, day): &(u16, u16, u16)| (1..=12).contains(&month) && (1..=31).contains(&day);
+    day.candidates().iter().any(is_day).then_some(day)
+}
+
+/// The day at the beginning of a text, and the rest of the text.
+fn split_day(text: &str) -> (&str, &str) {
+    match text.find(['T', 't', ' ', ',']) {
+        Some(at) => (&text[..at], clean(&text[at + 1..])),
+        None => (text, ""),
+    }
+}
+
+/// The fault of a day that can be read in two ways (`03/04/2026`, `03.04.26`); `None` for other
+/// texts.
+pub(crate) fn ambiguity(text: &str) -> Option<String> {
+    let shown: String = excerpt(clean(text)).chars().take(40).collect();
+    match day(split_day(clean(text)).0)? {
+        Day::Iso(_) => None,
+        Day::Ambiguous { year, a, b } => Some(format!(
+            "`{shown}` may be {year}-{b:02}-{a:02} or {year}-{a:02}-{b:02}: write it in this order"
+        )),
+        Day::ShortYear { .. } => Some(format!(
+            "the year of `{shown}` has two digits: write it like 2027-01-31, 31.01.2027 or \
+             2027-01-31T12:00:00Z"
+        )),
+    }
+}
+
+/// Whether a text is a date, perhaps with a time, in any common notation.
+pub(crate) fn is_date(text: &str) -> bool {
+    let text = clean(text);
+    let has_digit = text.bytes().any(|byte| byte.is_ascii_digit());
+    if !has_digit || !(6..=40).contains(&text.len()) {
+        return false;
+    }
+    let (first, _) = split_day(text);
+    day(first).is_some() || parse_moment(text).is_some() || has_month(text)
+}
+
+/// Names of the months in English, German, French, Spanish, Italian, Portuguese, Dutch and Polish,
+/// without accents. The first three letters of an English name also count.
+const MONTHS: [&str; 12] = [
+    "january januar janvier enero gennaio janeiro januari stycznia styczen",
+    "february februar fevrier febrero febbraio fevereiro februari lutego luty",
+    "march marz maerz mars marzo marco maart marca marzec",
+    "april avril abril aprile kwietnia kwiecien",
+    "may mai mayo maggio maio mei maja maj",
+    "june juni juin junio giugno junho czerwca czerwiec",
+    "july juli juillet julio luglio julho lipca lipiec",
+    "august aout agosto augustus sierpnia sierpien",
+    "september septembre septiembre settembre setembro wrzesnia wrzesien",
+    "october oktober octobre octubre ottobre outubro pazdziernika pazdziernik",
+    "november novembre noviembre novembro listopada listopad",
+    "december dezember decembre diciembre dicembre dezembro grudnia grudzien",
+];
+
+/// Whether a text has a day, the name of a month and a year (RFC 5322, asctime(3)).
+fn has_month(text: &str) -> bool {
+    with_month(text).is_some()
+}
+
+/// Year, month and day of a text with the name of a month.
+fn with_month(text: &str) -> Option<(u16, u16, u16)> {
+    let words = || text.split(|c: char| !c.is_alphanumeric()).filter(|word| !word.is_empty());
+    let number = |word: &str| -> Option<u16> {
+        let word = word.trim_end_matches(char::is_alphabetic);
+        word.bytes().all(|byte| byte.is_ascii_digit()).then(|| word.parse().ok()).flatten()
+    };
+    let year = words()
+        .filter(|w| w.len() == 4 && w.bytes().all(|b| b.is_ascii_digit()))
+        .find_map(number)?;
+    let day = words().filter(|word| word.trim_end_matches(char::is_alphabetic).len() <= 2);
+    let day = day.into_iter().find_map(number)?;
+    let of_word = |word: &str| {
+        let word = normal_name(word);
+        let is_it = |names: &&str| {
+            names.split(' ').any(|name| word == name) || (names.get(..3) == Some(&*word))
+        };
+        (1..).zip(MONTHS).find(|(_, names)| is_it(names)).map(|(month, _)| month)
+    };
+    let month = words().take(8).filter(|word| word.starts_with(char::is_alphabetic));
+    Some((year, month.into_iter().find_map(of_word)?, day))
+}
+
+/// The latest moment that a date may mean; `None` if the text is not a date that can be read.
+pub(crate) fn latest_moment(text: &str) -> Option<UnixMillis> {
+    let text = clean(text);
+    if let Some(moment) = parse_moment(text) {
+        return Some(moment);
+    }
+    let days = match day(split_day(text).0) {
+        Some(day) => day.candidates(),
+        None => with_month(text).into_iter().collect(),
+    };
+    let moment = |(year, month, day)| at(&format!("{year}-{month:02}-{day:02}"), "00:00:00");
+    days.into_iter().filter_map(moment).max().map(|moment| moment.plus(DAY))
+}
+
+/// The earliest moment that [`latest`]'s reading of a date may mean. The flag is false for a time
+/// of day without a zone.
+pub(crate) fn earliest_moment(text: &str) -> Option<(UnixMillis, bool)> {
+    let text = clean(text);
+    let (_, time) = split_day(text);
+    let moment = latest_moment(text)?;
+    if time.is_empty() || parse_moment(text).is_none() {
+        return Some((UnixMillis(moment.0.saturating_sub(DAY_MILLIS)), true));
+    }
+    let is_sure = time.contains(['+', '-']) || time.ends_with(['Z', 'z', 'C', 'T']);
+    Some((moment, is_sure))
+}
+
+fn at(day: &str, clock: &str) -> Option<UnixMillis> {
+    humantime::parse_rfc3339_weak(&format!("{day}T{clock}Z")).ok().map(UnixMillis::from)
+}

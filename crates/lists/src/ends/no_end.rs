@@ -1,0 +1,85 @@
+//! Words by which lists say that an entry has no end.
+
+use crate::normal_name::normal_name;
+
+/// Whether a text says that there is no end.
+pub(crate) fn is_no_end(text: &str) -> bool {
+    matches!(text, "" | "-" | "--" | "-1" | "\u{2013}" | "\u{2014}" | "\u{221e}")
+        || (text.contains(char::is_alphabetic) && NO_END.contains(&normal_name(text).as_str()))
+}
+
+/// Words for "no end", in the form of [`normal_name`].
+const NO_END: [&str; 68] = [
+    "never",
+    "null",
+    "nil",
+    "none",
+    "no",
+    "na",
+    "permanent",
+    "permanently",
+    "perm",
+    "forever",
+    "indefinite",
+    "indefinitely",
+    "infinite",
+    "infinity",
+    "unlimited",
+    "always",
+    "noend",
+    "noexpiry",
+    "noexpiration",
+    "doesnotexpire",
+    "neverexpires",
+    // German.
+    "nie",
+    "niemals",
+    "unbefristet",
+    "dauerhaft",
+    "unbegrenzt",
+    "endlos",
+    "ewig",
+    "fürimmer",
+    "furimmer",
+    "kein",
+    "keine",
+    "keines",
+    "keinende",
+    "keinablauf",
+    "ohne",
+    "ohneende",
+    // French.
+    "jamais",
+    "permanente",
+    "illimite",
+    "illimitee",
+    "indefini",
+    "definitif",
+    "aucun",
+    "aucune",
+    "sansfin",
+    "toujours",
+    // Spanish, Portuguese, Italian.
+    "nunca",
+    "indefinido",
+    "ilimitado",
+    "siempre",
+    "sinfin",
+    "ninguno",
+    "ninguna",
+    "mai",
+    "sempre",
+    "illimitato",
+    "indefinito",
+    "nessuno",
+    "nessuna",
+    "semprevalido",
+    // Dutch, Scandinavian languages, Polish, Czech.
+    "nooit",
+    "onbeperkt",
+    "altijd",
+    "aldrig",
+    "aldri",
+    "nigdy",
+    "nikdy",
+];

@@ -1,0 +1,183 @@
+//! Plain lines: one or more addresses, prefixes or ranges a line; a score behind a tab; start, end
+//! and length as DShield writes them; a table of Postfix.
+
+mod line;
+mod postfix_table;
+
+use mailmesh_events::Rule;
+
+use crate::candidate::Candidate;
+use crate::exception::excepted_in_line;
+use crate::list::{List, Unit};
+use crate::network::{is_addresses, is_length, network};
+use crate::readers::comment::{COMMENTS, is_comment, split_comment};
+use crate::readers::section::{
+    is_heading, is_of_blocks, refuse_brace, refuse_in_comment, refuse_section, section_name,
+};
+use crate::secret_key::mask_keys;
+use crate::verdict::access_map::answered_rule;
+use crate::verdict::means_no;
+use crate::words::{clean, without_quotes, words};
+use crate::{ListError, Reason, check_line};
+use line::{MAX_WORDS, ParsedLine, parse_line};
+pub(crate) use postfix_table::Table;
+
+pub(crate) fn read(text: &str, rule: Rule) -> Result<List, ListError> {
+    let mut list = List::new(Unit::Line, rule);
+    let mut table = Table::of(text);
+    let (mut is_conditional, mut has_begun) = (false, false);
+    let mut lines = (1..).zip(text.lines()).peekable();
+    while let Some((number, line)) = lines.next() {
+        let line = clean(line);
+        list.begin_unit();
+        if list.skip_blank_or_comment(line, &COMMENTS) {
+            refuse_in_comment(number, line, rule)?;
+            list.end_unit();
+            continue;
+        }
+        let first = words(line).next().unwrap_or_default();
+        let is_end = first.eq_ignore_ascii_case("endif");
+        let mut continued = 0;
+        while table.is_answered
+            && network(line).is_ok()
+            && lines.next_if(|(_, next)| continues(next)).is_some()
+        {
+            continued += 1;
+        }
+        let is_head =
+            section_name(line).is_some_and(is_of_blocks) || (!has_begun && is_heading(line));
+        has_begun = has_begun || !(is_head && line.contains(':'));
+        if let Err(why) = check_line(line) {
+            list.refuse(number, why);
+        } else if is_conditional || is_end || first.eq_ignore_ascii_case("if") {
+            is_conditional = !is_end;
+            list.refuse(number, "it depends on a condition (`if` of a table of Postfix)");
+            table.shield(&mut list, line)?;
+        } else if continued > 0 {
+            list.refuse(number, "it goes on in the next line: write it as one");
+            table.shield(&mut list, line)?;
+        } else {
+            refuse_section(number, line, rule)?;
+            refuse_brace(number, line)?;
+            if is_head {
+                list.leave_out(Reason::Frame);
+            } else {
+                read_line(&mut list, &mut table, number, line)?;
+            }
+        }
+        list.end_unit();
+        list.count_continued(continued);
+    }
+    Ok(list)
+}
+
+/// Whether a line continues the line before it, as in a table of Postfix.
+fn continues(line: &str) -> bool {
+    let text = clean(line);
+    line.starts_with([' ', '\t'])
+        && !text.is_empty()
+        && !is_comment(text)
+        && words(text).next().is_some_and(|first| network(first).is_err())
+}
+
+/// Reads one line that is not a comment into the list.
+pub(crate) fn read_line(
+    list: &mut List,
+    table: &mut Table,
+    number: usize,
+    line: &str,
+) -> Result<(), ListError> {
+    let (field, comment) = split_comment(line);
+    let behind = line[field.len()..].trim_start_matches([';', '#', ' ', '\t']);
+    let of_comment = clean(behind.split(';').next().unwrap_or_default());
+    if is_length(of_comment) {
+        list.refuse(
+            number,
+            format_args!("`{of_comment}` stands apart: write it behind the address"),
+        );
+        return Ok(());
+    }
+    if is_behind_semicolon(comment, line) {
+        list.refuse(number, "behind `;` there are addresses: put each on a line of its own");
+        return Ok(());
+    }
+    match parse_line(without_quotes(field)) {
+        Ok(parsed_line) if !table.allows(&parsed_line.networks) => {
+            list.refuse(number, "a line before it (`!`) decides outside of another network");
+            Ok(())
+        }
+        Ok(parsed_line) if parsed_line.is_row && table.has_unknown_names => {
+            list.refuse(number, UNKNOWN_NAMES);
+            Ok(())
+        }
+        Ok(mut parsed_line) => {
+            if let Some(score) = parsed_line.score {
+                list.note_unused_number(number, score);
+            }
+            parsed_line.is_by_longest |= table.is_hash;
+            take(list, number, parsed_line, comment)
+        }
+        Err(_) if table.is_of_host(field) => {
+            list.leave_out(Reason::OtherScope);
+            Ok(())
+        }
+        Err(why) => {
+            // A fragment of a key cannot be recognised as one.
+            let is_shown = mask_keys(line) == line;
+            let hides = || "it cannot be read, and is not shown since it may hold a key".to_owned();
+            list.refuse(number, if is_shown { why } else { hides() });
+            let rest: Vec<&str> = words(field).skip(1).take(2).collect();
+            if answered_rule(&rest).is_none() {
+                list.except_all_everywhere(&excepted_in_line(field, list.rule()))?;
+            }
+            let all: Vec<&str> = words(field).take(MAX_WORDS).collect();
+            let is_named = |word: &str| network(word).is_ok() || word.starts_with('!');
+            table.has_unknown_names |=
+                list.entries.is_empty() && all.len() > 1 && !all.iter().any(|w| is_named(w));
+            table.shield(list, field)
+        }
+    }
+}
+
+/// The fault of several addresses on a line if the names in the first line are unknown.
+pub(crate) const UNKNOWN_NAMES: &str = "it has several addresses, and the names in the first line are not known: is one a destination?";
+
+fn take(
+    list: &mut List,
+    line: usize,
+    parsed_line: ParsedLine<'_>,
+    comment: &str,
+) -> Result<(), ListError> {
+    if parsed_line.is_exception {
+        // rbldnsd and Exim exclude the network, wherever in the list the line stands.
+        for parsed in &parsed_line.networks {
+            list.except_everywhere(parsed.network)?;
+        }
+        list.leave_out(Reason::NotABan);
+        return Ok(());
+    }
+    if list.rule() == Rule::Allow && means_no(parsed_line.reason) {
+        list.refuse(line, "its value may say that it is not let in: give those that are as a list");
+        return Ok(());
+    }
+    if parsed_line.rule.is_some_and(|rule| rule != list.rule()) {
+        for parsed in &parsed_line.networks {
+            if parsed_line.is_by_longest {
+                list.except_by_longest_match(parsed.network)?;
+                continue;
+            }
+            // In Postfix the first match decides: later lines do not apply to these networks.
+            list.except_in_later_units(parsed.network)?;
+        }
+        list.leave_out(Reason::NotABan);
+        return Ok(());
+    }
+    let reason = if parsed_line.reason.is_empty() { comment } else { parsed_line.reason };
+    let ParsedLine { networks, ends, .. } = &parsed_line;
+    Candidate { reason, ends: *ends, ..Candidate::bare(line, networks) }.add_if_meant(list)
+}
+
+/// Whether a `;` on the line separates addresses rather than beginning a comment.
+fn is_behind_semicolon(comment: &str, line: &str) -> bool {
+    line.find([';', '#']).is_some_and(|at| line[at..].starts_with(';')) && is_addresses(comment)
+}

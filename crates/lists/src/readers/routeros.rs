@@ -1,0 +1,262 @@
+//! Address lists of RouterOS, as `/ip firewall address-list export` prints them, and as scripts add
+//! to them.
+
+use std::borrow::Cow;
+use std::collections::HashSet;
+use std::time::Duration;
+
+use mailmesh_events::Rule;
+
+use super::filled_sets::changes_filled;
+use crate::candidate::Candidate;
+use crate::list::{List, Unit};
+use crate::network::{mentions_network, networks};
+use crate::readers::set_rules::SetRules;
+use crate::secret_key::excerpt;
+use crate::verdict::is_true;
+use crate::words::clean;
+use crate::{Ends, ListError, MAX_LINE, Reason, check_line};
+
+/// Whether a line belongs to a script or an export.
+pub(crate) fn is_script_line(line: &str) -> bool {
+    let line = command(line);
+    let begins = ["/ip firewall", "/ipv6 firewall", "/ip/firewall", "/ipv6/firewall"];
+    begins.iter().any(|begin| line.starts_with(begin))
+        || (line.starts_with("add ") && line.contains("address=") && line.contains("list="))
+}
+
+/// A line without the wrapper that catches errors: `:do { ... } on-error={}`.
+fn command(line: &str) -> &str {
+    let inner = line.strip_prefix(":do {").or_else(|| line.strip_prefix(":do{"));
+    inner.map_or(line, |inner| clean(inner.rsplit_once("} on-error").map_or(inner, |(i, _)| i)))
+}
+
+pub(crate) fn read(text: &str, rule: Rule) -> Result<List, ListError> {
+    let mut list = List::new(Unit::Line, rule);
+    let mut reader = Reader { uses: uses_of(text), is_of_lists: true, is_filled: false };
+    for Logical { number, line, continued, is_too_long } in logical_lines(text) {
+        list.begin_unit();
+        let line = &*line;
+        if is_too_long {
+            list.refuse(number, format_args!("it goes on for more than {MAX_LINE} bytes"));
+            list.end_unit();
+            list.count_continued(continued);
+            continue;
+        }
+        if !list.skip_without_content(number, line, &["#"]) {
+            reader.take(&mut list, number, command(line))?;
+        }
+        list.end_unit();
+        list.count_continued(continued);
+    }
+    Ok(list)
+}
+
+/// A line joined with the lines that continue it.
+struct Logical<'a> {
+    number: usize,
+    line: Cow<'a, str>,
+    /// The number of lines behind the first.
+    continued: usize,
+    is_too_long: bool,
+}
+
+/// The logical lines of a text: a line that ends with a backslash continues on the next.
+fn logical_lines(text: &str) -> impl Iterator<Item = Logical<'_>> {
+    let mut lines = (1..).zip(text.lines().map(clean));
+    std::iter::from_fn(move || {
+        let (number, line) = lines.next()?;
+        let mut logical =
+            Logical { number, line: Cow::Borrowed(line), continued: 0, is_too_long: false };
+        if line.starts_with('#') {
+            return Some(logical);
+        }
+        let (mut joined, mut last) = (String::new(), line);
+        while let Some(begin) = last.strip_suffix('\\') {
+            let Some((_, next)) = lines.next() else { break };
+            logical.continued += 1;
+            logical.is_too_long |= joined.len() + begin.len() + next.len() > MAX_LINE;
+            if !logical.is_too_long {
+                joined.push_str(begin);
+            }
+            last = next;
+        }
+        if logical.continued > 0 && !logical.is_too_long {
+            joined.push_str(last);
+            logical.line = Cow::Owned(joined);
+        }
+        Some(logical)
+    })
+}
+
+/// The lists that firewall rules of the text accept or drop.
+fn uses_of(text: &str) -> SetRules {
+    let mut uses = SetRules::default();
+    let lines = logical_lines(text).filter(|logical| !logical.is_too_long);
+    for Logical { line, .. } in lines.filter(|logical| check_line(&logical.line).is_ok()) {
+        if !line.contains("-address-list=") {
+            continue;
+        }
+        let parts = parts(&line);
+        let action = value(&parts, "action").unwrap_or_default();
+        let names = |key| value(&parts, key).into_iter();
+        let is_accepted = matches!(action, "accept" | "return" | "passthrough" | "");
+        let is_dropped = matches!(action, "drop" | "reject" | "tarpit");
+        for name in names("src-address-list") {
+            let is_not = name.starts_with('!');
+            let name = std::iter::once(name.trim_start_matches('!'));
+            uses.add(name, is_accepted && !is_not, is_dropped, is_not);
+        }
+        // A list of destinations is never read as bans.
+        let far = names("dst-address-list").map(|name| name.trim_start_matches('!'));
+        uses.add(far, false, false, true);
+    }
+    uses
+}
+
+struct Reader {
+    uses: SetRules,
+    /// Whether the current lines are of address lists, rather than of another menu.
+    is_of_lists: bool,
+    is_filled: bool,
+}
+
+impl Reader {
+    fn take(&mut self, list: &mut List, number: usize, line: &str) -> Result<(), ListError> {
+        let parts = parts(line);
+        let mut words: Vec<&str> = Vec::new();
+        for part in &parts {
+            words.extend(part.split('/').filter(|word| !word.is_empty()));
+            if !part.starts_with('/') && words.len() > 4 {
+                break;
+            }
+            if matches!(words.last(), Some(&("add" | "remove" | "set" | "export" | "print"))) {
+                break;
+            }
+        }
+        let verb = words.iter().position(|w| matches!(*w, "add" | "remove" | "set"));
+        if line.starts_with('/') {
+            let menu = &words[..verb.unwrap_or(words.len()).min(3)];
+            self.is_of_lists = matches!(menu, ["ip" | "ipv6", "firewall", "address-list"]);
+        }
+        match verb.map(|at| words[at]) {
+            Some("add") if self.is_of_lists => return self.add(list, number, &parts),
+            Some("remove" | "set") if self.is_of_lists && self.is_filled => {
+                let command = "/ip firewall address-list export";
+                return Err(changes_filled(number, line, "list", command));
+            }
+            Some("add") if line.contains("address") => list.leave_out(Reason::Rule),
+            Some(_) => list.leave_out(Reason::Frame),
+            None if mentions_network(line) => {
+                list.refuse(number, "it is no line of an address list of RouterOS");
+            }
+            None => list.leave_out(Reason::Frame),
+        }
+        Ok(())
+    }
+
+    fn add(&mut self, list: &mut List, number: usize, parts: &[String]) -> Result<(), ListError> {
+        let mut keys = HashSet::new();
+        let twice = parts.iter().filter_map(|part| part.split_once('=')).map(|(key, _)| key);
+        if let Some(key) = twice.into_iter().find(|key| !keys.insert(*key)) {
+            list.refuse(number, format_args!("it has `{}` twice", excerpt(key)));
+            return Ok(());
+        }
+        let name = value(parts, "list").unwrap_or_default();
+        let address = value(parts, "address").unwrap_or_default();
+        self.is_filled = true;
+        if value(parts, "disabled").is_some_and(is_true) {
+            list.leave_out(Reason::NotABan);
+            return Ok(());
+        }
+        if self.uses.is_other(name, list.rule()) {
+            if self.uses.has(name) {
+                list.note_set_of_no_bans(
+                    number,
+                    name,
+                    "a rule lets it in, or it is of destinations",
+                );
+            }
+            list.leave_out(Reason::NotABan);
+            return Ok(());
+        }
+        let is_name = address.starts_with(|c: char| c.is_ascii_alphabetic())
+            && address.contains('.')
+            && !address.contains(['/', ':']);
+        let networks = match networks(address) {
+            Ok(networks) => networks,
+            Err(_) if is_name => {
+                list.leave_out(Reason::OtherScope);
+                return Ok(());
+            }
+            Err(why) => {
+                list.refuse(number, why);
+                return Ok(());
+            }
+        };
+        let timeout = value(parts, "timeout").unwrap_or_default();
+        let Some(ends) = ends(timeout) else {
+            list.refuse(number, format_args!("`{}` is no timeout", excerpt(timeout)));
+            return Ok(());
+        };
+        let reason = value(parts, "comment").filter(|comment| !clean(comment).is_empty());
+        let (networks, reason) = (&networks, reason.unwrap_or(name));
+        Candidate { line: number, networks, reason, origin: "RouterOS", ends }.add(list)
+    }
+}
+
+/// The words of a line; a word may be `key="quoted value"`.
+fn parts(line: &str) -> Vec<String> {
+    let (mut parts, mut part) = (Vec::new(), String::new());
+    let (mut is_quoted, mut is_escaped) = (false, false);
+    for c in line.chars() {
+        match c {
+            _ if is_escaped => {
+                part.push(c);
+                is_escaped = false;
+            }
+            '\\' => is_escaped = true,
+            '"' => is_quoted = !is_quoted,
+            c if c.is_whitespace() && !is_quoted => {
+                if !part.is_empty() {
+                    parts.push(std::mem::take(&mut part));
+                }
+            }
+            c => part.push(c),
+        }
+    }
+    if !part.is_empty() {
+        parts.push(part);
+    }
+    parts
+}
+
+fn value<'a>(parts: &'a [String], key: &str) -> Option<&'a str> {
+    parts.iter().find_map(|part| part.split_once('=').filter(|(k, _)| *k == key)).map(|(_, v)| v)
+}
+
+/// The end after a timeout: `1d2h`, `00:30:00`, `1d 00:30:00`.
+fn ends(timeout: &str) -> Option<Ends> {
+    if matches!(timeout, "" | "none-static" | "none-dynamic") {
+        return Some(Ends::Never);
+    }
+    let (days, clock) = match timeout.rfind(['d', 'w', ' ']) {
+        Some(at) if timeout.contains(':') => timeout.split_at(at + 1),
+        _ if timeout.contains(':') => ("", timeout),
+        _ => (timeout, ""),
+    };
+    let mut seconds = match clean(days) {
+        "" => 0,
+        days => humantime::parse_duration(days).ok()?.as_secs(),
+    };
+    if !clock.is_empty() {
+        let numbers: Option<Vec<u64>> = clock.split(':').map(|n| n.parse().ok()).collect();
+        let [hours, minutes, rest] = *numbers? else { return None };
+        let of_clock = [(hours, 3_600), (minutes, 60), (rest, 1)];
+        for (number, unit) in of_clock {
+            seconds = u64::checked_add(seconds, number.checked_mul(unit)?)?;
+        }
+    }
+    let is_none = seconds == 0;
+    Some(if is_none { Ends::Never } else { Ends::After(Duration::from_secs(seconds)) })
+}

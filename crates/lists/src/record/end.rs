@@ -1,0 +1,99 @@
+//! The end of a record's entry.
+
+use std::net::IpAddr;
+
+use super::Record;
+use crate::column::{Hint, Role};
+use crate::end_in_comment::end_in;
+use crate::ends::date::is_date;
+use crate::ends::duration::is_duration;
+use crate::ends::no_end::is_no_end;
+use crate::ends::{BareNumber, parse_end, parse_end_in_unit};
+use crate::list::DoubtKind;
+use crate::secret_key::excerpt;
+use crate::verdict::{is_false, is_true};
+use crate::words::clean;
+use crate::{Ends, List};
+
+impl Record<'_> {
+    /// The end from the columns or keys that hold one: a moment wins over a duration.
+    pub(super) fn end(&self) -> Result<Ends, String> {
+        let mut until = self.until()?;
+        let last = self.get(Role::Last);
+        // Beside a network, `end` is a moment, unless it holds an address.
+        if self.has(Role::Network) && until == Ends::Never && last.parse::<IpAddr>().is_err() {
+            until = parse_end(last, BareNumber::Moment)?;
+        }
+        if until == Ends::Never && self.has(Role::Network) && is_date(self.get(Role::To)) {
+            until = parse_end(self.get(Role::To), BareNumber::Moment)?;
+        }
+        let lasts = match parse_end(self.get(Role::Lasts), BareNumber::Seconds)? {
+            Ends::Never => self.lasts_in()?,
+            lasts => lasts,
+        };
+        let ends = if until == Ends::Never { lasts } else { until };
+        if ends == Ends::Never && !self.states_end() {
+            self.refuse_end_under_other_name()?;
+        }
+        Ok(ends)
+    }
+
+    /// The end in a column or key for moments; the column's name may say that it is in UTC.
+    pub(super) fn until(&self) -> Result<Ends, String> {
+        let Some(until) = self.all(Role::Until).next() else { return Ok(Ends::Never) };
+        Ok(match parse_end(until.text, BareNumber::Moment)? {
+            Ends::Local(moment) if until.name.is_in_utc() => Ends::At(moment),
+            ends => ends,
+        })
+    }
+
+    /// Whether a column or key for ends is filled, even if only with "no end".
+    pub(super) fn states_end(&self) -> bool {
+        self.texts.iter().any(|text| text.name.role.is_end() && !clean(text.text).is_empty())
+    }
+
+    /// The end from a duration whose unit the column's name gives.
+    fn lasts_in(&self) -> Result<Ends, String> {
+        for text in &self.texts {
+            if let Role::LastsIn(unit) = text.name.role
+                && !clean(text.text).is_empty()
+            {
+                return parse_end_in_unit(text.text, unit);
+            }
+        }
+        Ok(Ends::Never)
+    }
+
+    /// Refuses a possible end under an unknown name: ignoring it would block the network for ever.
+    fn refuse_end_under_other_name(&self) -> Result<(), String> {
+        let may_be_end = |hint: Hint, text: &str| match hint {
+            Hint::End => !is_false(text) && !is_true(text) && !is_no_end(text),
+            Hint::Nothing => is_date(text) || is_duration(text) || end_in(text).is_some(),
+            Hint::Past | Hint::Begin | Hint::Moment => false,
+        };
+        match self.others.iter().find(|other| may_be_end(other.hint, other.text)) {
+            None => Ok(()),
+            Some(other) => Err(format!(
+                "`{}` may be its end, but the name `{}` is not known: name it `expires` or `ttl`, \
+                 or `seen` if it is none",
+                excerpt(other.text),
+                excerpt(other.name)
+            )),
+        }
+    }
+
+    /// Records moments that are harmless only while they are past: moments in columns of unclear
+    /// meaning, begins and sightings.
+    pub(super) fn doubt(&self, list: &mut List, is_without_end: bool) {
+        for other in &self.others {
+            match other.hint {
+                Hint::Moment if is_without_end => list.doubt_end(other.text),
+                Hint::Past if is_without_end => list.doubt_moment_of(DoubtKind::Sight, other.text),
+                Hint::Begin => list.doubt_moment_of(DoubtKind::Begin, other.text),
+                _ => {}
+            }
+        }
+        let begins = [Role::From, Role::First].into_iter().flat_map(|role| self.all(role));
+        begins.for_each(|begin| list.doubt_moment_of(DoubtKind::Begin, begin.text));
+    }
+}
