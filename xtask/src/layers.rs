@@ -132,7 +132,7 @@ mod tests {
             .map(|(name, _)| name.trim())
             .filter(|name| !name.starts_with("mailmesh") && !name.starts_with('#'))
             .collect();
-        let docs = read("docs/dependencies.md");
+        let docs = read("docs/reference/dependencies.md");
         let documented: BTreeSet<_> = docs
             .lines()
             .filter_map(|line| line.strip_prefix("| `")?.split_once('`'))

@@ -6,6 +6,7 @@ mod circles;
 mod compare;
 mod contender;
 mod deny;
+mod docs;
 mod faults;
 mod folder;
 mod fuzz;
@@ -52,6 +53,8 @@ enum Task {
     },
     /// Check which crate depends on which, and that the files of a crate use each other in no circle.
     Layers,
+    /// Check the links of the Markdown files, and build the book in `docs/` as HTML.
+    Docs,
     /// Check licences, sources, duplicates and advisories of what is in the tree (needs
     /// `cargo install cargo-deny --locked`; says so if it is not there).
     Deny,
@@ -107,6 +110,7 @@ fn main() -> ExitCode {
         Task::Compare(options) => compare::run(&options).map(done),
         Task::Sweep => sweeper::sweep().map(done),
         Task::Layers => layers::run().and_then(|()| circles::run()).map(done),
+        Task::Docs => docs::run_all().map(done),
         Task::Deny => deny::all().map(done),
         Task::Fuzz { name, seconds } => fuzz::run_all(name.as_deref(), seconds).map(done),
         Task::Sim { args } => sim::run_seeds(&args).map(done),

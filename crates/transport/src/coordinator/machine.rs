@@ -84,7 +84,7 @@ impl ZenohSettings {
             }
             Err(RecvTimeoutError::Disconnected) => refused(
                 "it panics where its session is opened; compare with the example of \
-                 docs/configuration.md, and take settings out until it does not"
+                 docs/reference/configuration.md, and take settings out until it does not"
                     .to_owned(),
             ),
         }
