@@ -1,6 +1,6 @@
 //! What continuous integration runs, what fails soonest first.
 
-use crate::{circles, deny, layers, mutants, test};
+use crate::{circles, deny, docs, layers, mutants, test};
 use xtask::run::{cargo, run};
 
 pub(crate) fn all() -> Result<(), String> {
@@ -19,8 +19,9 @@ pub(crate) fn all() -> Result<(), String> {
     run(planted)?;
     // As users build it: without what only our tests turn on.
     run(cargo(&["clippy", "--workspace", "--lib", "--bins", "--", "-D", "warnings"]))?;
-    let mut docs = cargo(&["doc", "--workspace", "--no-deps", "--features", "mailmesh/testing"]);
-    docs.env("RUSTDOCFLAGS", "-D warnings");
-    run(docs)?;
+    docs::run_all()?;
+    let mut rustdoc = cargo(&["doc", "--workspace", "--no-deps", "--features", "mailmesh/testing"]);
+    rustdoc.env("RUSTDOCFLAGS", "-D warnings");
+    run(rustdoc)?;
     test::run(false)
 }

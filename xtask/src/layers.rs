@@ -165,7 +165,7 @@ mod tests {
                 !name.starts_with("mailmesh") && *name != "xtask" && !name.starts_with('#')
             })
             .collect();
-        let docs = read("docs/dependencies.md");
+        let docs = read("docs/reference/dependencies.md");
         let documented: BTreeSet<_> = docs
             .lines()
             .filter_map(|line| line.strip_prefix("| `")?.split_once('`'))

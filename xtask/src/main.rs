@@ -4,6 +4,7 @@ mod bench;
 mod ci;
 mod circles;
 mod deny;
+mod docs;
 mod fuzz;
 mod layers;
 mod model;
@@ -42,6 +43,8 @@ enum Task {
     },
     /// Check which crate depends on which, and that the files of a crate use each other in no circle.
     Layers,
+    /// Check the links of the Markdown files, and build the book in `docs/` as HTML.
+    Docs,
     /// Check licences, sources, duplicates and advisories of what is in the tree (needs
     /// `cargo install cargo-deny --locked`; says so if it is not there).
     Deny,
@@ -95,6 +98,7 @@ fn main() -> ExitCode {
         Task::Ci => ci::all().map(done),
         Task::Bench { filter } => bench::run_benches(filter.as_deref()).map(done),
         Task::Layers => layers::run().and_then(|()| circles::run()).map(done),
+        Task::Docs => docs::run_all().map(done),
         Task::Deny => deny::all().map(done),
         Task::Fuzz { name, seconds } => fuzz::run_all(name.as_deref(), seconds).map(done),
         Task::Sim { args } => sim::run_seeds(&args).map(done),

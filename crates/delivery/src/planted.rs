@@ -13,7 +13,7 @@
 use std::sync::OnceLock;
 
 /// Makes [`Fault`]. The documentation of a fault is also its line in the table of
-/// `docs/simulator.md`: a sentence that says what the core does wrong.
+/// `docs/proof/simulator.md`: a sentence that says what the core does wrong.
 macro_rules! faults {
     (
         plain { $($(#[doc = $what:literal])+ $fault:ident,)+ }

@@ -155,11 +155,11 @@ fn nftables_holds_what_the_mirror_holds() {
     assert!(!namespace.has("blocked4", "192.0.2.7"), "the export before is gone");
 }
 
-/// The rules of `docs/recipes.md` are loaded before the first export or after it, and stay with
+/// The rules of `docs/operators/recipes.md` are loaded before the first export or after it, and stay with
 /// the next; so do those in the head of an export.
 #[test]
 fn the_rules_of_the_recipe_use_the_sets_of_an_export() {
-    let recipes = include_str!("../../../docs/recipes.md");
+    let recipes = include_str!("../../../docs/operators/recipes.md");
     let (_, block) = recipes.split_once("```nft\n").expect("rules");
     let (rules, _) = block.split_once("```").unwrap();
     let Some(mut namespace) = Namespace::new() else { return };

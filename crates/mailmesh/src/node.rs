@@ -11,8 +11,7 @@ use crate::parts::Inner;
 use crate::persister::Persister;
 use crate::{
     Blocks, Certs, ClockOffset, Endpoint, Error, Filter, FormerMember, Inbox, Keys, Member,
-    MirrorWatch,
-    Namespace, Status, Values, ticker,
+    MirrorWatch, Namespace, Status, Values, ticker,
 };
 
 /// One node of a cluster: publishes events, opens inboxes, keeps the mirror.

@@ -12,7 +12,7 @@ use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::network::Packet;
 
-/// Kinds of control messages (docs/wire.md).
+/// Kinds of control messages (docs/reference/wire.md).
 mod kind {
     pub(super) const HELLO: u8 = 1;
     pub(super) const HEARTBEAT: u8 = 2;

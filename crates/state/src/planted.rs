@@ -13,7 +13,7 @@
 use std::sync::OnceLock;
 
 /// Makes [`Fault`]. The doc comment of a fault is also its line in the table of
-/// `docs/simulator.md`: one sentence that says what the mirror does wrong.
+/// `docs/proof/simulator.md`: one sentence that says what the mirror does wrong.
 macro_rules! faults {
     (
         plain { $($(#[doc = $what:literal])+ $fault:ident,)+ }

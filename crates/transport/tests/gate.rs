@@ -24,7 +24,7 @@ use tokio::time::{Instant, sleep, timeout};
 use zeroize::Zeroizing;
 
 const TIMEOUT: Duration = Duration::from_secs(30);
-/// Lengths of the handshake messages (`docs/wire.md`).
+/// Lengths of the handshake messages (`docs/reference/wire.md`).
 const HELLO_LEN: usize = 158;
 const ANSWER_LEN: usize = 88;
 const PROOF_LEN: usize = 32;

@@ -11,9 +11,9 @@ pub(crate) const TIMEOUT: Duration = Duration::from_secs(30);
 /// The names of the recipes' nodes.
 pub(crate) const MX: [&str; 3] = ["mx1", "mx2", "mx3"];
 
-/// The configuration under a heading of `docs/recipes.md`.
+/// The configuration under a heading of `docs/operators/recipes.md`.
 pub(crate) fn recipe(heading: &str) -> String {
-    let docs = include_str!("../../../../docs/recipes.md");
+    let docs = include_str!("../../../../docs/operators/recipes.md");
     let (_, section) = docs.split_once(&format!("\n## {heading}\n")).expect("the heading");
     let section = section.split("\n## ").next().unwrap_or_default();
     let (_, block) = section.split_once("```json5\n").expect("a configuration");

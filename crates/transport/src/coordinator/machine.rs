@@ -86,7 +86,7 @@ pub(super) fn check_opens(settings: &ZenohSettings) -> Result<(), ConfigError> {
         }
         Err(RecvTimeoutError::Disconnected) => refused(
             "it panics where its session is opened; compare with the example of \
-             docs/configuration.md, and take settings out until it does not"
+             docs/reference/configuration.md, and take settings out until it does not"
                 .to_owned(),
         ),
     }
@@ -106,7 +106,7 @@ pub(super) fn check_discovery(
         && settings.discovers(protection.has_gate());
     let (ours, ..) = settings.discovery_group();
     let group = if is_ours { ours } else { settings.scouting_group() };
-    // mailmesh's discovery binds the unspecified address, Zenoh's scouting the group itsettings.
+    // mailmesh's discovery binds the unspecified address, Zenoh's scouting the group itself.
     let address = match group.ip() {
         group if !is_ours => group,
         IpAddr::V4(_) => Ipv4Addr::UNSPECIFIED.into(),

@@ -7,7 +7,7 @@ use ring::digest::{SHA256, digest};
 
 use crate::batch::random;
 
-/// Lengths of the messages of a handshake, in bytes (`docs/wire.md`).
+/// Lengths of the messages of a handshake, in bytes (`docs/reference/wire.md`).
 pub(crate) const HELLO: usize = 158;
 pub(crate) const ANSWER: usize = 88;
 pub(crate) const PROOF: usize = 32;

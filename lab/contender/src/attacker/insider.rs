@@ -11,7 +11,7 @@ use crate::wire::{Incarnation, Wire};
 /// Default interval between heartbeats.
 const HEARTBEAT_INTERVAL: Duration = Duration::from_millis(200);
 const CONTROL_LANE: u8 = 2;
-/// Kinds of control messages (docs/wire.md).
+/// Kinds of control messages (docs/reference/wire.md).
 const HELLO: u8 = 1;
 const HEARTBEAT: u8 = 2;
 

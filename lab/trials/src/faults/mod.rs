@@ -1,6 +1,6 @@
 //! Scenarios of failure between real processes. In traffic scenarios mailmesh, bare Zenoh and
 //! zenoh-ext meet the same fault one after the other. In program scenarios nodes of `mailmesh` do.
-//! See `docs/faults.md`.
+//! See `docs/proof/faults.md`.
 
 mod account;
 mod actions;
@@ -74,7 +74,7 @@ enum Outcome {
 }
 
 impl Outcome {
-    /// The line in the table of `docs/faults.md`, which has traffic scenarios only.
+    /// The line in the table of `docs/proof/faults.md`, which has traffic scenarios only.
     fn line(&self) -> Option<String> {
         match self {
             Self::Traffic(row) => Some(row.markdown()),

@@ -126,7 +126,7 @@ impl Row {
         format!("{} {}", self.scenario, self.variant).trim_end().to_owned()
     }
 
-    /// The line in the table of `docs/faults.md`.
+    /// The line in the table of `docs/proof/faults.md`.
     pub(super) fn markdown(&self) -> String {
         let silent = match self.silent {
             0 => "0".to_owned(),
@@ -198,7 +198,7 @@ mod tests {
         let line =
             "| cut 5 s | zenoh | 9 | 1 | **2** | - | 1.00 | 0 | p99 1.2 ms; restarts 3.0 |\n";
         assert_eq!(row.markdown(), line);
-        let docs = include_str!("../../../../docs/faults.md");
+        let docs = include_str!("../../../../docs/proof/faults.md");
         assert!(docs.contains("<!-- faults: begin -->\n| scenario | system |"));
     }
 

@@ -107,10 +107,10 @@ mod tests {
 
     #[test]
     fn the_docs_and_the_help_text_describe_each_scenario() {
-        let docs = include_str!("../../../../../docs/faults.md");
+        let docs = include_str!("../../../../../docs/proof/faults.md");
         for scenario in all() {
             let line = format!("| `{}` ", scenario.name);
-            assert!(docs.contains(&line), "docs/faults.md has no line for {}", scenario.name);
+            assert!(docs.contains(&line), "docs/proof/faults.md has no line for {}", scenario.name);
             assert!(list().contains(scenario.description));
         }
     }
