@@ -24,7 +24,7 @@ use crate::direct_receiver::{DirectReceiver, DirectReceiverParts, PushLimits};
 use crate::direct_sender::DirectSender;
 use crate::framing::{FrameOpener, FrameSealer};
 use crate::inbox::{Capacity, Inboxes};
-use crate::keys::{KeyService, NodeKeyring};
+use crate::keys::{KeyService, NodeKeyring, PeerKeys};
 use crate::lifecycle::Lifecycle;
 use crate::member_log::MemberLog;
 use crate::node::Node;
@@ -318,9 +318,11 @@ impl NodeBuilder {
             direct.clone(),
         ));
         let clocks = Arc::new(ClockSync::new(time, direct.clone()));
+        let peer_keys = Arc::<PeerKeys>::default();
         let service = |keyring: Arc<NodeKeyring>| {
             let (identity, cluster) = (identity.clone(), cluster.clone());
-            KeyService::new(identity, cluster, keyring, replication.clone(), direct.clone())
+            let key_parts = (keyring, peer_keys.clone());
+            KeyService::new(identity, cluster, key_parts, replication.clone(), direct.clone())
         };
         let (keys, requests) = keyring.clone().map(service).unzip();
         let lifecycle = Arc::<Lifecycle>::default();
@@ -352,7 +354,7 @@ impl NodeBuilder {
             push_limits,
         );
         let sealer = Arc::new(keyring.clone().map_or(FrameSealer::OpenMesh, FrameSealer::Keyed));
-        let opener = Box::new(FrameOpener::new(keyring, incarnation, refusals.clone()));
+        let opener = Box::new(FrameOpener::new(keyring, incarnation, peer_keys, refusals.clone()));
         let (mut driver, task) =
             setup.prepare(ingress, (sealer, opener), (sink, direct_receiver))?;
         let pause_gate = self.pause_gate;

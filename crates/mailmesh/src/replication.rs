@@ -193,11 +193,6 @@ impl Replication {
         }
     }
 
-    /// The fingerprint key of each member's latest digest.
-    pub(crate) fn keys_of_peers(&self) -> Vec<(Incarnation, u32)> {
-        self.reconciler.lock().peer_key_ids().collect()
-    }
-
     /// Recomputes the fingerprints with another key. Blocks.
     pub(crate) fn rekey(&self, key: [u8; 16]) {
         self.mirror.rekey(key);
