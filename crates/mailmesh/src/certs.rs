@@ -24,9 +24,9 @@ impl<'a> Certs<'a> {
     ///
     /// # Errors
     /// [`Error::NoClusterKey`] without a cluster key. [`Error::State`] if the certificate is
-    /// invalid, has expired, is older than the present one, or is the present one with fewer issuers
-    /// ([`StateError::FewerIssuers`](crate::StateError::FewerIssuers)). [`Error::ShutDown`] and
-    /// [`Error::SteppedBack`] if the node has stopped.
+    /// invalid, has expired, is older than the present one, or is the present one with fewer
+    /// issuers ([`StateError::FewerIssuers`](crate::StateError::FewerIssuers)).
+    /// [`Error::ShutDown`] and [`Error::SteppedBack`] if the node has stopped.
     pub async fn set(&self, certificate: Certificate) -> Result<(), Error> {
         if self.node.keys.is_none() {
             return Err(Error::NoClusterKey);

@@ -212,13 +212,16 @@ fn warn_of_expiry(change: &Change, days: u32) {
     let names = &change.names;
     match days {
         0 => {
-            tracing::error!(%names, "the certificate has expired, and there is no newer one; renew it")
+            tracing::error!(%names, "the certificate has expired, and there is no newer one; renew \
+                it")
         }
         1 => {
-            tracing::error!(%names, "the certificate expires within a day, and there is no newer one; renew it")
+            tracing::error!(%names, "the certificate expires within a day, and there is no newer \
+                one; renew it")
         }
         7 => {
-            tracing::warn!(%names, "the certificate expires within 7 days, and there is no newer one")
+            tracing::warn!(%names, "the certificate expires within 7 days, and there is no newer \
+                one")
         }
         _ => tracing::info!(%names, days, "the certificate expires soon"),
     }

@@ -219,7 +219,8 @@ impl NodeKeyring {
             if let Err(error) = written {
                 tracing::error!(
                     %error,
-                    "the cluster keys are in use but not in {}: put them there before this node restarts",
+                    "the cluster keys are in use but not in {}: put them there before this node \
+                     restarts",
                     Printable(file.display())
                 );
             }
