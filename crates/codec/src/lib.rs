@@ -61,6 +61,6 @@ pub use header::{FrameKind, HEADER_LEN, Header, MAX_FRAME_LEN, VERSION};
 pub use key_id::KeyId;
 pub use keyring::Keyring;
 pub use record_cipher::RecordCipher;
-pub use seal::{Opener, Sealer};
+pub use seal::{OpenedFrame, Opener, Sealer};
 pub use stored_change::{decode_change, encode_change, encode_change_key};
 pub use sync::{decode_digest, encode_digest, peek_entries_round};

@@ -11,8 +11,8 @@ use ring::aead::{AES_256_GCM, Aad, LessSafeKey, NONCE_LEN, Nonce, UnboundKey};
 use ring::hkdf::Prk;
 
 use crate::header::Sealed;
-use crate::sender_keys::SenderKeyCache;
-use crate::{ClusterKey, CodecError, HEADER_LEN, Header};
+use crate::sender_keys::{SenderKey, SenderKeyCache};
+use crate::{ClusterKey, CodecError, HEADER_LEN, Header, KeyId};
 
 /// Builds the frames of one sender incarnation.
 #[derive(Debug)]
@@ -69,6 +69,29 @@ impl Sealer {
     }
 }
 
+/// A frame that an [`Opener`] has opened.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OpenedFrame {
+    /// The header.
+    pub header: Header,
+    /// The body, decrypted.
+    pub body: Bytes,
+    /// The key that sealed the frame; `None` in an unencrypted mesh.
+    pub key: Option<KeyId>,
+}
+
+/// A cluster key whose frames are opened.
+struct AcceptedKey {
+    id: KeyId,
+    prk: Prk,
+}
+
+impl AcceptedKey {
+    fn new(key: &ClusterKey, cluster: &str) -> Self {
+        Self { id: key.id(cluster), prk: key.prk(cluster) }
+    }
+}
+
 /// Opens frames of any incarnation of the cluster, with any of its keys.
 ///
 /// Derived keys are cached for members ([`member_joined`](Self::member_joined)), and for the
@@ -76,8 +99,8 @@ impl Sealer {
 /// were used most recently.
 pub struct Opener {
     own: [u8; 16],
-    /// One for each accepted cluster key; empty for an unencrypted mesh.
-    prks: Vec<Prk>,
+    /// The accepted cluster keys; empty for an unencrypted mesh.
+    accepted: Vec<AcceptedKey>,
     /// The keys derived from each of them, by sender.
     senders: SenderKeyCache,
 }
@@ -90,29 +113,30 @@ impl Opener {
     /// For the receiver `own` in a mesh without a cluster key.
     #[must_use]
     pub fn unencrypted(own: [u8; 16]) -> Self {
-        Self { own, prks: Vec::new(), senders: SenderKeyCache::default() }
+        Self { own, accepted: Vec::new(), senders: SenderKeyCache::default() }
     }
 
     /// For the receiver `own`: opens frames that are sealed with this cluster key, for all nodes or
     /// for `own`.
     #[must_use]
     pub fn keyed(key: &ClusterKey, cluster: &str, own: [u8; 16]) -> Self {
-        Self { prks: vec![key.prk(cluster)], ..Self::unencrypted(own) }
+        Self { accepted: vec![AcceptedKey::new(key, cluster)], ..Self::unencrypted(own) }
     }
 
     /// Replaces the accepted cluster keys.
     pub fn set_keys<'a>(&mut self, keys: impl IntoIterator<Item = &'a ClusterKey>, cluster: &str) {
-        self.prks = keys.into_iter().map(|key| key.prk(cluster)).collect();
+        self.accepted = keys.into_iter().map(|key| AcceptedKey::new(key, cluster)).collect();
         // Cached senders stay cached, whichever of the keys they seal with.
-        let prks = &self.prks;
-        self.senders.rederive(|incarnation| derive_sender_keys(prks, incarnation));
+        let accepted = &self.accepted;
+        self.senders.rederive(|incarnation| derive_sender_keys(accepted, incarnation));
     }
 
     /// Caches the keys of this incarnation until [`member_left`](Self::member_left); other senders
     /// do not evict them. The caller bounds the number of members.
     pub fn member_joined(&mut self, incarnation: [u8; 16]) {
-        if !self.prks.is_empty() {
-            self.senders.member_joined(incarnation, || derive_sender_keys(&self.prks, incarnation));
+        if !self.accepted.is_empty() {
+            let derive = || derive_sender_keys(&self.accepted, incarnation);
+            self.senders.member_joined(incarnation, derive);
         }
     }
 
@@ -130,11 +154,12 @@ impl Opener {
     /// [`TooLong`](CodecError::TooLong)); [`CodecError::NoKey`], [`CodecError::NotSealed`],
     /// [`CodecError::NotAuthentic`].
     pub fn open(&mut self, frame: &[u8]) -> Result<(Header, Bytes), CodecError> {
-        self.open_rate_limited(frame, || true)
+        self.open_rate_limited(frame, || true).map(|opened| (opened.header, opened.body))
     }
 
     /// Like [`open`](Self::open), but calls `may_derive` before it derives keys for a sender that
-    /// is not cached. The caller thereby bounds the cost of forged frames.
+    /// is not cached. The caller thereby bounds the cost of forged frames. Also returns the key
+    /// that sealed the frame.
     ///
     /// # Errors
     /// As [`open`](Self::open), and [`CodecError::RateLimited`] if `may_derive` returns `false`.
@@ -142,12 +167,14 @@ impl Opener {
         &mut self,
         frame: &[u8],
         may_derive: impl FnOnce() -> bool,
-    ) -> Result<(Header, Bytes), CodecError> {
+    ) -> Result<OpenedFrame, CodecError> {
         let (header, sealed) = Header::decode(frame, self.own)?;
         let (head, body) =
             frame.split_first_chunk().ok_or(CodecError::Truncated { what: "the frame header" })?;
-        match (self.prks.is_empty(), sealed) {
-            (true, Sealed::No) => return Ok((header, Bytes::copy_from_slice(body))),
+        match (self.accepted.is_empty(), sealed) {
+            (true, Sealed::No) => {
+                return Ok(OpenedFrame { header, body: Bytes::copy_from_slice(body), key: None });
+            }
             (true, Sealed::Yes) => return Err(CodecError::NoKey),
             (false, Sealed::No) => return Err(CodecError::NotSealed),
             (false, Sealed::Yes) => {}
@@ -155,38 +182,40 @@ impl Opener {
         let associated = AssociatedData::new(*head, header.to);
         let by_cached = |keys: &mut [_]| open_with_any(keys, &header, &associated, body);
         if let Some(opened) = self.senders.open_with(header.incarnation, by_cached) {
-            return opened.map(|body| (header, body)).ok_or(CodecError::NotAuthentic);
+            let (body, key) = opened.ok_or(CodecError::NotAuthentic)?;
+            return Ok(OpenedFrame { header, body, key: Some(key) });
         }
         if !may_derive() {
             return Err(CodecError::RateLimited);
         }
-        let mut keys = derive_sender_keys(&self.prks, header.incarnation);
-        let body = open_with_any(&mut keys, &header, &associated, body);
+        let mut keys = derive_sender_keys(&self.accepted, header.incarnation);
+        let opened = open_with_any(&mut keys, &header, &associated, body);
         // Only after an authentic frame: a sender without the cluster key evicts nobody.
-        let body = body.ok_or(CodecError::NotAuthentic)?;
+        let (body, key) = opened.ok_or(CodecError::NotAuthentic)?;
         self.senders.insert(header.incarnation, keys);
-        Ok((header, body))
+        Ok(OpenedFrame { header, body, key: Some(key) })
     }
 }
 
 impl std::fmt::Debug for Opener {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "Opener {{ keys: {}, cached: {} }}", self.prks.len(), self.senders.len())
+        write!(f, "Opener {{ keys: {}, cached: {} }}", self.accepted.len(), self.senders.len())
     }
 }
 
-/// Opens a body with the first key that fits, and moves that key to the front.
+/// Opens a body with the first key that fits, and moves that key to the front. Also returns the id
+/// of the cluster key.
 fn open_with_any(
-    keys: &mut [LessSafeKey],
+    keys: &mut [SenderKey],
     header: &Header,
     associated: &AssociatedData,
     body: &[u8],
-) -> Option<Bytes> {
+) -> Option<(Bytes, KeyId)> {
     let opened =
-        |(at, key): (usize, &LessSafeKey)| Some((at, open(key, header, associated, body)?));
+        |(at, key): (usize, &SenderKey)| Some((at, open(&key.key, header, associated, body)?));
     let (at, body) = keys.iter().enumerate().find_map(opened)?;
     keys.swap(0, at);
-    Some(body)
+    Some((body, keys.first()?.id))
 }
 
 fn open(
@@ -202,8 +231,12 @@ fn open(
     Some(body.into())
 }
 
-fn derive_sender_keys(prks: &[Prk], incarnation: [u8; 16]) -> Vec<LessSafeKey> {
-    prks.iter().map(|prk| derive_sender_key(prk, incarnation)).collect()
+fn derive_sender_keys(accepted: &[AcceptedKey], incarnation: [u8; 16]) -> Vec<SenderKey> {
+    let derive = |accepted: &AcceptedKey| SenderKey {
+        id: accepted.id,
+        key: derive_sender_key(&accepted.prk, incarnation),
+    };
+    accepted.iter().map(derive).collect()
 }
 
 /// The key of one sender incarnation (HKDF-Expand, RFC 5869).
@@ -300,7 +333,8 @@ mod tests {
         }
         // In any order, since frames may be reordered.
         for (key, first) in [(&old, 1), (&new, 2), (&old, 1), (&new, 3)] {
-            assert_eq!(opener.open(&seal(key, first).unwrap()).unwrap().0.first, first);
+            let opened = opener.open_rate_limited(&seal(key, first).unwrap(), || false).unwrap();
+            assert_eq!((opened.header.first, opened.key), (first, Some(key.id("mail"))));
         }
         assert_eq!(opener.senders.len(), 1);
         opener.set_keys([&new], "mail");

@@ -4,6 +4,8 @@ use std::collections::HashMap;
 
 use ring::aead::LessSafeKey;
 
+use crate::KeyId;
+
 type Incarnation = [u8; 16];
 
 /// Derived keys by sender. Keys of members stay, and the caller bounds the number of members.
@@ -18,9 +20,16 @@ pub(crate) struct SenderKeyCache {
     opened_frames: u64,
 }
 
+/// A key derived for one sender.
+pub(crate) struct SenderKey {
+    /// The cluster key from which the key is derived.
+    pub(crate) id: KeyId,
+    pub(crate) key: LessSafeKey,
+}
+
 pub(crate) struct CachedSender {
     /// One for each key of the cluster, the key of the last opened frame first.
-    keys: Vec<LessSafeKey>,
+    keys: Vec<SenderKey>,
     /// The value of `opened_frames` at the last frame of this sender.
     last_used: u64,
     is_member: bool,
@@ -37,7 +46,7 @@ impl SenderKeyCache {
     pub(crate) fn open_with<R>(
         &mut self,
         sender: Incarnation,
-        open: impl FnOnce(&mut [LessSafeKey]) -> Option<R>,
+        open: impl FnOnce(&mut [SenderKey]) -> Option<R>,
     ) -> Option<Option<R>> {
         let cached = self.senders.get_mut(&sender)?;
         let opened = open(&mut cached.keys);
@@ -49,7 +58,7 @@ impl SenderKeyCache {
     }
 
     /// Adds a sender whose frame its keys have opened.
-    pub(crate) fn insert(&mut self, sender: Incarnation, keys: Vec<LessSafeKey>) {
+    pub(crate) fn insert(&mut self, sender: Incarnation, keys: Vec<SenderKey>) {
         if self.non_members() >= Self::MAX_NON_MEMBERS {
             self.evict_oldest();
         }
@@ -62,7 +71,7 @@ impl SenderKeyCache {
     pub(crate) fn member_joined(
         &mut self,
         sender: Incarnation,
-        derive: impl FnOnce() -> Vec<LessSafeKey>,
+        derive: impl FnOnce() -> Vec<SenderKey>,
     ) {
         let last_used = self.opened_frames;
         let cached = self.senders.entry(sender);
@@ -87,7 +96,7 @@ impl SenderKeyCache {
     }
 
     /// Replaces the keys of every sender, after the keys of the cluster changed.
-    pub(crate) fn rederive(&mut self, derive: impl Fn(Incarnation) -> Vec<LessSafeKey>) {
+    pub(crate) fn rederive(&mut self, derive: impl Fn(Incarnation) -> Vec<SenderKey>) {
         for (sender, cached) in &mut self.senders {
             cached.keys = derive(*sender);
         }

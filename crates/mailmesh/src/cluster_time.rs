@@ -192,7 +192,8 @@ impl Alarms {
         let own = estimate.has_majority && is_wrong(&self.own, estimate.correction_ms);
         match self.own.update(own, at) {
             Some(AlarmChange::Raised) => tracing::error!(
-                "this node's clock is {} the clocks of the other nodes, whose time is used; set it with NTP",
+                "this node's clock is {} the clocks of the other nodes, whose time is used; set it \
+                 with NTP",
                 describe_offset(-estimate.correction_ms, "ahead of", "behind")
             ),
             Some(AlarmChange::Ended) => tracing::info!(
@@ -215,7 +216,8 @@ impl Alarms {
                     .filter(|(_, ms)| ms.unsigned_abs() > ALARM_THRESHOLD_MS);
                 let apart = apart.take(8).map(|(peer, ms)| (name(peer), *ms));
                 tracing::error!(
-                    "clocks differ, and no majority shows which clock is right: compared with this node, {}. \
+                    "clocks differ, and no majority shows which clock is right: compared with this \
+                     node, {}. \
                      Each node uses its own clock until then; set the wrong clock with NTP",
                     describe_differences(apart)
                 );

@@ -49,7 +49,9 @@ pub enum Error {
     Store(#[from] StoreError),
     /// The store belongs to another cluster.
     #[error(
-        "{}: this store belongs to cluster `{}`, and this node to cluster `{expected}`; give this node another directory (`mesh.store`), or move the file away if nobody needs it, and the node gets its content from the other nodes",
+        "{}: this store belongs to cluster `{}`, and this node to cluster `{expected}`; give this \
+         node another directory (`mesh.store`), or move the file away if nobody needs it, and the \
+         node gets its content from the other nodes",
         Printable(.path.display()),
         Printable(.found)
     )]
@@ -62,7 +64,10 @@ pub enum Error {
         expected: String,
     },
     /// A change is in the mirror, but not on disk.
-    #[error("the change is in force and sent to the other nodes, but not saved: {}", Printable(.why))]
+    #[error(
+        "the change is in force and sent to the other nodes, but not saved: {}",
+        Printable(.why)
+    )]
     NotSaved {
         /// Why the last write failed.
         why: String,
@@ -75,7 +80,8 @@ pub enum Error {
     ShutDown,
     /// Another live node has the same name, and has more members or is older.
     #[error(
-        "another live node is named `{name}` and has more members or is older, so this node stepped back; give each node a name of its own (`mesh.name`)"
+        "another live node is named `{name}` and has more members or is older, so this node \
+         stepped back; give each node a name of its own (`mesh.name`)"
     )]
     SteppedBack {
         /// The name of both nodes.
@@ -83,7 +89,8 @@ pub enum Error {
     },
     /// The application tried to publish a change of the mirror as an event.
     #[error(
-        "networks, certificates and values are published with `blocks()`, `certs()` and `values()`, which stamp and store them"
+        "networks, certificates and values are published with `blocks()`, `certs()` and \
+         `values()`, which stamp and store them"
     )]
     MirrorEvent,
     /// The application tried to publish an event of a newer version.
@@ -101,7 +108,9 @@ pub enum Error {
     },
     /// Certificates need a cluster key.
     #[error(
-        "certificates are replicated only with a cluster key, so that no private key crosses the network in the clear; make one with `mailmesh key generate` and set `mesh.key` on every node"
+        "certificates are replicated only with a cluster key, so that no private key crosses the \
+         network in the clear; make one with `mailmesh key generate` and set `mesh.key` on every \
+         node"
     )]
     NoClusterKey,
     /// There is no cluster key to change.
@@ -119,7 +128,8 @@ pub enum Error {
     },
     /// Nodes did not answer a key request.
     #[error(
-        "no answer from {nodes} within 5 s; try again, and if that does not help, the node may lack the active key: run `mailmesh key add --here FILE` there"
+        "no answer from {nodes} within 5 s; try again, and if that does not help, the node may \
+         lack the active key: run `mailmesh key add --here FILE` there"
     )]
     KeysUnanswered {
         /// Names of the nodes, separated by commas.
@@ -127,7 +137,9 @@ pub enum Error {
     },
     /// Adding the key would make every node accept a retired key again.
     #[error(
-        "key {id} was retired, and adding it readmits every node that still has it; to bring back a node that has only this key, give it the key file of another node; to make all nodes accept the key again, run `mailmesh key add --here FILE` on each"
+        "key {id} was retired, and adding it readmits every node that still has it; to bring back \
+         a node that has only this key, give it the key file of another node; to make all nodes \
+         accept the key again, run `mailmesh key add --here FILE` on each"
     )]
     KeyRetired {
         /// Fingerprint of the key.
@@ -135,7 +147,8 @@ pub enum Error {
     },
     /// Nodes lack the key to activate.
     #[error(
-        "no key {id} at {nodes}; add it first (`mailmesh key add --here FILE` there, or `key add FILE` for all)"
+        "no key {id} at {nodes}; add it first (`mailmesh key add --here FILE` there, or `key add \
+         FILE` for all)"
     )]
     KeyMissing {
         /// Fingerprint of the key.
@@ -153,7 +166,9 @@ pub enum Error {
     },
     /// Nodes would lose the active key at a restart.
     #[error(
-        "{nodes}: no file keeps key {id}, which seals, so after a restart the node could not talk to the others; put the key where `mesh.key` of that node points (`mailmesh key export FILE` writes it) and try again, or use `--force`"
+        "{nodes}: no file keeps key {id}, which seals, so after a restart the node could not talk \
+         to the others; put the key where `mesh.key` of that node points (`mailmesh key export \
+         FILE` writes it) and try again, or use `--force`"
     )]
     KeyNotKept {
         /// Fingerprint of the key.

@@ -4,11 +4,11 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use bytes::Bytes;
-use mailmesh_codec::{CodecError, FrameKind, Header, Opener, Sealer};
+use mailmesh_codec::{CodecError, FrameKind, Header, OpenedFrame, Opener, Sealer};
 use mailmesh_delivery as delivery;
 use mailmesh_transport::{DecodedFrame, FrameDecoder, FrameEncoder};
 
-use crate::keys::NodeKeyring;
+use crate::keys::{NodeKeyring, PeerKeys};
 use crate::refusals::Refusals;
 use crate::token_bucket::TokenBucket;
 
@@ -53,6 +53,8 @@ pub(crate) struct FrameOpener {
     keys: Option<Arc<NodeKeyring>>,
     /// Version of the keyring that the opener has.
     version: u64,
+    /// Gets the key of the newest frame of each member.
+    peer_keys: Arc<PeerKeys>,
     /// Budget for failed decryptions from unknown senders. Known senders are exempt: a frame forged
     /// in a member's name costs one copy and one AES-GCM pass per key.
     failed_opens: TokenBucket,
@@ -67,11 +69,12 @@ impl FrameOpener {
     pub(crate) fn new(
         keys: Option<Arc<NodeKeyring>>,
         own: delivery::Incarnation,
+        peer_keys: Arc<PeerKeys>,
         refusals: Arc<Refusals>,
     ) -> Self {
         let (opener, failed_opens) =
             (Opener::unencrypted(own.0), TokenBucket::new(MAX_FAILED_OPENS, MAX_FAILED_OPENS));
-        Self { opener, keys, version: 0, failed_opens, refusals }
+        Self { opener, keys, version: 0, peer_keys, failed_opens, refusals }
     }
 }
 
@@ -92,10 +95,12 @@ impl FrameDecoder for FrameOpener {
 
     fn peer_joined(&mut self, peer: delivery::Incarnation) {
         self.opener.member_joined(peer.0);
+        self.peer_keys.on_joined(peer);
     }
 
     fn peer_left(&mut self, peer: delivery::Incarnation) {
         self.opener.member_left(peer.0);
+        self.peer_keys.on_left(peer);
     }
 }
 
@@ -103,10 +108,14 @@ impl FrameOpener {
     fn open_frame(&mut self, wire: Bytes) -> Result<delivery::Frame, CodecError> {
         let failed_opens = &mut self.failed_opens;
         let opened = self.opener.open_rate_limited(&wire, || failed_opens.has_one(Instant::now()));
-        if opened == Err(CodecError::NotAuthentic) {
+        if matches!(opened, Err(CodecError::NotAuthentic)) {
             failed_opens.take();
         }
-        let (header, body) = opened?;
+        let OpenedFrame { header, body, key } = opened?;
+        if let Some(key) = key.filter(|_| header.lane == CONTROL_LANE) {
+            let peer = delivery::Incarnation(header.incarnation);
+            self.peer_keys.on_control_frame(peer, header.first, key);
+        }
         to_frame(&header, body, wire)
     }
 }
@@ -137,7 +146,7 @@ mod tests {
     fn every_frame_kind_survives_a_round_trip_and_no_two_share_a_nonce() {
         use delivery::{FrameKind as Kind, Incarnation, Lane};
         let (us, them) = (Incarnation([1; 16]), Incarnation([2; 16]));
-        let mut opener = FrameOpener::new(None, us, Arc::default());
+        let mut opener = FrameOpener::new(None, us, Arc::default(), Arc::default());
         let kinds = [
             (Kind::Data(Lane::Urgent), 0),
             (Kind::Data(Lane::Events), 1),

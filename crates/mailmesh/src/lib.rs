@@ -11,7 +11,8 @@
 //! ```
 //! use mailmesh::*;
 //!
-//! # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
 //! # let hub = MemoryHub::new();
 //! # let in_memory = |name: &str| Node::builder().name(name).memory(&hub);
 //! // In a server: Node::builder().coordinator(Coordinator::load("coordinator.json")?)

@@ -40,10 +40,12 @@ impl MemberLog {
             _ if !self.churn.lock().on_left(Instant::now()) => {}
             // Most likely this node stalled, and the peer did not fail.
             LeaveReason::Failed if self.stalls.has_just_resumed() => {
-                tracing::info!(%name, ?incarnation, "node left: it {reason} while this node stood still");
+                tracing::info!(%name, ?incarnation, "node left: it {reason} while this node stood \
+                    still");
             }
             LeaveReason::Failed => {
-                tracing::warn!(%name, ?incarnation, "node left: it {reason}; it was killed, stopped or disconnected");
+                tracing::warn!(%name, ?incarnation, "node left: it {reason}; it was killed, \
+                    stopped or disconnected");
             }
             _ => tracing::info!(%name, ?incarnation, "node left: it {reason}"),
         }
@@ -69,7 +71,8 @@ impl MemberLog {
     pub(crate) fn on_stall(&self, stall: Duration) {
         self.stalls.on_resumed();
         tracing::warn!(
-            "this node stood still for {:.1} s (stopped or starved): others may have marked it as failed",
+            "this node stood still for {:.1} s (stopped or starved): others may have marked it as \
+             failed",
             stall.as_secs_f64()
         );
     }
@@ -87,13 +90,15 @@ impl MemberLog {
         let unlogged = self.churn.lock().end_of_minute(Instant::now());
         if let Some((joined, left)) = unlogged {
             tracing::info!(
-                "in the last minute {joined} further nodes joined and {left} left without a log line each"
+                "in the last minute {joined} further nodes joined and {left} left without a log \
+                 line each"
             );
         }
         let relayed = self.relayed_members.lock().due_alarm(uptime);
         if let Some(relayed) = relayed {
             tracing::warn!(
-                "for 10 s frames of these members arrive only through another: {relayed}. Check the network \
+                "for 10 s frames of these members arrive only through another: {relayed}. Check \
+                 the network \
                  between them and this node"
             );
         }

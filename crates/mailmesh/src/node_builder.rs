@@ -24,7 +24,7 @@ use crate::direct_receiver::{DirectReceiver, DirectReceiverParts, PushLimits};
 use crate::direct_sender::DirectSender;
 use crate::framing::{FrameOpener, FrameSealer};
 use crate::inbox::{Capacity, Inboxes};
-use crate::keys::{KeyService, NodeKeyring};
+use crate::keys::{KeyService, NodeKeyring, PeerKeys};
 use crate::lifecycle::Lifecycle;
 use crate::member_log::MemberLog;
 use crate::node::Node;
@@ -271,16 +271,7 @@ impl NodeBuilder {
         let bus: Arc<dyn Bus> = match (self.memory, coordinator.backend()) {
             (Some(hub), _) => Arc::new(hub.join(incarnation, sender)),
             (None, Backend::Zenoh(zenoh)) => {
-                if keyring.is_none() && !mesh_settings.open {
-                    tracing::warn!(
-                        "the mesh is open: anyone who can reach this node's port may join, read, and crash or freeze this process; \
-                         certificates are not replicated. Generate a key with `mailmesh key generate` and set `mesh.key` on every node, \
-                         or set `mesh.open` if this is intended"
-                    );
-                }
-                for warning in coordinator.check_links(keyring.is_some())? {
-                    tracing::warn!("configuration: {warning}");
-                }
+                warn_of_links(&coordinator, keyring.is_some())?;
                 let links = keyring.as_ref().map(|keys| keys.links());
                 let bus = ZenohBus::open(zenoh, space, incarnation, sender, links).await?;
                 other_keys = bus.other_keys();
@@ -293,18 +284,14 @@ impl NodeBuilder {
         let mirror_key = keyring.as_ref().map_or([0; 16], |keys| keys.mirror_key());
         let mirror = Arc::new(Mirror::new(writer(incarnation), mirror_key));
         let time = Arc::new(ClusterTime::new(self.wall_clock));
-        let persister = match self.store.or_else(|| mesh_settings.store.clone()) {
-            Some(dir) => {
-                let (cluster, keys) = (cluster.clone(), keyring.clone());
-                let source =
-                    StoreContext { cluster, keys, mirror: mirror.clone(), time: time.clone() };
-                let opener = self.store_opener.unwrap_or(|dir| Store::open(dir));
-                let open = move || Persister::open(&dir, source, opener);
-                let opened = tokio::task::spawn_blocking(open).await;
-                Some(opened.map_err(|_| Error::ShutDown)??)
-            }
-            None => None,
+        let store = self.store.or_else(|| mesh_settings.store.clone());
+        let context = StoreContext {
+            cluster: cluster.clone(),
+            keys: keyring.clone(),
+            mirror: mirror.clone(),
+            time: time.clone(),
         };
+        let persister = open_store(store, context, self.store_opener).await?;
         let start = Instant::now();
         let mut endpoint = Endpoint::new(identity.clone(), settings.clone(), Time::default());
         if persister.as_ref().is_none_or(Persister::is_decided) {
@@ -320,9 +307,11 @@ impl NodeBuilder {
             direct.clone(),
         ));
         let clocks = Arc::new(ClockSync::new(time, direct.clone()));
+        let peer_keys = Arc::<PeerKeys>::default();
         let service = |keyring: Arc<NodeKeyring>| {
             let (identity, cluster) = (identity.clone(), cluster.clone());
-            KeyService::new(identity, cluster, keyring, replication.clone(), direct.clone())
+            let key_parts = (keyring, peer_keys.clone());
+            KeyService::new(identity, cluster, key_parts, replication.clone(), direct.clone())
         };
         let (keys, requests) = keyring.clone().map(service).unzip();
         let lifecycle = Arc::<Lifecycle>::default();
@@ -354,7 +343,7 @@ impl NodeBuilder {
             push_limits,
         );
         let sealer = Arc::new(keyring.clone().map_or(FrameSealer::OpenMesh, FrameSealer::Keyed));
-        let opener = Box::new(FrameOpener::new(keyring, incarnation, refusals.clone()));
+        let opener = Box::new(FrameOpener::new(keyring, incarnation, peer_keys, refusals.clone()));
         let (mut driver, task) =
             setup.prepare(ingress, (sealer, opener), (sink, direct_receiver))?;
         let pause_gate = self.pause_gate;
@@ -397,6 +386,34 @@ impl NodeBuilder {
             tasks,
         }))
     }
+}
+
+/// Loads the mirror from the store in `dir`, if the node has one.
+async fn open_store(
+    dir: Option<PathBuf>,
+    context: StoreContext,
+    opener: Option<StoreOpener>,
+) -> Result<Option<Persister>, Error> {
+    let Some(dir) = dir else { return Ok(None) };
+    let opener = opener.unwrap_or(|dir| Store::open(dir));
+    let open = move || Persister::open(&dir, context, opener);
+    let opened = tokio::task::spawn_blocking(open).await;
+    Ok(Some(opened.map_err(|_| Error::ShutDown)??))
+}
+
+/// Warns of an open mesh and of links that do not protect it.
+fn warn_of_links(coordinator: &Coordinator, is_keyed: bool) -> Result<(), Error> {
+    if !is_keyed && !coordinator.mesh().open {
+        tracing::warn!(
+            "the mesh is open: anyone who can reach this node's port may join, read, and crash or \
+             freeze this process; certificates are not replicated. Generate a key with `mailmesh \
+             key generate` and set `mesh.key` on every node, or set `mesh.open` if this is intended"
+        );
+    }
+    for warning in coordinator.check_links(is_keyed)? {
+        tracing::warn!("configuration: {warning}");
+    }
+    Ok(())
 }
 
 /// The keys, and the file that holds them.

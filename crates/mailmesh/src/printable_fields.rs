@@ -50,7 +50,8 @@ mod tests {
             let _in = span.enter();
             let error = EventError::Value { why: evil.into() };
             let source: &(dyn std::error::Error + 'static) = &error;
-            tracing::warn!(name = %evil, debug = ?evil, text = evil, %error, source, "message {evil}");
+            tracing::warn!(name = %evil, debug = ?evil, text = evil, %error, source, "message \
+                {evil}");
         });
         let text = lines.text();
         assert_eq!(text.lines().count(), 1, "{text:?}");

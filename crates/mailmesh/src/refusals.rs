@@ -79,7 +79,8 @@ impl Refusals {
                 (Some(AlarmChange::Raised), Some(error)) => {
                     let hint = match error {
                         CodecError::NotAuthentic => {
-                            "; if this node has no members, the others may have another key: give it \
+                            "; if this node has no members, the others may have another key: give \
+                             it \
                              theirs with `mailmesh key add --here FILE` (`mailmesh key list`)"
                         }
                         _ => "",

@@ -193,11 +193,6 @@ impl Replication {
         }
     }
 
-    /// The fingerprint key of each member's latest digest.
-    pub(crate) fn keys_of_peers(&self) -> Vec<(Incarnation, u32)> {
-        self.reconciler.lock().peer_key_ids().collect()
-    }
-
     /// Recomputes the fingerprints with another key. Blocks.
     pub(crate) fn rekey(&self, key: [u8; 16]) {
         self.mirror.rekey(key);
@@ -217,13 +212,16 @@ fn warn_of_expiry(change: &Change, days: u32) {
     let names = &change.names;
     match days {
         0 => {
-            tracing::error!(%names, "the certificate has expired, and there is no newer one; renew it")
+            tracing::error!(%names, "the certificate has expired, and there is no newer one; renew \
+                it")
         }
         1 => {
-            tracing::error!(%names, "the certificate expires within a day, and there is no newer one; renew it")
+            tracing::error!(%names, "the certificate expires within a day, and there is no newer \
+                one; renew it")
         }
         7 => {
-            tracing::warn!(%names, "the certificate expires within 7 days, and there is no newer one")
+            tracing::warn!(%names, "the certificate expires within 7 days, and there is no newer \
+                one")
         }
         _ => tracing::info!(%names, days, "the certificate expires soon"),
     }

@@ -184,7 +184,8 @@ impl NodeSink {
             if is_first {
                 tracing::error!(
                     %name,
-                    "another live node has this name, and has more members or is older: stepping back; give each node a name of its own (mesh.name)"
+                    "another live node has this name, and has more members or is older: stepping \
+                     back; give each node a name of its own (mesh.name)"
                 );
                 // Only now, so that a refused publisher gets the reason.
                 self.parts.direct.handle().close_lanes();
@@ -192,7 +193,8 @@ impl NodeSink {
         } else if self.logs.conflict.is_ready() {
             tracing::error!(
                 %name, one = ?conflict.winner, other = ?conflict.loser,
-                "two live nodes have one name, and one of them steps back; give each node a name of its own (mesh.name)"
+                "two live nodes have one name, and one of them steps back; give each node a name \
+                 of its own (mesh.name)"
             );
         }
     }

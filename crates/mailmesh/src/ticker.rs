@@ -46,7 +46,8 @@ impl Ticker {
                 () = tokio::time::sleep_until(due) => {
                     due = next_tick(self.replication.now());
                     if self.driver.upgrade().is_some_and(|driver| !driver.is_running()) {
-                        tracing::error!("the node's task ended because of a bug; restart the node and report this");
+                        tracing::error!("the node's task ended because of a bug; restart the node \
+                            and report this");
                         self.lifecycle.stop(StopReason::Failed);
                         break;
                     }
@@ -63,7 +64,8 @@ impl Ticker {
                 () = tokio::time::sleep_until(leave_at.unwrap_or(due)), if leave_at.is_some() => {
                     tracing::error!(
                         entries = self.replication.mirror.digest().entries,
-                        "no other node had this node's mirror after {} s: changes that this node made while it was alone may be missing on the others",
+                        "no other node had this node's mirror after {} s: changes that this node \
+                         made while it was alone may be missing on the others",
                         HAND_OVER_TIMEOUT.as_secs()
                     );
                     self.lifecycle.step_back();

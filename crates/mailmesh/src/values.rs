@@ -149,7 +149,10 @@ impl<'a, N: Namespace> Values<'a, N> {
     /// A stream of all present values followed by every change, without loss in between.
     #[must_use]
     pub fn watch(&self) -> ValueWatch<N> {
-        let is_own = |change: &Change| matches!(change, Change::Value(change) if change.key.namespace() == N::NAME);
+        let is_own = |change: &Change| match change {
+            Change::Value(change) => change.key.namespace() == N::NAME,
+            _ => false,
+        };
         ValueWatch { watch: Watch::new(self.node, is_own), namespace: PhantomData }
     }
 }

@@ -43,6 +43,7 @@ fn every_kind_of_event_arrives_unchanged_in_another_process() {
 
     a.ok(&["block", "add", "2001:db8::/32", "--reason", "spam", "--ttl", "1h"]);
     let heard = watch.next_where(|entry| entry["data"]["kind"] == "network");
+    assert_eq!(heard["type"], "changed");
     let change = &heard["data"]["event"];
     assert_eq!((&change["rule"], &change["network"]), (&json!("block"), &json!("2001:db8::/32")));
     let block = &change["block"];

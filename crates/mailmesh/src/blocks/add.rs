@@ -23,7 +23,8 @@ use crate::parts::Inner;
 /// ```
 /// # use std::time::Duration;
 /// # use mailmesh::*;
-/// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
 /// # let node = Node::builder().name("mx1").memory(&MemoryHub::new()).start().await?;
 /// let hour = Duration::from_secs(3_600);
 /// node.blocks().add("192.0.2.7".parse()?).reason("too many failed logins").ttl(hour).await?;

@@ -51,8 +51,9 @@ impl MajorityKey {
         if is_lasting && state.pinned_until.is_some() {
             if state.log.is_ready() {
                 tracing::warn!(
-                    "this node seals with another cluster key than the others, as the operator requested; \
-                     mirrors are not compared until all nodes seal with one key (`mailmesh key list`)"
+                    "this node seals with another cluster key than the others, as the operator \
+                     requested; mirrors are not compared until all nodes seal with one key \
+                     (`mailmesh key list`)"
                 );
             }
             return false;

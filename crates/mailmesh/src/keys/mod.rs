@@ -3,6 +3,7 @@
 mod file;
 mod majority;
 mod node_keyring;
+mod peer_keys;
 mod requests;
 mod service;
 mod trials;
@@ -18,6 +19,7 @@ use serde::{Serialize, Serializer};
 use zeroize::Zeroizing;
 
 pub(crate) use node_keyring::NodeKeyring;
+pub(crate) use peer_keys::PeerKeys;
 pub(crate) use service::KeyService;
 
 use crate::Error;

@@ -10,7 +10,6 @@ use mailmesh_codec::{
     ClusterKey, CodecError, Header, KeyId, Keyring, Opener, RecordCipher, Sealer,
 };
 use mailmesh_events::{KeyAction, KeysHeld, Printable};
-use mailmesh_state::fingerprint_key_id;
 use mailmesh_transport::LinkKeys;
 use parking_lot::{Mutex, RwLock};
 use tokio::sync::watch;
@@ -138,16 +137,9 @@ impl NodeKeyring {
         self.state.lock().ring.active().mirror_key(&self.cluster)
     }
 
-    /// Name of the sealing key's fingerprint key, as digests carry it.
-    pub(super) fn active_fingerprint_key_id(&self) -> u32 {
-        fingerprint_key_id(self.mirror_key())
-    }
-
-    /// The key whose fingerprint key has this name.
-    pub(super) fn id_by_fingerprint_key_id(&self, name: u32) -> Option<KeyId> {
-        let state = self.state.lock();
-        let is_it = |key: &&ClusterKey| fingerprint_key_id(key.mirror_key(&self.cluster)) == name;
-        state.ring.keys().iter().find(is_it).map(|key| key.id(&self.cluster))
+    /// The active key, which seals unless another key is under trial.
+    pub(super) fn active_id(&self) -> KeyId {
+        self.state.lock().ring.active().id(&self.cluster)
     }
 
     /// A secret key, for a node that lacks it.
@@ -227,7 +219,8 @@ impl NodeKeyring {
             if let Err(error) = written {
                 tracing::error!(
                     %error,
-                    "the cluster keys are in use but not in {}: put them there before this node restarts",
+                    "the cluster keys are in use but not in {}: put them there before this node \
+                     restarts",
                     Printable(file.display())
                 );
             }

@@ -10,6 +10,7 @@ use tokio::sync::mpsc;
 
 use super::majority::MajorityKey;
 use super::node_keyring::{KeyUpdate, NodeKeyring};
+use super::peer_keys::PeerKeys;
 use super::requests::OutgoingRequests;
 use super::trials::KeyTrials;
 use crate::Error;
@@ -34,6 +35,8 @@ pub(crate) struct KeyService {
     /// The name of the cluster, from which key fingerprints are derived.
     pub(super) cluster: String,
     pub(super) keyring: Arc<NodeKeyring>,
+    /// The keys that the members seal with.
+    pub(super) peer_keys: Arc<PeerKeys>,
     pub(super) replication: Arc<Replication>,
     pub(super) direct: DirectSender,
     /// This node's requests to members.
@@ -53,7 +56,7 @@ impl KeyService {
     pub(crate) fn new(
         identity: Identity,
         cluster: String,
-        keyring: Arc<NodeKeyring>,
+        (keyring, peer_keys): (Arc<NodeKeyring>, Arc<PeerKeys>),
         replication: Arc<Replication>,
         direct: DirectSender,
     ) -> (Arc<Self>, mpsc::Receiver<KeyRequest>) {
@@ -62,6 +65,7 @@ impl KeyService {
             identity,
             cluster,
             keyring,
+            peer_keys,
             replication,
             direct,
             requests: OutgoingRequests::default(),

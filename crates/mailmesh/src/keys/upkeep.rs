@@ -38,23 +38,23 @@ fn follow_majority(service: &Arc<KeyService>) {
 /// key of the oldest node wins.
 fn majority_key(service: &KeyService) -> Option<KeyId> {
     let keyring = &service.keyring;
-    let ours = keyring.active_fingerprint_key_id();
-    let peer_keys: BTreeMap<_, u32> = service.replication.keys_of_peers().into_iter().collect();
-    let mut votes = BTreeMap::from([(ours, 1_usize)]);
-    for name in peer_keys.values() {
-        *votes.entry(*name).or_default() += 1;
+    let ours = keyring.active_id();
+    let peer_keys = service.peer_keys.all();
+    let mut votes = BTreeMap::from([(ours.0, 1_usize)]);
+    for key in peer_keys.values() {
+        *votes.entry(key.0).or_default() += 1;
     }
-    let own = votes.get(&ours).copied().unwrap_or(0);
-    let others = votes.iter().filter(|(name, _)| **name != ours);
-    let (name, count) = others.max_by_key(|(_, count)| **count)?;
+    let own = votes.remove(&ours.0).unwrap_or(0);
+    let (key, count) = votes.into_iter().max_by_key(|(_, count)| *count)?;
+    let key = KeyId(key);
     let is_of_oldest = || {
         let mut oldest_first = service.oldest_first().into_iter();
         oldest_first.find_map(|node| {
             peer_keys.get(&node).copied().or((node == service.identity.incarnation).then_some(ours))
-        }) == Some(*name)
+        }) == Some(key)
     };
-    let adopts = *count > own || *count == own && is_of_oldest();
-    adopts.then(|| keyring.id_by_fingerprint_key_id(*name)).flatten()
+    let adopts = count > own || count == own && is_of_oldest();
+    (adopts && keyring.ids().contains(&key)).then_some(key)
 }
 
 /// Tries other keys while no member answers.
@@ -91,13 +91,10 @@ fn try_other_keys(service: &Arc<KeyService>) {
 /// goes on.
 fn activate_trial(service: &Arc<KeyService>, trial: KeyId) {
     let keys = &service.keyring;
-    let peer_keys = service.replication.keys_of_peers();
-    let peer_keys: Vec<u32> = peer_keys.into_iter().map(|(_, key)| key).collect();
-    if peer_keys.contains(&keys.active_fingerprint_key_id()) {
+    let peer_keys: Vec<KeyId> = service.peer_keys.all().into_values().collect();
+    if peer_keys.contains(&keys.active_id()) {
         keys.seal_with(None);
-    } else if peer_keys.iter().any(|name| keys.id_by_fingerprint_key_id(*name) == Some(trial))
-        && service.trials.activation.lock().begin(Instant::now())
-    {
+    } else if peer_keys.contains(&trial) && service.trials.activation.lock().begin(Instant::now()) {
         tracing::warn!("the other nodes seal with cluster key {trial}; this node adopts it");
         let service = service.clone();
         tokio::spawn(async move {

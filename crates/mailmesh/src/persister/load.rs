@@ -66,12 +66,14 @@ pub(super) fn open_and_load(
     let loaded = loaded?;
     if is_old && loaded > 0 {
         tracing::warn!(
-            "the stored mirror is older than {} h, so it may hold entries removed since; it is used only if no other node has a mirror within {} s",
+            "the stored mirror is older than {} h, so it may hold entries removed since; it is \
+             used only if no other node has a mirror within {} s",
             Bounds::default().tombstone_retention.as_secs() / 3600,
             DECISION_TIMEOUT.as_secs()
         );
     }
-    tracing::info!(entries = loaded, took = ?begin.elapsed(), "the mirror was read from {}", store.path().display());
+    let (took, path) = (begin.elapsed(), store.path().display());
+    tracing::info!(entries = loaded, ?took, "the mirror was read from {path}");
     // Content of a late store is always withheld, even without a note of its time.
     let alive = alive.or(is_late.then_some(UnixMillis(0))).filter(|_| loaded > 0);
     let undecided = alive.map(|alive| StoredContent::new(alive, stamp, withheld, is_late));
@@ -94,7 +96,8 @@ fn open(dir: &Path, source: &StoreContext, opener: StoreOpener) -> Result<(Store
     match noted.relation_to(&binding) {
         Relation::SameCluster => {}
         Relation::SameClusterBeforeKeys => tracing::info!(
-            "{} was written before this cluster had a key; it is used, and bound to the key from now on",
+            "{} was written before this cluster had a key; it is used, and bound to the key from \
+             now on",
             store.path().display()
         ),
         Relation::OtherCluster => {
@@ -107,9 +110,12 @@ fn open(dir: &Path, source: &StoreContext, opener: StoreOpener) -> Result<(Store
             let path = store.path().to_owned();
             let kept = store.rename_aside(&noted.first_key())?;
             tracing::error!(
-                "{} was written under cluster key {}, and this node has {}: the store is not used and was renamed to {}. \
-                 The content comes from the other nodes. If all nodes were off when the key was replaced: stop this node, \
-                 add the old key as the last line of its key file, move the file back, start, and retire that key",
+                "{} was written under cluster key {}, and this node has {}: the store is not used \
+                 and was renamed to {}. \
+                 The content comes from the other nodes. If all nodes were off when the key was \
+                 replaced: stop this node, \
+                 add the old key as the last line of its key file, move the file back, start, and \
+                 retire that key",
                 path.display(),
                 noted.first_key(),
                 binding.first_key(),
@@ -142,7 +148,8 @@ fn load(
     if unreadable > 0 {
         tracing::warn!(
             unreadable,
-            "stored entries cannot be read; was the cluster key changed? The other nodes supply them"
+            "stored entries cannot be read; was the cluster key changed? The other nodes supply \
+             them"
         );
     }
     Ok(loaded)

@@ -170,7 +170,8 @@ impl Persister {
             Err(Error::Store(error)) if error.is_transient() => {
                 tracing::error!(
                     %error,
-                    "the node starts without its store; opening it is retried, and then the whole mirror is written"
+                    "the node starts without its store; opening it is retried, and then the whole \
+                     mirror is written"
                 );
                 failure = Some(error.to_string().into());
                 (None, None)
@@ -285,7 +286,8 @@ impl Persister {
                 };
                 tracing::warn!(
                     entries = withheld.map_or(in_force, |withheld| withheld.len()),
-                    "the stored mirror is too old by cluster time: it is dropped, and the mirror of the other nodes is used"
+                    "the stored mirror is too old by cluster time: it is dropped, and the mirror \
+                     of the other nodes is used"
                 );
             }
             (_, Some(withheld)) => {
@@ -295,7 +297,8 @@ impl Persister {
                 self.write_again(keys.into_iter());
                 tracing::warn!(
                     entries = count,
-                    "the withheld stored mirror is now used: it is recent enough, or no member has been running for longer"
+                    "the withheld stored mirror is now used: it is recent enough, or no member has \
+                     been running for longer"
                 );
             }
             _ => {}

@@ -107,8 +107,6 @@ struct PeerState {
     ignores_symbols: bool,
     /// The peer's fingerprint key differs from this node's, so nothing can be compared.
     has_other_key: bool,
-    /// The id of the peer's fingerprint key; `None` before its first digest.
-    key_id: Option<u32>,
 }
 
 /// Queries to one peer, one at a time.
@@ -177,7 +175,6 @@ impl<P: Copy + Ord> Reconciler<P> {
             pause: self.config.min_pause,
             ignores_symbols: false,
             has_other_key: false,
-            key_id: None,
         };
         self.peers.insert(peer, state);
     }
@@ -208,11 +205,6 @@ impl<P: Copy + Ord> Reconciler<P> {
         }
     }
 
-    /// The id of each peer's fingerprint key, as its latest digest has it.
-    pub fn peer_key_ids(&self) -> impl Iterator<Item = (P, u32)> {
-        self.peers.iter().filter_map(|(peer, state)| Some((*peer, state.key_id?)))
-    }
-
     /// Changes of a peer were missed: its next differing digest starts an exchange at once.
     pub fn on_gap(&mut self, peer: P) {
         if let Some(peer) = self.peers.get_mut(&peer) {
@@ -226,7 +218,6 @@ impl<P: Copy + Ord> Reconciler<P> {
     /// [`ReconcileConfig::max_differing_digests`] in a row.
     pub fn on_digest(&mut self, peer: P, theirs: MirrorDigest, ours: MirrorDigest, at: Duration) {
         let Some(state) = self.peers.get_mut(&peer) else { return };
-        state.key_id = Some(theirs.key_id);
         state.has_other_key = theirs.key_id != ours.key_id;
         if state.has_other_key {
             (state.last_difference, state.differing_digests) = (None, 0);
