@@ -68,7 +68,7 @@ fn described(text: &str, terms: &Terms) -> String {
 /// `tests/samples.expected` has the right results. `WRITE_EXPECTED=1` writes it anew: read it
 /// before you keep it.
 #[test]
-fn each_sample_is_described_in_full() {
+fn each_sample_gives_its_recorded_account() {
     let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests");
     let entries = std::fs::read_dir(dir.join("samples")).unwrap();
     let mut samples: Vec<_> = entries.map(|entry| entry.unwrap().path()).collect();
@@ -92,7 +92,7 @@ fn each_sample_is_described_in_full() {
 }
 
 #[test]
-fn terms_decide_what_is_imported() {
+fn the_terms_decide_which_entries_are_imported() {
     let text = "10.0.0.0/8\n127.0.0.1\n192.0.2.1\n0.0.0.0/1\n";
     let private = Terms { include_private: true, ..terms() };
     let lines = |text: String| text.lines().map(str::to_owned).collect::<Vec<_>>();
