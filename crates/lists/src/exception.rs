@@ -58,6 +58,7 @@ pub(crate) fn holds_exceptions(name: &str) -> bool {
         .any(|begin| name.starts_with(begin))
 }
 
+/// The networks behind the markers of a text, or else those before them; none without a marker.
 fn networks_beside(text: &str, markers: &[&str]) -> Vec<Network> {
     let (mut before, mut behind) = (Vec::new(), Vec::new());
     let mut is_behind = false;

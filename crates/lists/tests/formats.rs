@@ -161,7 +161,7 @@ fn a_line_for_the_other_rule_is_left_out() {
         assert_eq!((not_a_ban, bad), (1, 0), "{rule:?}");
         assert_eq!(networks, ["192.0.2.1", other], "{rule:?}");
     }
-    // An action that is said in a table, an object or a decision.
+    // An action in a table, an object or a decision.
     for (text, format) in [
         ("ip,action\n192.0.2.1,\n192.0.2.2,drop\n", Format::Csv),
         ("{\"ip\":\"192.0.2.1\"}\n{\"ip\":\"192.0.2.2\",\"action\":\"ban\"}\n", Format::JsonLines),

@@ -1,4 +1,4 @@
-//! A file with a key in it, given for a list: nothing that is said of it shows the key.
+//! A file with a key in it, given for a list: no message shows the key.
 
 #![allow(clippy::unwrap_used, missing_docs, reason = "tests fail by panicking")]
 

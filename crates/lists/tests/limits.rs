@@ -1,5 +1,5 @@
-//! Lists that are made to be too much: each is refused with its line and the limit, and for as
-//! little memory as any other.
+//! Lists past a limit: each is refused with its line and the limit, and takes no more memory than
+//! any other.
 
 #![allow(clippy::unwrap_used, missing_docs, reason = "tests fail by panicking")]
 
@@ -8,7 +8,7 @@ use std::io::Write;
 use allocation_counter::measure;
 use mailmesh_lists::*;
 
-/// Length of what is too much here: far more than any limit on a part of a list.
+/// A length far beyond any limit on a part of a list.
 const HUGE: usize = 16 << 20;
 /// Most memory at a time for a list of no good entry.
 const MEMORY: u64 = 1 << 20;
@@ -311,7 +311,7 @@ fn continued_lines_are_read_in_linear_time() {
         ("{\n", "\"a\":[\n"),
         ("deny 192.0.2.1;\n", "deny 192.0.2.1;"),
     ] {
-        // No time is asserted: what is not linear would not end.
+        // No time is asserted: quadratic time would not end.
         let text = format!("{head}{}", line.repeat(300_000));
         let _ = seconds(&text);
     }

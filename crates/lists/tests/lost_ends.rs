@@ -359,7 +359,7 @@ fn faults_state_the_error_and_the_remedy() {
             &[],
             &["2 bad", "pattern of STIX"],
         ),
-        // The width that the list has, not that of what exceptions leave of it.
+        // The width as listed, not that of the parts that exceptions leave.
         ("128.0.0.0/1\n!192.0.2.7\n", &[], &["1 bad", "128.0.0.0/1 is wider", "`--force`"]),
     ]);
     let wide = imported("0.0.0.0/0\n").1;

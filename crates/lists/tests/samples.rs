@@ -100,7 +100,7 @@ fn the_terms_decide_which_entries_are_imported() {
         lines(described(text, &private))[..3],
         ["Plain 4: 2 imported, 1 private or reserved, 1 bad", "1 10.0.0.0/8", "3 192.0.2.1"]
     );
-    // A list of what is let in may name one's own networks.
+    // A list of networks to let in may name the operator's own.
     let allow = Terms { rule: Rule::Allow, ..terms() };
     assert_eq!(lines(described(text, &allow))[0], "Plain 4: 4 imported");
     let postfix = "192.0.2.9 OK\n192.0.2.0/24 REJECT\n";
@@ -127,7 +127,7 @@ fn the_terms_decide_which_entries_are_imported() {
     );
 }
 
-/// Texts that are made of what lists are made of.
+/// Texts of the parts that lists have.
 fn text() -> impl Strategy<Value = String> {
     let part = prop::sample::select(vec![
         "192.0.2.1",

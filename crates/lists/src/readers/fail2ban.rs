@@ -169,6 +169,7 @@ impl PythonReader<'_> {
         trimmed.chars().next()
     }
 
+    /// Skips a character, if it is the next; gives whether it is.
     fn skip(&mut self, c: char) -> bool {
         let is_next = self.peek() == Some(c);
         if is_next {
