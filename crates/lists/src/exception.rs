@@ -32,12 +32,12 @@ const MARKERS: [&str; 15] = [
 /// The networks that a text excludes: those behind the sign or word of an exception, or else those
 /// before it (`192.0.2.7/32 except;`).
 pub(crate) fn excepted(text: &str) -> Vec<Network> {
-    of(text, &MARKERS)
+    networks_beside(text, &MARKERS)
 }
 
 /// As [`excepted`], for the prose of a reason, where a hyphen or `not` is common.
 pub(crate) fn excepted_in_reason(reason: &str) -> Vec<Network> {
-    of(reason, &["!", "except", "excluding", "but"])
+    networks_beside(reason, &["!", "except", "excluding", "but"])
 }
 
 /// As [`excepted`], for a line that cannot be read. Also gives the networks of a line that begins
@@ -58,7 +58,8 @@ pub(crate) fn holds_exceptions(name: &str) -> bool {
         .any(|begin| name.starts_with(begin))
 }
 
-fn of(text: &str, markers: &[&str]) -> Vec<Network> {
+/// The networks behind the markers of a text, or else those before them; none without a marker.
+fn networks_beside(text: &str, markers: &[&str]) -> Vec<Network> {
     let (mut before, mut behind) = (Vec::new(), Vec::new());
     let mut is_behind = false;
     for word in words(text).take(MAX_WORDS) {

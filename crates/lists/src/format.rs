@@ -14,8 +14,9 @@ pub enum Format {
     Csv,
     /// One JSON object a line with `cidr` or `network` in it, as Spamhaus publishes DROP.
     JsonLines,
-    /// One JSON value: decisions of CrowdSec (`cscli decisions list -o json`, its local API), a
-    /// list of networks or objects, or sets of nftables (`nft -j`).
+    /// One JSON value of any of these layouts: decisions of CrowdSec (`cscli decisions list -o
+    /// json`, its local API), a list of networks or objects, or sets of nftables (`nft -j`). The
+    /// format has the name of the first program whose values it read.
     CrowdSec,
     /// The output of `fail2ban-client`: `banned`, `get JAIL banned`, `status JAIL`,
     /// `get JAIL banip --with-time`.

@@ -67,7 +67,7 @@ pub const MAX_BAD: usize = 100;
 
 /// Upper bound on the columns or keys that a note names.
 const MAX_NAMES_IN_NOTE: usize = 20;
-/// Upper bound on the lines with content that are examined to find out what a text is.
+/// Upper bound on the lines with content that are examined to recognise a text.
 const MAX_EXAMINED_LINES: usize = 64;
 
 /// Later than any end: stands for the end of an entry that holds until it is removed.

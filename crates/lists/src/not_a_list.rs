@@ -36,8 +36,7 @@ pub(crate) fn refuse_known(text: &str) -> Result<(), ListError> {
     if !first.starts_with('<') || first.starts_with("<!--") {
         return Ok(());
     }
-    let has = |tag: &str| lines.any(|(_, line)| line.to_ascii_lowercase().contains(tag));
-    let mut has = has;
+    let mut has = |tag: &str| lines.any(|(_, line)| line.to_ascii_lowercase().contains(tag));
     if small.starts_with("<!doctype html") || small.starts_with("<html") {
         refused("it is a page of HTML, perhaps of an error".to_owned(), "curl -fL URL")
     } else if has("<ipset") {
@@ -52,7 +51,7 @@ pub(crate) fn refuse_known(text: &str) -> Result<(), ListError> {
     }
 }
 
-/// Whether the first two lines are YAML with keys: what YAML says of an address may stand anywhere.
+/// Whether the first two lines are YAML with keys: a key anywhere in YAML may qualify an address.
 fn is_yaml(first: &str, next: &str) -> bool {
     let has_key = |line: &str| {
         line.strip_prefix("- ").is_some_and(|item| {

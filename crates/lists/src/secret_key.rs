@@ -6,11 +6,11 @@ use crate::ListError;
 use crate::words::clean;
 
 /// The shortest run of characters that may be a key: 24 bytes in base64.
-const SHORTEST: usize = 32;
+const MIN_KEY: usize = 32;
 /// The length of 32 bytes in base64 without padding.
-const IN_BASE64: usize = 43;
+const KEY_IN_BASE64: usize = 43;
 /// The length of 32 bytes in hexadecimal.
-const IN_HEX: usize = 64;
+const KEY_IN_HEX: usize = 64;
 
 /// Refuses a text that contains PEM, or a line that is a key of 32 bytes in base64. Gives the first
 /// line that is 64 hexadecimal digits alone: a key, or the hash of a file.
@@ -21,7 +21,7 @@ pub(crate) fn refuse_keys(text: &str) -> Result<Option<usize>, ListError> {
         if line.contains("-----BEGIN ") || line.contains("PRIVATE KEY-----") {
             return Err(ListError::Key { line: number, what: "a text in PEM" });
         }
-        let text = without_name(line);
+        let text = value_of_line(line);
         if is_hex(text) {
             in_hex.get_or_insert(number);
         } else if is_base64(text) {
@@ -37,7 +37,7 @@ pub(crate) fn cluster_key_error(line: usize) -> ListError {
 }
 
 /// The value of a line like `KEY="value"`, or the line itself.
-fn without_name(line: &str) -> &str {
+fn value_of_line(line: &str) -> &str {
     let is_around = |c: char| c.is_whitespace() || "\"'`,;{}[]\u{feff}".contains(c);
     let line = clean(line).trim_matches(is_around);
     let name_len = line.find(|c: char| !(c.is_alphanumeric() || "_.-\"' ".contains(c)));
@@ -46,19 +46,21 @@ fn without_name(line: &str) -> &str {
     };
     // The padding of base64 does not separate a name from a value.
     let value = line[at + sign.len_utf8()..].trim_matches(is_around);
-    if matches!(sign, ':' | '=') && value.len() >= IN_BASE64 { value } else { line }
+    if matches!(sign, ':' | '=') && value.len() >= KEY_IN_BASE64 { value } else { line }
 }
 
 fn is_hex(text: &str) -> bool {
-    text.len() == IN_HEX && text.bytes().all(|byte| byte.is_ascii_hexdigit())
+    text.len() == KEY_IN_HEX && text.bytes().all(|byte| byte.is_ascii_hexdigit())
 }
 
 fn is_base64(text: &str) -> bool {
     let digits = text.strip_suffix('=').unwrap_or(text);
-    digits.len() == IN_BASE64 && digits.bytes().all(|b| is_of_key(b.into()) && b != b'=') && {
-        let is_padded = digits.len() < text.len();
-        is_padded || is_mixed(digits)
-    }
+    digits.len() == KEY_IN_BASE64
+        && digits.bytes().all(|b| may_be_in_key(b.into()) && b != b'=')
+        && {
+            let is_padded = digits.len() < text.len();
+            is_padded || is_mixed(digits)
+        }
 }
 
 /// Whether a run has upper-case letters, lower-case letters and digits, as random base64 does.
@@ -67,27 +69,27 @@ fn is_mixed(run: &str) -> bool {
     has(u8::is_ascii_uppercase) && has(u8::is_ascii_lowercase) && has(u8::is_ascii_digit)
 }
 
-/// Whether a run has at least [`SHORTEST`] hexadecimal digits in a row.
-fn has_digits(run: &str) -> bool {
-    run.split(|c: char| !c.is_ascii_hexdigit()).any(|digits| digits.len() >= SHORTEST)
+/// Whether a run has at least [`MIN_KEY`] hexadecimal digits in a row.
+fn has_hex_run(run: &str) -> bool {
+    run.split(|c: char| !c.is_ascii_hexdigit()).any(|digits| digits.len() >= MIN_KEY)
 }
 
-fn is_of_key(c: char) -> bool {
+fn may_be_in_key(c: char) -> bool {
     c.is_ascii_alphanumeric() || matches!(c, '+' | '/' | '=' | '-' | '_')
 }
 
 /// Replaces each run of characters that may be a key, or a line of PEM, by asterisks.
 pub(crate) fn mask_keys(text: &str) -> Cow<'_, str> {
-    if text.len() < SHORTEST {
+    if text.len() < MIN_KEY {
         return Cow::Borrowed(text);
     }
     let mut out = String::new();
     let mut rest = text;
     // `rest` is the text that is not yet in `out`.
-    while let Some(at) = rest.find(is_of_key) {
+    while let Some(at) = rest.find(may_be_in_key) {
         let run = &rest[at..];
-        let run = &run[..run.find(|c| !is_of_key(c)).unwrap_or(run.len())];
-        let is_key = run.len() >= SHORTEST && (is_mixed(run) || has_digits(run));
+        let run = &run[..run.find(|c| !may_be_in_key(c)).unwrap_or(run.len())];
+        let is_key = run.len() >= MIN_KEY && (is_mixed(run) || has_hex_run(run));
         out.push_str(&rest[..at]);
         out.push_str(if is_key { "***" } else { run });
         rest = &rest[at + run.len()..];

@@ -14,21 +14,22 @@ const COMPRESSED: [(&[u8], &str, &str); 4] = [
     (b"BZh", "bzip2", "bzip2 -dc"),
 ];
 /// The length of the longest of these beginnings.
-const LONGEST: usize = 6;
+const MAX_MAGIC_LEN: usize = 6;
 /// The first bytes of a zip file; modern workbooks are zip files too.
 const ZIP: &[u8] = b"PK\x03\x04";
 /// Bytes that suffice for the first entry's name, in a zip that a spreadsheet program wrote.
-const ZIP_BEGIN: usize = 128;
+const ZIP_HEAD_LEN: usize = 128;
 /// The offset of the first entry's name in a zip (APPNOTE.TXT, 4.3.7).
-const ZIP_NAME: usize = 30;
+const ZIP_NAME_AT: usize = 30;
 /// The first bytes of a workbook in the format before 2007.
 const WORKBOOK: &[u8] = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1";
 /// The first bytes of a gzip file (RFC 1952), with `deflate`, the only method in use.
 const GZIP: &[u8] = b"\x1f\x8b\x08";
 /// Bytes that may be unpacked however small the packed data is.
-const FREE: usize = 16 << 20;
-/// Upper bound on the bytes unpacked from each packed byte, beyond [`FREE`]; lists reach 3 to 30.
-const RATIO: usize = 200;
+const ALWAYS_UNPACKED: usize = 16 << 20;
+/// Upper bound on the bytes unpacked from each packed byte, beyond [`ALWAYS_UNPACKED`]; lists reach
+/// 3 to 30.
+const MAX_RATIO: usize = 200;
 
 /// The text of a list, collected part by part. A part that makes the text too long, or that is not
 /// text, is refused at once, so that a device or a wrong file is not read into memory first.
@@ -167,9 +168,10 @@ fn unpack(unpacker: &mut MultiGzDecoder<Unpacked>, part: &[u8]) -> Result<(), Li
 impl Write for Unpacked {
     fn write(&mut self, part: &[u8]) -> io::Result<usize> {
         let len = self.plain.bytes.len() + part.len();
-        let result = if len > FREE.saturating_add(self.packed.saturating_mul(RATIO)) {
+        let result = if len > ALWAYS_UNPACKED.saturating_add(self.packed.saturating_mul(MAX_RATIO))
+        {
             Err(ListError::Damaged {
-                why: format!("it unpacks to more than {RATIO} times its size"),
+                why: format!("it unpacks to more than {MAX_RATIO} times its size"),
             })
         } else {
             self.plain.push(part)
@@ -195,12 +197,12 @@ impl Plain {
         check_len(before.saturating_add(part.len()))?;
         self.bytes.extend_from_slice(part);
         if self.bytes.starts_with(ZIP) {
-            let is_whole = self.bytes.len() >= ZIP_BEGIN;
+            let is_whole = self.bytes.len() >= ZIP_HEAD_LEN;
             return if is_whole { Err(of_zip(&self.bytes)) } else { Ok(()) };
         }
-        if before < LONGEST {
-            let is_it = |(begin, ..): &&(&[u8], _, _)| self.bytes.starts_with(begin);
-            if let Some((_, format, command)) = COMPRESSED.iter().find(is_it) {
+        if before < MAX_MAGIC_LEN {
+            let is_begin = |(begin, ..): &&(&[u8], _, _)| self.bytes.starts_with(begin);
+            if let Some((_, format, command)) = COMPRESSED.iter().find(is_begin) {
                 return Err(ListError::Compressed { format, command });
             }
         }
@@ -210,10 +212,10 @@ impl Plain {
         if WORKBOOK.starts_with(&self.bytes) {
             return Ok(());
         }
-        if self.bytes.len() < BEGIN || utf16(&self.bytes).is_some() {
+        if self.bytes.len() < UTF16_HEAD_LEN || utf16(&self.bytes).is_some() {
             return Ok(());
         }
-        self.refuse_nul(if before < BEGIN { 0 } else { before })
+        self.refuse_nul(if before < UTF16_HEAD_LEN { 0 } else { before })
     }
 
     fn refuse_nul(&self, from: usize) -> Result<(), ListError> {
@@ -228,7 +230,7 @@ impl Plain {
             return Err(of_zip(&self.bytes));
         }
         match utf16(&self.bytes) {
-            Some((is_little, begin)) => from_utf16(&self.bytes, is_little, begin),
+            Some(encoding) => from_utf16(&self.bytes, encoding),
             None => {
                 self.refuse_nul(0)?;
                 Ok(String::from_utf8(self.bytes)
@@ -247,7 +249,7 @@ fn of_zip(bytes: &[u8]) -> ListError {
         b"xl/",
         b"mimetypeapplication/vnd.oasis.opendocument.spreadsheet",
     ];
-    let name = bytes.get(ZIP_NAME..).unwrap_or_default();
+    let name = bytes.get(ZIP_NAME_AT..).unwrap_or_default();
     if ENTRIES.iter().any(|entry| name.starts_with(entry)) {
         return ListError::Workbook;
     }
@@ -259,24 +261,33 @@ fn check_len(len: usize) -> Result<(), ListError> {
 }
 
 /// Bytes that suffice to recognise UTF-16.
-const BEGIN: usize = 4;
+const UTF16_HEAD_LEN: usize = 4;
 
-/// Recognises UTF-16 by its byte-order mark, or by two ASCII characters at the beginning. Gives
-/// whether the text is little-endian, and the offset of the text.
-fn utf16(bytes: &[u8]) -> Option<(bool, usize)> {
+/// The encoding of a text in UTF-16.
+#[derive(Debug, Clone, Copy)]
+struct Utf16 {
+    is_little_endian: bool,
+    /// The offset of the text behind its byte-order mark.
+    begin: usize,
+}
+
+/// Recognises UTF-16 by its byte-order mark, or by two ASCII characters at the beginning.
+fn utf16(bytes: &[u8]) -> Option<Utf16> {
+    let found = |is_little_endian, begin| Some(Utf16 { is_little_endian, begin });
     let is_text = |byte: &u8| byte.is_ascii_graphic() || byte.is_ascii_whitespace();
     match bytes {
-        [0xFF, 0xFE, ..] => Some((true, 2)),
-        [0xFE, 0xFF, ..] => Some((false, 2)),
-        [a, 0, b, 0, ..] if is_text(a) && is_text(b) => Some((true, 0)),
-        [0, a, 0, b, ..] if is_text(a) && is_text(b) => Some((false, 0)),
+        [0xFF, 0xFE, ..] => found(true, 2),
+        [0xFE, 0xFF, ..] => found(false, 2),
+        [a, 0, b, 0, ..] if is_text(a) && is_text(b) => found(true, 0),
+        [0, a, 0, b, ..] if is_text(a) && is_text(b) => found(false, 0),
         _ => None,
     }
 }
 
-fn from_utf16(bytes: &[u8], is_little: bool, begin: usize) -> Result<String, ListError> {
+fn from_utf16(bytes: &[u8], encoding: Utf16) -> Result<String, ListError> {
+    let Utf16 { is_little_endian, begin } = encoding;
     let pairs = bytes[begin..].chunks(2).map(|pair| match pair {
-        [a, b] if is_little => u16::from_le_bytes([*a, *b]),
+        [a, b] if is_little_endian => u16::from_le_bytes([*a, *b]),
         [a, b] => u16::from_be_bytes([*a, *b]),
         // Half a character: the text shows U+FFFD there.
         _ => 0xFFFD,

@@ -9,7 +9,7 @@ pub(crate) fn clean(text: &str) -> &str {
 }
 
 /// The words of a text, separated by white space and commas.
-pub(crate) fn words(text: &str) -> impl Iterator<Item = &str> {
+pub(crate) fn words(text: &str) -> impl Iterator<Item = &str> + Clone {
     let words = text.split(|c: char| c.is_whitespace() || matches!(c, ',' | '\u{feff}'));
     words.filter(|word| !word.is_empty())
 }

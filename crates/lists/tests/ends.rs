@@ -17,7 +17,7 @@ fn end_of(text: &str) -> Option<Ends> {
 const NEW_YEAR: UnixMillis = UnixMillis(1_798_761_600_000);
 
 #[test]
-fn names_of_ends_in_many_languages() {
+fn columns_of_ends_are_known_in_many_languages() {
     for name in [
         "expires",
         "Expires On",
@@ -113,7 +113,7 @@ fn days_that_may_be_months_are_not_guessed() {
 }
 
 #[test]
-fn ends_far_away() {
+fn ends_after_the_year_2200_are_bad_or_no_end() {
     let row = |end: &str| format!("ip,expires\n192.0.2.1,{end}\n");
     for end in ["2200-01-01", "2300-01-01T00:00:00Z", "9998-12-31", "9999999999"] {
         check(&[(&row(end), &[], &["1 bad"])]);
@@ -127,7 +127,7 @@ fn ends_far_away() {
 }
 
 #[test]
-fn dates_under_names_that_are_not_known() {
+fn dates_under_unknown_names_are_bad() {
     check(&[
         // A name that says nothing: every date is refused, with the name.
         ("ip,Foo\n192.0.2.1,2026-12-31\n192.0.2.2,\n", &["192.0.2.2"], &["1 bad", "`Foo`"]),
@@ -163,7 +163,7 @@ fn dates_under_names_that_are_not_known() {
 }
 
 #[test]
-fn dates_in_columns_without_names() {
+fn dates_in_columns_without_names_are_read_or_bad() {
     assert_eq!(end_of("192.0.2.1,31/12/2026\n"), Some(Ends::Local(NEW_YEAR)));
     assert_eq!(end_of("192.0.2.1\t31/12/2026\n"), Some(Ends::Local(NEW_YEAR)));
     assert_eq!(end_of("192.0.2.1\tspam\t31/12/2026\n"), Some(Ends::Local(NEW_YEAR)));
@@ -181,7 +181,7 @@ fn dates_in_columns_without_names() {
 }
 
 #[test]
-fn ends_in_other_places() {
+fn ends_in_inner_objects_and_other_places_are_found() {
     check(&[
         // A comment that says it.
         ("192.0.2.1 # until 2026-12-31\n", &[], &["1 bad", "until 2026-12-31"]),

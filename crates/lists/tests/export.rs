@@ -147,7 +147,7 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(500))]
 
     #[test]
-    fn what_is_exported_says_what_the_mirror_says(puts in prop::collection::vec(put(), 0..14)) {
+    fn exports_block_the_addresses_that_the_mirror_blocks(puts in prop::collection::vec(put(), 0..14)) {
         let mirror = mirror_of(&puts);
         let (script, _) = export(&mirror, OutputFormat::Nftables);
         let sets = Sets::read(&script);
@@ -171,7 +171,7 @@ proptest! {
 }
 
 #[test]
-fn a_permanent_network_in_one_that_ends_sooner_stays() {
+fn a_permanent_network_outlasts_a_wider_one() {
     let text = |network: &str| network.parse::<Network>().unwrap();
     let mirror = mirror_of(&[
         (Rule::Block, text("192.0.2.7"), None),
@@ -230,7 +230,7 @@ fn a_reason_for_postfix_is_ascii_without_a_status_code() {
 
 /// The head of an export says how it is used.
 #[test]
-fn an_export_says_how_it_is_used() {
+fn an_export_states_how_it_is_used() {
     let export = |format| {
         let mut out = String::new();
         write(format, &[], UnixMillis(2), &mut out).unwrap();

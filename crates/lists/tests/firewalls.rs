@@ -54,7 +54,7 @@ fn files_of_firewalld_and_pages_are_refused_by_name() {
 }
 
 #[test]
-fn access_lists_of_nginx() {
+fn access_lists_of_nginx_are_read() {
     check(&[
         (
             "# a list\ndeny 192.0.2.1;\ndeny 2001:db8::/32; # spam\n  deny 198.51.100.0/24 ;\n",
@@ -85,7 +85,7 @@ fn access_lists_of_nginx() {
 }
 
 #[test]
-fn address_lists_of_mikrotik() {
+fn address_lists_of_routeros_are_read() {
     let export = "# 2026-11-27 10:00:00 by RouterOS 7.16\n/ip firewall address-list\n\
                   add address=192.0.2.1 list=bad timeout=1d\n\
                   add address=198.51.100.0/24 comment=\"a \\\"b\\\" list=x\" list=bad\n\
@@ -167,7 +167,7 @@ fn read_list(text: &str) -> List {
 }
 
 #[test]
-fn utf_16_without_its_mark() {
+fn utf_16_without_a_byte_order_mark_is_decoded() {
     let bytes = |big: bool, text: &str| -> Vec<u8> {
         let pair = |unit: u16| if big { unit.to_be_bytes() } else { unit.to_le_bytes() };
         text.encode_utf16().flat_map(pair).collect()

@@ -26,7 +26,7 @@ fn bad_lines(list: &List) -> Vec<usize> {
 }
 
 #[test]
-fn spamhaus_drop_as_text_and_plain_lists() {
+fn spamhaus_drop_as_text_and_plain_lists_are_read() {
     let list = read_as(
         "; Spamhaus DROP List 2026/11/25\n; Expires: Wed, 25 Nov 2026\n1.10.16.0/20 ; SBL256894\n\
          2001:db8::/32\n\n  198.51.100.7   # scanner  \n300.1.1.1\n203.0.113.0-203.0.113.5\n\
@@ -52,7 +52,7 @@ fn spamhaus_drop_as_text_and_plain_lists() {
 }
 
 #[test]
-fn csv_with_and_without_names_of_columns() {
+fn csv_is_read_with_and_without_names_of_columns() {
     let list = read_as(
         "192.0.2.7,\"failed logins, many\",2027-01-31T12:00:00Z\n192.0.2.8,spam,\n\
          192.0.2.9,x,soon\n",
@@ -77,7 +77,7 @@ fn csv_with_and_without_names_of_columns() {
 }
 
 #[test]
-fn spamhaus_drop_as_json_lines() {
+fn spamhaus_drop_is_read_as_json_lines() {
     let list = read_as(
         "{\"cidr\":\"1.10.16.0/20\",\"sblid\":\"SBL256894\",\"rir\":\"apnic\"}\n\
          {\"cidr\":\"2001:db8::/32\",\"sblid\":\"SBL1\",\"rir\":\"arin\"}\n{\"cidr\":17}\n{}\n\
@@ -90,7 +90,7 @@ fn spamhaus_drop_as_json_lines() {
 }
 
 #[test]
-fn decisions_of_crowdsec() {
+fn decisions_of_crowdsec_are_read() {
     let decisions = r#"[{"duration":"3h59m57.49s","id":7,"origin":"crowdsec","scenario":"crowdsecurity/ssh-bf","scope":"Ip","type":"ban","value":"192.0.2.7"},
         {"duration":"24h","origin":"cscli","scenario":"manual","scope":"Range","type":"ban","value":"198.51.100.0/24"},
         {"duration":"1h","origin":"lists","scenario":"x","scope":"Country","type":"ban","value":"AQ"},
@@ -132,7 +132,7 @@ fn decisions_of_crowdsec() {
 }
 
 #[test]
-fn what_fail2ban_prints() {
+fn the_output_of_fail2ban_is_read() {
     let list = read_as(
         "[{'sshd': ['192.0.2.7', '2001:db8::1']}, {'postfix-sasl': []}, \
          {'dovecot': ['nowhere']}]\n",
@@ -149,7 +149,7 @@ fn what_fail2ban_prints() {
 }
 
 #[test]
-fn a_line_that_says_the_other_rule_is_not_taken_for_this_one() {
+fn a_line_for_the_other_rule_is_left_out() {
     let said = |rule, text: &str, format| {
         let list = read_for(rule, text, format).unwrap();
         (networks(&list), list.left_out.of(Reason::NotABan), list.bad_count())
@@ -161,7 +161,7 @@ fn a_line_that_says_the_other_rule_is_not_taken_for_this_one() {
         assert_eq!((not_a_ban, bad), (1, 0), "{rule:?}");
         assert_eq!(networks, ["192.0.2.1", other], "{rule:?}");
     }
-    // An action that is said in a table, an object or a decision.
+    // An action in a table, an object or a decision.
     for (text, format) in [
         ("ip,action\n192.0.2.1,\n192.0.2.2,drop\n", Format::Csv),
         ("{\"ip\":\"192.0.2.1\"}\n{\"ip\":\"192.0.2.2\",\"action\":\"ban\"}\n", Format::JsonLines),
@@ -175,7 +175,7 @@ fn a_line_that_says_the_other_rule_is_not_taken_for_this_one() {
 }
 
 #[test]
-fn an_element_of_nft_that_is_too_long_is_refused_as_such() {
+fn an_element_of_nft_that_is_too_long_is_refused() {
     let long = "9".repeat(MAX_LINE / 2);
     let text = format!(
         "table inet t {{\nset b {{\ntype ipv4_addr\nelements = {{ {long}\n{long}\n{long},\n\
@@ -190,7 +190,7 @@ fn an_element_of_nft_that_is_too_long_is_refused_as_such() {
 }
 
 #[test]
-fn texts_are_bounded_and_bad_lines_counted() {
+fn texts_are_bounded_and_bad_lines_are_counted() {
     let long = format!("192.0.2.7 ; {}\n", "ä".repeat(1_000));
     let list = read(&long, Format::Plain).unwrap();
     assert!(list.entries[0].reason.len() <= mailmesh_events::limits::TEXT_LEN);
@@ -207,7 +207,7 @@ fn block(reason: &str, expires: Option<u64>) -> Block {
 }
 
 #[test]
-fn written_for_nftables_and_postfix() {
+fn exports_for_nftables_and_postfix_are_written() {
     let now = UnixMillis(1_000_000);
     let blocks = [
         block("spam", None),
@@ -260,7 +260,7 @@ fn written_for_nftables_and_postfix() {
 /// A reason that is no address: such a row is refused.
 /// Only the four keys in the order of an export say that this crate wrote the line.
 #[test]
-fn a_reason_of_another_program_may_keep_its_network_out() {
+fn the_reason_of_another_program_may_keep_its_network_out() {
     for line in [
         r#"{"network":"192.0.2.7","reason":"whitelisted","expires":null}"#,
         r#"{"network":"192.0.2.7","origin":"","reason":"whitelisted","expires":null}"#,
@@ -293,7 +293,7 @@ fn reason() -> impl Strategy<Value = String> {
 
 proptest! {
     #[test]
-    fn what_is_written_is_read_back(
+    fn an_export_is_read_back(
         entries in prop::collection::btree_map(
             any::<(u32, bool)>(),
             (reason(), prop::option::of(2_000u64..4_000_000)),
@@ -342,7 +342,7 @@ proptest! {
 }
 
 #[test]
-fn ends_without_a_zone_are_moved_into_one() {
+fn ends_without_a_zone_are_moved_into_a_zone() {
     let text = "192.0.2.80 \t2030-01-28 08:00:00 + 2799 = 2030-01-28 08:46:39\n\
                 192.0.2.81 \t2030-01-28 08:00:00 + -1 = 9999-12-31 23:59:59\n";
     let mut list = read(text, Format::Fail2ban).unwrap();

@@ -8,7 +8,7 @@ use common::check;
 use mailmesh_lists::*;
 
 #[test]
-fn several_lists_in_one_object() {
+fn several_lists_in_one_object_are_read() {
     check(&[
         // Amazon's `ip-ranges.json`.
         (
@@ -78,7 +78,7 @@ fn an_alert_on_its_own_keeps_its_simulation() {
 }
 
 #[test]
-fn keys_that_are_there_twice_lose_no_address() {
+fn a_repeated_key_loses_no_address() {
     check(&[
         ("{\"ip\":\"192.0.2.1\",\"ip\":\"192.0.2.2\"}\n", &[], &["1 bad", "`ip` twice"]),
         ("[{\"ip\":\"192.0.2.1\",\"ip\":\"192.0.2.2\"}]", &[], &["1 bad", "`ip` twice"]),
@@ -93,7 +93,7 @@ fn keys_that_are_there_twice_lose_no_address() {
 }
 
 #[test]
-fn several_addresses_of_one_record() {
+fn a_record_with_several_addresses_is_read_or_bad() {
     check(&[
         // Both families of one host.
         ("{\"ipv4\":\"192.0.2.1\",\"ipv6\":\"2001:db8::1\"}\n", &["192.0.2.1", "2001:db8::1"], &[]),
@@ -120,7 +120,7 @@ fn several_addresses_of_one_record() {
 }
 
 #[test]
-fn the_layout_of_json_is_seen_whole() {
+fn the_layout_of_json_is_recognised_from_the_whole_text() {
     let pretty = "{\n  \"cidr\": \"192.0.2.0/24\",\n  \"ttl\": \"4h\"\n}\n";
     for (text, format) in [
         (pretty, Format::CrowdSec),
@@ -153,7 +153,7 @@ fn the_layout_of_json_is_seen_whole() {
 }
 
 #[test]
-fn values_whose_type_says_that_they_are_destinations() {
+fn values_of_a_destination_type_are_left_out() {
     check(&[
         (
             "[{\"type\":\"ip-dst\",\"value\":\"192.0.2.1\"},{\"type\":\"ip-src\",\"value\":\

@@ -1,4 +1,4 @@
-//! A file with a key in it, given for a list: nothing that is said of it shows the key.
+//! A file with a key in it, given for a list: no message shows the key.
 
 #![allow(clippy::unwrap_used, missing_docs, reason = "tests fail by panicking")]
 
@@ -71,7 +71,7 @@ fn a_file_that_is_a_key_is_refused_and_not_shown() {
 }
 
 #[test]
-fn a_key_within_a_line_that_cannot_be_read_is_not_shown() {
+fn a_key_within_an_unreadable_line_is_not_shown() {
     for key in [BASE64, SIGNED, HEX, BODY.lines().next().unwrap()] {
         for text in [
             format!("some words before {key} and behind\n192.0.2.7\n"),

@@ -1,5 +1,5 @@
-//! Lists that are made to be too much: each is refused with its line and the limit, and for as
-//! little memory as any other.
+//! Lists past a limit: each is refused with its line and the limit, and takes no more memory than
+//! any other.
 
 #![allow(clippy::unwrap_used, missing_docs, reason = "tests fail by panicking")]
 
@@ -8,7 +8,7 @@ use std::io::Write;
 use allocation_counter::measure;
 use mailmesh_lists::*;
 
-/// Length of what is too much here: far more than any limit on a part of a list.
+/// A length far beyond any limit on a part of a list.
 const HUGE: usize = 16 << 20;
 /// Most memory at a time for a list of no good entry.
 const MEMORY: u64 = 1 << 20;
@@ -39,7 +39,7 @@ fn assert_refused(what: &str, text: &str, format: Format, words: &[&str]) {
 }
 
 #[test]
-fn a_line_or_a_field_of_any_length_is_a_bad_line() {
+fn a_line_or_field_past_the_limit_is_a_bad_line() {
     let limit = MAX_LINE.to_string();
     let huge = "x".repeat(HUGE);
     let words = ["bytes, the limit", &limit];
@@ -71,7 +71,7 @@ fn a_line_or_a_field_of_any_length_is_a_bad_line() {
 }
 
 #[test]
-fn what_just_fits_is_read() {
+fn a_text_at_each_limit_is_read() {
     let reason = "x".repeat(MAX_LINE - 12);
     for (text, format) in [
         (format!("192.0.2.7 ; {reason}\n"), Format::Plain),
@@ -89,7 +89,7 @@ fn what_just_fits_is_read() {
 }
 
 #[test]
-fn json_that_is_one_value_is_bounded_in_depth_and_strings_and_held_by_the_element() {
+fn one_json_value_is_bounded_in_depth_strings_and_memory() {
     let huge = "x".repeat(HUGE);
     let limit = MAX_LINE.to_string();
     let text = format!("[\n\"{huge}\"]");
@@ -114,7 +114,7 @@ fn json_that_is_one_value_is_bounded_in_depth_and_strings_and_held_by_the_elemen
 }
 
 #[test]
-fn a_python_list_is_bounded_in_depth_and_strings_and_says_its_line() {
+fn a_python_list_is_bounded_and_its_faults_name_the_line() {
     let huge = "x".repeat(HUGE);
     let limit = MAX_LINE.to_string();
     for (what, text, words) in [
@@ -133,7 +133,7 @@ fn a_python_list_is_bounded_in_depth_and_strings_and_says_its_line() {
 }
 
 #[test]
-fn what_is_no_text_is_refused_before_it_is_in_memory() {
+fn data_that_is_not_text_is_refused_before_it_is_in_memory() {
     let zeros = vec![0; 64 << 10];
     let error = Text::default().push(&zeros).unwrap_err();
     assert_eq!(error, ListError::NotText { at: 0 });
@@ -218,7 +218,7 @@ fn gzip_is_unpacked_within_bounds() {
 }
 
 #[test]
-fn reasons_of_bad_lines_are_short_and_may_be_shown() {
+fn faults_of_bad_lines_are_short_and_printable() {
     let long = format!("\u{1b}[2J{}\u{202e}", "x".repeat(60_000));
     for (text, format) in [
         (long.clone(), Format::Plain),
@@ -239,7 +239,7 @@ fn reasons_of_bad_lines_are_short_and_may_be_shown() {
 
 /// A list whose reading time grows with the square of its length takes minutes here.
 #[test]
-fn a_row_with_an_open_quote_is_not_read_again_for_each_row_behind_it() {
+fn an_open_quote_does_not_make_rows_be_read_again() {
     let rows = 100_000;
     let text = "192.0.2.1\",\"\n".repeat(rows);
     let list = read_bounded("networks", &text, Format::Csv).unwrap();
@@ -253,7 +253,7 @@ fn a_row_with_an_open_quote_is_not_read_again_for_each_row_behind_it() {
 }
 
 #[test]
-fn a_quote_that_is_not_closed_takes_no_more_rows_than_the_limit_on_a_record() {
+fn an_open_quote_takes_no_more_rows_than_a_record_may_hold() {
     let open = "192.0.2.1,\"a\nb\n192.0.2.2,spam\n";
     let list = read(open, Format::Csv).unwrap();
     assert_eq!((list.bad_count(), list.left_out.of(Reason::Continued)), (1, 1));
@@ -265,7 +265,7 @@ fn a_quote_that_is_not_closed_takes_no_more_rows_than_the_limit_on_a_record() {
 }
 
 #[test]
-fn white_space_behind_the_last_item_of_json_is_looked_at_once() {
+fn white_space_behind_the_last_json_item_is_scanned_once() {
     let items = 100_000;
     let blank = " ".repeat(HUGE);
     let text = format!("[{}7{blank}]", "7,".repeat(items - 1));
@@ -275,7 +275,7 @@ fn white_space_behind_the_last_item_of_json_is_looked_at_once() {
 }
 
 #[test]
-fn sets_are_bounded_however_a_listing_names_them() {
+fn the_number_of_sets_is_bounded_in_every_listing() {
     let sets = |begin: &str, count: usize, end: &str| -> String {
         (0..count).map(|n| format!("{begin} s{n} {end}\n")).collect()
     };
@@ -297,7 +297,7 @@ fn sets_are_bounded_however_a_listing_names_them() {
 
 /// Lines that go on, or are answers of a mail server, are looked at once each.
 #[test]
-fn lines_that_go_on_are_read_in_linear_time() {
+fn continued_lines_are_read_in_linear_time() {
     let seconds = |text: &str| {
         let begin = std::time::Instant::now();
         let _ = read(text, Format::guess(text));
@@ -311,7 +311,7 @@ fn lines_that_go_on_are_read_in_linear_time() {
         ("{\n", "\"a\":[\n"),
         ("deny 192.0.2.1;\n", "deny 192.0.2.1;"),
     ] {
-        // No time is asserted: what is not linear would not end.
+        // No time is asserted: quadratic time would not end.
         let text = format!("{head}{}", line.repeat(300_000));
         let _ = seconds(&text);
     }

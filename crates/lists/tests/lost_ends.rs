@@ -35,7 +35,7 @@ fn after(seconds: u64) -> Ends {
 }
 
 #[test]
-fn a_comment_that_says_an_end_is_bad() {
+fn a_comment_that_states_an_end_makes_its_line_bad() {
     let comments = [
         "expires=2026-12-31",
         "until:2026-12-31",
@@ -105,7 +105,7 @@ fn a_comment_that_says_an_end_is_bad() {
 }
 
 #[test]
-fn a_comment_without_an_end_is_none() {
+fn a_comment_without_an_end_is_not_taken_for_one() {
     for comment in [
         "SBL123456",
         "spam until further notice",
@@ -132,7 +132,7 @@ fn a_comment_without_an_end_is_none() {
 }
 
 #[test]
-fn years_of_two_digits_are_refused_with_the_forms_that_are_read() {
+fn the_refusal_of_a_short_year_names_the_forms_that_are_read() {
     let forms = "2027-01-31, 31.01.2027";
     check(&[
         ("192.0.2.1;spam;31.12.26\n", &[], &["1 bad", "two digits", forms]),
@@ -148,7 +148,7 @@ fn years_of_two_digits_are_refused_with_the_forms_that_are_read() {
 }
 
 #[test]
-fn durations_under_names_with_their_unit() {
+fn durations_are_read_in_the_unit_of_their_name() {
     for (name, value, seconds) in [
         ("Sperrdauer (h)", "24", 86_400),
         ("Dauer in Stunden", "24", 86_400),
@@ -192,7 +192,7 @@ fn durations_under_names_with_their_unit() {
 }
 
 #[test]
-fn ends_under_names_that_are_not_known() {
+fn ends_under_unknown_names_are_bad() {
     let mut texts: Vec<String> = Vec::new();
     for (name, value) in [
         ("ban", "24h"),
@@ -255,7 +255,7 @@ fn the_note_of_unused_keys_covers_all_records() {
 }
 
 #[test]
-fn a_length_of_prefix_in_a_column_of_its_own() {
+fn a_prefix_length_is_read_from_a_column_of_its_own() {
     for names in [
         "network,prefix",
         "ip,cidr",
@@ -298,7 +298,7 @@ fn a_length_of_prefix_in_a_column_of_its_own() {
 }
 
 #[test]
-fn a_point_that_may_stand_for_thousands() {
+fn a_point_that_may_separate_thousands_is_bad() {
     for value in ["3.600", "86.400"] {
         check(&[
             (&format!("IP;Grund;Dauer\n192.0.2.1;x;{value}\n"), &[], &["1 bad", value, "may be"]),
@@ -338,7 +338,7 @@ fn a_block_that_begins_later_is_not_in_force() {
 }
 
 #[test]
-fn faults_say_what_is_wrong() {
+fn faults_state_the_error_and_the_remedy() {
     check(&[
         ("fe80::1%eth0\n", &[], &["1 bad", "zone"]),
         ("[2001:db8::3%eth0]\n", &[], &["1 bad", "zone"]),
@@ -359,7 +359,7 @@ fn faults_say_what_is_wrong() {
             &[],
             &["2 bad", "pattern of STIX"],
         ),
-        // The width that the list has, not that of what exceptions leave of it.
+        // The width as listed, not that of the parts that exceptions leave.
         ("128.0.0.0/1\n!192.0.2.7\n", &[], &["1 bad", "128.0.0.0/1 is wider", "`--force`"]),
     ]);
     let wide = imported("0.0.0.0/0\n").1;

@@ -23,7 +23,7 @@ const LAST_MINUTE: UnixMillis = UnixMillis(1_798_761_540_000);
 const NEW_YEAR: UnixMillis = UnixMillis(1_798_761_600_000);
 
 #[test]
-fn every_moment_without_a_zone_is_one_that_a_zone_can_be_given_for() {
+fn every_end_without_a_zone_can_be_moved_into_one() {
     for (text, moment) in [
         ("31.12.2026 23:59", LAST_MINUTE),
         ("2026-12-31T23:59:00", LAST_MINUTE),
@@ -75,7 +75,7 @@ fn every_moment_without_a_zone_is_one_that_a_zone_can_be_given_for() {
 }
 
 #[test]
-fn no_end_in_many_languages() {
+fn words_for_no_end_are_known_in_many_languages() {
     for word in [
         "never",
         "Nie",
@@ -113,7 +113,7 @@ fn no_end_in_many_languages() {
 }
 
 #[test]
-fn a_year_of_two_digits_is_bad_and_lists_what_is_read() {
+fn a_year_of_two_digits_is_bad_and_the_fault_lists_other_forms() {
     for end in ["31.12.26", "31/12/26", "31-12-26", "31.12.26 23:59"] {
         let words = [end, "has two digits", "31.01.2027", "2027-01-31T12:00:00Z"];
         check(&[(&format!("ip;bis\n192.0.2.1;{end}\n"), &[], &words)]);
@@ -129,7 +129,7 @@ fn a_year_of_two_digits_is_bad_and_lists_what_is_read() {
 }
 
 #[test]
-fn reasons_in_many_languages() {
+fn columns_of_reasons_are_known_in_many_languages() {
     for name in [
         "Bemerkung",
         "Sperrgrund",
@@ -159,7 +159,7 @@ fn reasons_in_many_languages() {
 }
 
 #[test]
-fn a_score_is_named_with_what_is_read_of_it() {
+fn a_note_says_how_a_score_is_used() {
     let said = "abuseConfidenceScore: only 0 is looked at; entries of any score are blocked";
     check(&[
         (
@@ -177,7 +177,7 @@ fn a_score_is_named_with_what_is_read_of_it() {
 }
 
 #[test]
-fn entries_that_have_ended_are_named_with_line_and_end() {
+fn an_import_reports_ended_entries_with_line_and_end() {
     let text = "ip,expires\n192.0.2.1,2020-01-01T00:00:00Z\n192.0.2.2,\n192.0.2.3,2021-01-01\n";
     let mut list = list_of(text);
     let left_out = list.select_for_import(&Terms { now: NOW, ..Terms::default() });
@@ -195,7 +195,7 @@ fn entries_that_have_ended_are_named_with_line_and_end() {
 }
 
 #[test]
-fn a_workbook_is_refused_with_what_to_save() {
+fn a_workbook_is_refused_with_the_format_to_save() {
     /// The begin of an entry of a zip: its signature, 22 bytes, two lengths, the name.
     fn zip(name: &str, content: &[u8]) -> Vec<u8> {
         let mut bytes = b"PK\x03\x04".to_vec();

@@ -72,7 +72,7 @@ impl Drop for Namespace {
 }
 
 #[test]
-fn nftables_holds_what_the_mirror_holds() {
+fn nftables_holds_the_networks_of_the_mirror() {
     let Some(mut namespace) = Namespace::new() else { return };
     let now = UnixMillis(1_000_000_000_000);
     let ending = |millis: u64| {

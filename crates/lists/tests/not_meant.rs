@@ -9,7 +9,7 @@ use mailmesh_events::UnixMillis;
 use mailmesh_lists::*;
 
 #[test]
-fn addresses_with_ports_and_netmasks_behind_a_comma() {
+fn addresses_with_ports_or_netmasks_behind_a_comma_are_read() {
     check(&[
         ("192.0.2.9\n[2001:db8::1]:25\n", &["192.0.2.9"], &["1 bad", "[2001:db8::1]:25"]),
         ("2001:db9::1\n[2001:db8::]/64\n", &["2001:db8::/64", "2001:db9::1"], &[]),
@@ -21,7 +21,7 @@ fn addresses_with_ports_and_netmasks_behind_a_comma() {
 }
 
 #[test]
-fn access_map_of_sendmail() {
+fn the_access_map_of_sendmail_is_read() {
     check(&[
         (
             "Connect:198.51.100.25\tRELAY\nConnect:198.51.100.26\tOK\n\
@@ -42,7 +42,7 @@ fn access_map_of_sendmail() {
 }
 
 #[test]
-fn sets_of_nftables_that_are_no_bans() {
+fn sets_of_nftables_that_are_not_bans_are_left_out() {
     check(&[
         (
             "table inet f {\n map v { typeof ip saddr : verdict; elements = { 192.0.2.1 : accept, \
@@ -102,7 +102,7 @@ fn names_of_sets_are_compared_by_words() {
 }
 
 #[test]
-fn scripts_that_take_elements_out_are_refused() {
+fn scripts_that_remove_elements_are_refused() {
     check(&[
         (
             "add element inet f bad { 192.0.2.1, 192.0.2.2 }\n\
@@ -120,7 +120,7 @@ fn scripts_that_take_elements_out_are_refused() {
 }
 
 #[test]
-fn rules_and_lines_of_other_firewalls() {
+fn rules_and_lines_of_other_firewalls_are_counted() {
     check(&[
         (
             "table inet f {\n chain input {\n ip saddr 203.0.113.5 drop\n ct state new accept\n \
@@ -143,7 +143,7 @@ fn rules_and_lines_of_other_firewalls() {
 }
 
 #[test]
-fn ends_of_fractions_and_of_other_units() {
+fn fractions_and_other_units_of_ends_are_read() {
     let at = |end: &str| {
         let list = read(&format!("ip,ttl\n192.0.2.7,{end}\n"), Format::Csv).unwrap();
         list.entries.first().map(|entry| entry.ends)
@@ -165,7 +165,7 @@ fn ends_of_fractions_and_of_other_units() {
 }
 
 #[test]
-fn values_behind_an_address() {
+fn values_behind_an_address_decide_its_rule() {
     for no in
         ["0", "0;", "good", "false", "white", "permit_mynetworks", "no-block", "allow", "ok", "no"]
     {
@@ -182,7 +182,7 @@ fn values_behind_an_address() {
 }
 
 #[test]
-fn columns_that_say_not_blocked() {
+fn columns_that_mean_not_blocked_leave_out_their_network() {
     for (name, no, yes) in [
         ("status", "allowed", "blocked"),
         ("status", "inactive", "active"),
@@ -210,7 +210,7 @@ fn columns_that_say_not_blocked() {
 }
 
 #[test]
-fn keys_that_say_not_blocked() {
+fn keys_that_mean_not_blocked_leave_out_their_network() {
     for (no, yes) in [
         ("\"blocked\":false", "\"blocked\":true"),
         ("\"mode\":\"whitelist\"", "\"mode\":\"blacklist\""),
@@ -245,7 +245,7 @@ fn exceptions_are_cut_out_of_wider_networks() {
 }
 
 #[test]
-fn destinations_are_no_banned_networks() {
+fn destinations_are_not_banned() {
     check(&[
         ("dst_ip,reason\n192.0.2.1,spam\n", &[], &["1 other scope"]),
         ("destination,note\n192.0.2.1,x\n", &[], &["1 other scope"]),
@@ -275,7 +275,7 @@ fn a_column_named_type_decides_only_by_words_of_crowdsec() {
 }
 
 #[test]
-fn rows_of_fail2ban_and_of_stopforumspam() {
+fn rows_of_fail2ban_and_stopforumspam_are_read_or_bad() {
     check(&[
         (
             "192.0.2.7|sshd|1795820000|86400|1|{}\n192.0.2.8|sshd|1795820000|-1|1|{}\n\
@@ -289,7 +289,7 @@ fn rows_of_fail2ban_and_of_stopforumspam() {
 }
 
 #[test]
-fn neighbours_of_these_layouts() {
+fn lists_with_misleading_words_are_still_read() {
     check(&[
         // A counter of an element, and a comment with signs in it, make no map.
         (

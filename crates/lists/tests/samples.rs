@@ -68,7 +68,7 @@ fn described(text: &str, terms: &Terms) -> String {
 /// `tests/samples.expected` has the right results. `WRITE_EXPECTED=1` writes it anew: read it
 /// before you keep it.
 #[test]
-fn each_sample_is_described_in_full() {
+fn each_sample_gives_its_recorded_account() {
     let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests");
     let entries = std::fs::read_dir(dir.join("samples")).unwrap();
     let mut samples: Vec<_> = entries.map(|entry| entry.unwrap().path()).collect();
@@ -92,7 +92,7 @@ fn each_sample_is_described_in_full() {
 }
 
 #[test]
-fn terms_decide_what_is_imported() {
+fn the_terms_decide_which_entries_are_imported() {
     let text = "10.0.0.0/8\n127.0.0.1\n192.0.2.1\n0.0.0.0/1\n";
     let private = Terms { include_private: true, ..terms() };
     let lines = |text: String| text.lines().map(str::to_owned).collect::<Vec<_>>();
@@ -100,7 +100,7 @@ fn terms_decide_what_is_imported() {
         lines(described(text, &private))[..3],
         ["Plain 4: 2 imported, 1 private or reserved, 1 bad", "1 10.0.0.0/8", "3 192.0.2.1"]
     );
-    // A list of what is let in may name one's own networks.
+    // A list of networks to let in may name the operator's own.
     let allow = Terms { rule: Rule::Allow, ..terms() };
     assert_eq!(lines(described(text, &allow))[0], "Plain 4: 4 imported");
     let postfix = "192.0.2.9 OK\n192.0.2.0/24 REJECT\n";
@@ -127,7 +127,7 @@ fn terms_decide_what_is_imported() {
     );
 }
 
-/// Texts that are made of what lists are made of.
+/// Texts of the parts that lists have.
 fn text() -> impl Strategy<Value = String> {
     let part = prop::sample::select(vec![
         "192.0.2.1",

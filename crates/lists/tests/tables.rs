@@ -10,7 +10,7 @@ use mailmesh_events::Rule;
 use mailmesh_lists::*;
 
 #[test]
-fn parts_of_addresses_in_access_maps() {
+fn parts_of_addresses_are_keys_of_access_maps() {
     check(&[
         ("192.0.2 REJECT\n", &["192.0.2.0/24"], &[]),
         ("192.0.2\tREJECT\n198.51.100.7\tREJECT\n", &["192.0.2.0/24", "198.51.100.7"], &[]),
@@ -56,7 +56,7 @@ const COMPLEMENT: [&str; 8] = [
 ];
 
 #[test]
-fn what_is_not_understood_in_a_table_of_postfix_is_not_blocked_by_a_wider_line() {
+fn an_unknown_answer_shields_its_network_from_wider_lines() {
     for action in [
         "some_class",
         "permit_auth_destination",
@@ -108,7 +108,7 @@ fn a_range_with_a_number_is_not_taken_for_emule() {
 }
 
 #[test]
-fn lines_that_look_like_another_format() {
+fn lines_that_look_like_another_format_are_read_as_meant() {
     check(&[
         ("Generated: 2026-11-27\n192.0.2.1\n", &["192.0.2.1"], &["1 heading"]),
         ("Last updated: Mon Nov 23\nVersion: 3\n192.0.2.1 ; x\n", &["192.0.2.1"], &["2 heading"]),
@@ -131,7 +131,7 @@ fn lines_that_look_like_another_format() {
 }
 
 #[test]
-fn sources_and_destinations_of_logs() {
+fn sources_of_logs_are_read_and_destinations_left_out() {
     check(&[
         ("from,to\n192.0.2.7,198.51.100.1\n", &[], &["1 bad", "`src` and `dst`"]),
         ("from,to\n192.0.2.0,192.0.2.255\n", &[], &["1 bad", "`start` and `end`"]),
@@ -153,7 +153,7 @@ fn sources_and_destinations_of_logs() {
 }
 
 #[test]
-fn a_table_read_for_what_it_lets_in() {
+fn a_table_is_read_for_the_networks_that_it_lets_in() {
     let text = "192.0.2 OK\n192.0.2.7 REJECT\n";
     let list = read_for(Rule::Allow, text, Format::guess(text)).unwrap();
     let mut list = list;

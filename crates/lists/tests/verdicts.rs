@@ -61,7 +61,7 @@ fn keys_beside_a_list_in_json_decide_for_its_entries() {
 }
 
 #[test]
-fn an_end_beside_a_list_in_json_is_that_of_its_entries() {
+fn an_end_beside_a_list_in_json_applies_to_its_entries() {
     check(&[
         ("{\"expires\":\"2020-12-31\",\"ips\":[\"203.0.113.1\"]}", &[], &["1 ended"]),
         ("{\"ips\":[\"203.0.113.1\"],\"expires\":\"2020-12-31\"}", &[], &["1 ended"]),
@@ -78,7 +78,7 @@ fn an_end_beside_a_list_in_json_is_that_of_its_entries() {
 }
 
 #[test]
-fn yes_and_no_in_other_languages() {
+fn yes_and_no_are_known_in_other_languages() {
     for yes in ["ja", "vrai", "on", "si", "Sí", "oui", "enabled", "VERO", "sim", "tak"] {
         check(&[
             (&format!("ip,whitelisted\n203.0.113.5,{yes}\n"), &[], &["1 not a ban"]),
@@ -97,7 +97,7 @@ fn yes_and_no_in_other_languages() {
 }
 
 #[test]
-fn values_of_verdicts_that_are_not_known_are_bad() {
+fn unknown_values_of_verdicts_are_bad() {
     for (name, value) in [
         ("whitelisted", "X"),
         ("whitelisted", "2026-11-01"),
@@ -142,7 +142,7 @@ fn values_of_verdicts_that_are_not_known_are_bad() {
 }
 
 #[test]
-fn lists_to_let_in_leave_out_what_their_source_blocks_or_has_ended() {
+fn an_allow_list_leaves_out_blocked_and_ended_networks() {
     check_allow(&[
         ("{\"blocked\":[\"203.0.113.5\"]}", &[], &["1 not a ban"]),
         (
@@ -259,7 +259,7 @@ fn exceptions_are_not_blocked_by_a_wider_entry() {
 }
 
 #[test]
-fn keys_and_values_of_other_programs_are_no_hosts_deny() {
+fn keys_and_values_of_other_programs_are_not_hosts_deny() {
     for text in [
         "Rule Name: Block\nEnabled: Yes\nLocalIP: 198.51.100.25\nRemoteIP: 203.0.113.5/32\n",
         "Server: 198.51.100.53\nAddress: 198.51.100.54\n",
@@ -309,7 +309,7 @@ fn blocks_and_headings_of_other_lists_refuse_the_list() {
 }
 
 #[test]
-fn actions_under_other_names_and_in_other_languages() {
+fn actions_are_known_under_other_names_and_in_other_languages() {
     for (name, allow, block) in [
         ("Aktion", "erlauben", "sperren"),
         ("azione", "consenti", "blocca"),

@@ -11,7 +11,7 @@ pub(crate) enum Hint {
     Past,
     /// The name says that the entry holds from this moment on.
     Begin,
-    /// The name says that it is a moment, but not of what.
+    /// The name says that it is a moment, but not which.
     Moment,
     /// The name does not say.
     Nothing,

@@ -1,4 +1,4 @@
-//! Reads moments as lists write them.
+//! Reads dates as lists write them, with or without a time of day.
 
 use std::time::Duration;
 
@@ -14,16 +14,25 @@ const DAY_MILLIS: u64 = 86_400_000;
 /// Reads an RFC 3339 moment with `Z`, an offset, or no zone, which means UTC; a date alone means
 /// the end of its day. Also reads `31.12.2026`, and `31/12/2026` where 31 cannot be the month.
 pub(crate) fn parse_moment(text: &str) -> Option<UnixMillis> {
-    parse_zoned(text).map(|(moment, _)| moment)
+    parse_zoned(text).map(|read| read.moment)
+}
+
+/// A moment as a text gives it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct ReadMoment {
+    /// In UTC, or in an unknown zone as if it were UTC.
+    pub(crate) moment: UnixMillis,
+    /// Whether the text gives the zone.
+    pub(crate) has_zone: bool,
 }
 
 /// As [`parse_moment`], and whether the text gives the zone.
-pub(crate) fn parse_zoned(text: &str) -> Option<(UnixMillis, bool)> {
+pub(crate) fn parse_zoned(text: &str) -> Option<ReadMoment> {
     let text = clean(text);
     let (day, time) = split_day(text);
     let day = iso_day(day)?;
     if time.is_empty() {
-        return Some((at(&day, "00:00:00")?.plus(DAY), false));
+        return Some(ReadMoment { moment: at(&day, "00:00:00")?.plus(DAY), has_zone: false });
     }
     let in_utc = ["Z", "z", "UTC", "GMT"].iter().find_map(|zone| time.strip_suffix(zone));
     let time = clean(in_utc.unwrap_or(time));
@@ -33,7 +42,9 @@ pub(crate) fn parse_zoned(text: &str) -> Option<(UnixMillis, bool)> {
     };
     let seconds = if clock.len() == 5 { ":00" } else { "" };
     let moment = at(&day, &format!("{clock}{seconds}"))?;
-    let Some(offset) = offset else { return Some((moment, in_utc.is_some())) };
+    let Some(offset) = offset else {
+        return Some(ReadMoment { moment, has_zone: in_utc.is_some() });
+    };
     let digits: String = offset[1..].chars().filter(|c| *c != ':').collect();
     let (hours, minutes) = match digits.len() {
         2 => (digits.as_str(), "0"),
@@ -50,15 +61,22 @@ pub(crate) fn parse_zoned(text: &str) -> Option<(UnixMillis, bool)> {
     } else {
         moment.0.saturating_add(ahead)
     };
-    Some((UnixMillis(moment), true))
+    Some(ReadMoment { moment: UnixMillis(moment), has_zone: true })
 }
 
 /// A day in the form `2026-12-31`; `None` if the text may mean several days.
 fn iso_day(text: &str) -> Option<String> {
-    match day(text)? {
+    match parse_day(text)? {
         Day::Iso(day) => Some(day),
         Day::Ambiguous { .. } | Day::ShortYear { .. } => None,
     }
+}
+
+#[derive(Debug, Clone, Copy)]
+struct YearMonthDay {
+    year: u16,
+    month: u16,
+    day: u16,
 }
 
 /// The day that a text names.
@@ -72,19 +90,21 @@ enum Day {
 }
 
 impl Day {
-    /// The possible days, as year, month and day.
-    fn candidates(&self) -> Vec<(u16, u16, u16)> {
+    /// The days that the text may mean, but for the one in the form of ISO 8601.
+    fn candidates(&self) -> Vec<YearMonthDay> {
+        let possible = |year, month, day| YearMonthDay { year, month, day };
         match *self {
             Self::Iso(_) => Vec::new(),
-            Self::Ambiguous { year, a, b } => vec![(year, a, b), (year, b, a)],
+            Self::Ambiguous { year, a, b } => vec![possible(year, a, b), possible(year, b, a)],
             Self::ShortYear { parts: [a, b, c] } => {
-                vec![(2_000 + c, b, a), (2_000 + c, a, b), (2_000 + a, b, c)]
+                let (last, first) = (2_000 + c, 2_000 + a);
+                vec![possible(last, b, a), possible(last, a, b), possible(first, b, c)]
             }
         }
     }
 }
 
-fn day(text: &str) -> Option<Day> {
+fn parse_day(text: &str) -> Option<Day> {
     let separator = text.chars().find(|c| !c.is_ascii_digit())?;
     let mut parts = text.split(separator);
     let (first, second, third) = (parts.next()?, parts.next()?, parts.next()?);
@@ -130,8 +150,7 @@ fn short_year(separator: char, texts: [&str; 3]) -> Option<Day> {
     }
     let [a, b, c] = texts.map(|text| text.parse::<u16>().ok());
     let day = Day::ShortYear { parts: [a?, b?, c?] };
-    let is_day =
-        |&(_, month, day): &(u16, u16, u16)| (1..=12).contains(&month) && (1..=31).contains(&day);
+    let is_day = |day: &YearMonthDay| (1..=12).contains(&day.month) && (1..=31).contains(&day.day);
     day.candidates().iter().any(is_day).then_some(day)
 }
 
@@ -147,7 +166,7 @@ fn split_day(text: &str) -> (&str, &str) {
 /// texts.
 pub(crate) fn ambiguity(text: &str) -> Option<String> {
     let shown: String = excerpt(clean(text)).chars().take(40).collect();
-    match day(split_day(clean(text)).0)? {
+    match parse_day(split_day(clean(text)).0)? {
         Day::Iso(_) => None,
         Day::Ambiguous { year, a, b } => Some(format!(
             "`{shown}` may be {year}-{b:02}-{a:02} or {year}-{a:02}-{b:02}: write it in this order"
@@ -167,7 +186,7 @@ pub(crate) fn is_date(text: &str) -> bool {
         return false;
     }
     let (first, _) = split_day(text);
-    day(first).is_some() || parse_moment(text).is_some() || has_month(text)
+    parse_day(first).is_some() || parse_moment(text).is_some() || has_month_name(text)
 }
 
 /// Names of the months in English, German, French, Spanish, Italian, Portuguese, Dutch and Polish,
@@ -188,12 +207,12 @@ const MONTHS: [&str; 12] = [
 ];
 
 /// Whether a text has a day, the name of a month and a year (RFC 5322, asctime(3)).
-fn has_month(text: &str) -> bool {
-    with_month(text).is_some()
+fn has_month_name(text: &str) -> bool {
+    day_with_month_name(text).is_some()
 }
 
-/// Year, month and day of a text with the name of a month.
-fn with_month(text: &str) -> Option<(u16, u16, u16)> {
+/// The day of a text with the name of a month.
+fn day_with_month_name(text: &str) -> Option<YearMonthDay> {
     let words = || text.split(|c: char| !c.is_alphanumeric()).filter(|word| !word.is_empty());
     let number = |word: &str| -> Option<u16> {
         let word = word.trim_end_matches(char::is_alphabetic);
@@ -206,13 +225,13 @@ fn with_month(text: &str) -> Option<(u16, u16, u16)> {
     let day = day.into_iter().find_map(number)?;
     let of_word = |word: &str| {
         let word = normal_name(word);
-        let is_it = |names: &&str| {
+        let is_month = |names: &&str| {
             names.split(' ').any(|name| word == name) || (names.get(..3) == Some(&*word))
         };
-        (1..).zip(MONTHS).find(|(_, names)| is_it(names)).map(|(month, _)| month)
+        (1..).zip(MONTHS).find(|(_, names)| is_month(names)).map(|(month, _)| month)
     };
     let month = words().take(8).filter(|word| word.starts_with(char::is_alphabetic));
-    Some((year, month.into_iter().find_map(of_word)?, day))
+    Some(YearMonthDay { year, month: month.into_iter().find_map(of_word)?, day })
 }
 
 /// The latest moment that a date may mean; `None` if the text is not a date that can be read.
@@ -221,25 +240,27 @@ pub(crate) fn latest_moment(text: &str) -> Option<UnixMillis> {
     if let Some(moment) = parse_moment(text) {
         return Some(moment);
     }
-    let days = match day(split_day(text).0) {
+    let days = match parse_day(split_day(text).0) {
         Some(day) => day.candidates(),
-        None => with_month(text).into_iter().collect(),
+        None => day_with_month_name(text).into_iter().collect(),
     };
-    let moment = |(year, month, day)| at(&format!("{year}-{month:02}-{day:02}"), "00:00:00");
+    let moment =
+        |YearMonthDay { year, month, day }| at(&format!("{year}-{month:02}-{day:02}"), "00:00:00");
     days.into_iter().filter_map(moment).max().map(|moment| moment.plus(DAY))
 }
 
-/// The earliest moment that [`latest`]'s reading of a date may mean. The flag is false for a time
-/// of day without a zone.
-pub(crate) fn earliest_moment(text: &str) -> Option<(UnixMillis, bool)> {
+/// The earliest moment that [`latest_moment`]'s reading of a date may mean. A day alone counts as
+/// one with a zone.
+pub(crate) fn earliest_moment(text: &str) -> Option<ReadMoment> {
     let text = clean(text);
     let (_, time) = split_day(text);
     let moment = latest_moment(text)?;
     if time.is_empty() || parse_moment(text).is_none() {
-        return Some((UnixMillis(moment.0.saturating_sub(DAY_MILLIS)), true));
+        let moment = UnixMillis(moment.0.saturating_sub(DAY_MILLIS));
+        return Some(ReadMoment { moment, has_zone: true });
     }
-    let is_sure = time.contains(['+', '-']) || time.ends_with(['Z', 'z', 'C', 'T']);
-    Some((moment, is_sure))
+    let has_zone = time.contains(['+', '-']) || time.ends_with(['Z', 'z', 'C', 'T']);
+    Some(ReadMoment { moment, has_zone })
 }
 
 fn at(day: &str, clock: &str) -> Option<UnixMillis> {

@@ -10,7 +10,7 @@ use std::time::Duration;
 use crate::Ends;
 use crate::secret_key::excerpt;
 use crate::words::{clean, is_number};
-use date::{ambiguity, is_date, parse_zoned};
+use date::{ReadMoment, ambiguity, is_date, parse_zoned};
 use duration::parse_duration;
 use no_end::is_no_end;
 use number::{FIRST_MOMENT, LAST_MOMENT, moment_of_number, refuse_thousands};
@@ -18,7 +18,7 @@ use number::{FIRST_MOMENT, LAST_MOMENT, moment_of_number, refuse_thousands};
 /// How to read a bare number as an end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum BareNumber {
-    /// Time since 1970, in the unit that [`moment_of`] finds.
+    /// Time since 1970, in the unit that [`moment_of_number`] finds.
     Moment,
     /// Seconds from now, unless the number is as large as a moment.
     Seconds,
@@ -53,7 +53,7 @@ pub(crate) fn parse_end(text: &str, bare: BareNumber) -> Result<Ends, String> {
     {
         return Ok(Ends::After(Duration::ZERO));
     }
-    if let Some((moment, has_zone)) = parse_zoned(text) {
+    if let Some(ReadMoment { moment, has_zone }) = parse_zoned(text) {
         let seconds = moment.0 / 1_000;
         // Databases write the latest date they can hold for "no end".
         return if seconds < LAST_MOMENT {

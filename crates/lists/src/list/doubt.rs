@@ -6,7 +6,7 @@ use mailmesh_events::UnixMillis;
 
 use super::List;
 use crate::column::{Hint, hint_of_name};
-use crate::ends::date::{earliest_moment, is_date, latest_moment};
+use crate::ends::date::{ReadMoment, earliest_moment, is_date, latest_moment};
 use crate::ends::number::moment_of_number;
 use crate::words::clean;
 
@@ -73,10 +73,11 @@ impl List {
 
     /// As [`doubt_end`](Self::doubt_end), for the moment of a begin or a sighting.
     pub(crate) fn doubt_moment_of(&mut self, kind: DoubtKind, text: &str) {
-        let number = text.parse().ok().and_then(moment_of_number).map(|moment| (moment, true));
-        let moment = number.or_else(|| is_date(text).then(|| earliest_moment(text)).flatten());
-        let Some((moment, is_sure)) = moment else { return };
-        let is_local = kind == DoubtKind::Begin && !is_sure;
+        let number = text.parse().ok().and_then(moment_of_number);
+        let number = number.map(|moment| ReadMoment { moment, has_zone: true });
+        let read = number.or_else(|| is_date(text).then(|| earliest_moment(text)).flatten());
+        let Some(ReadMoment { moment, has_zone }) = read else { return };
+        let is_local = kind == DoubtKind::Begin && !has_zone;
         self.doubt_moment(if is_local { DoubtKind::LocalBegin } else { kind }, moment);
     }
 
@@ -87,7 +88,8 @@ impl List {
         }
     }
 
-    /// As [`doubt_end`](Self::doubt_end), for free text: the whole text, its parts, and the dates in it.
+    /// As [`doubt_end`](Self::doubt_end), for free text: the whole text, its parts, and the dates in
+    /// it.
     pub(crate) fn doubt_moments_in(&mut self, text: &str) {
         self.doubt_end(text);
         text.split([',', ';', '|'])

@@ -16,8 +16,8 @@ const FORMAT: &str = "output of `fail2ban-client`";
 
 pub(crate) fn read(text: &str, rule: Rule) -> Result<List, ListError> {
     match clean(text).chars().next() {
-        Some('[' | '{') => python(text, rule),
-        _ => lines(text, rule),
+        Some('[' | '{') => read_python(text, rule),
+        _ => read_lines(text, rule),
     }
 }
 
@@ -26,7 +26,7 @@ pub(crate) fn is_output_line(line: &str) -> bool {
     line == "Status"
         || line.starts_with("Status for the jail")
         || listed_addresses(line).is_some()
-        || timed(line).is_some()
+        || timed_ban(line).is_some()
 }
 
 /// The addresses that a status lists.
@@ -35,22 +35,29 @@ fn listed_addresses(line: &str) -> Option<&str> {
     Some(clean(&line[at + "Banned IP list:".len()..]))
 }
 
-/// The address and the end of a line that is a ban with its end.
-fn timed(line: &str) -> Option<(&str, Result<Ends, String>)> {
+/// A line of `banip --with-time`.
+struct TimedBan<'a> {
+    address: &'a str,
+    ends: Result<Ends, String>,
+}
+
+/// A line that is a ban with its end: `ADDRESS BEGIN + SECONDS = END`.
+fn timed_ban(line: &str) -> Option<TimedBan<'_>> {
     let (before, end) = line.rsplit_once('=')?;
     let (begin, lasts) = before.rsplit_once('+')?;
     let (address, begin) = clean(begin).split_once([' ', '\t'])?;
     date::parse_moment(begin)?;
     let lasts = clean(lasts).parse::<i64>().ok()?;
     if lasts < 0 {
-        return Some((address, Ok(Ends::Never)));
+        return Some(TimedBan { address, ends: Ok(Ends::Never) });
     }
     let end = clean(end);
-    let wrong = || format!("`{}` is no moment", excerpt(end));
-    Some((address, date::parse_moment(end).map(Ends::Local).ok_or_else(wrong)))
+    let fault = || format!("`{}` is no moment", excerpt(end));
+    let ends = date::parse_moment(end).map(Ends::Local).ok_or_else(fault);
+    Some(TimedBan { address, ends })
 }
 
-fn lines(text: &str, rule: Rule) -> Result<List, ListError> {
+fn read_lines(text: &str, rule: Rule) -> Result<List, ListError> {
     let mut list = List::new(Unit::Line, rule);
     let mut jail = String::new();
     let mut has_moments = false;
@@ -63,27 +70,27 @@ fn lines(text: &str, rule: Rule) -> Result<List, ListError> {
             jail = bounded_line(name).into();
             list.leave_out(Reason::Frame);
         } else if let Some(addresses) = listed_addresses(line) {
-            take(&mut list, number, addresses, &jail, Ends::Never)?;
+            add_addresses(&mut list, number, addresses, &jail, Ends::Never)?;
         } else if line == "Status" || line.starts_with(['|', '`', '-']) {
             list.leave_out(Reason::Frame);
-        } else if let Some((address, ends)) = timed(line) {
+        } else if let Some(TimedBan { address, ends }) = timed_ban(line) {
             if !has_moments {
                 list.note(number, "the ends are of the time zone of the host that wrote them");
                 (has_moments, list.has_host_time) = (true, true);
             }
             match ends {
-                Ok(ends) => take(&mut list, number, address, &jail, ends)?,
+                Ok(ends) => add_addresses(&mut list, number, address, &jail, ends)?,
                 Err(why) => list.refuse(number, why),
             }
         } else {
-            take(&mut list, number, line, &jail, Ends::Never)?;
+            add_addresses(&mut list, number, line, &jail, Ends::Never)?;
         }
         list.end_unit();
     }
     Ok(list)
 }
 
-fn take(
+fn add_addresses(
     list: &mut List,
     line: usize,
     addresses: &str,
@@ -104,28 +111,32 @@ fn ban<'a>(line: usize, networks: &'a [ParsedNetwork], jail: &'a str, ends: Ends
     Candidate { line, networks, reason: jail, origin: "fail2ban", ends }
 }
 
-fn python(text: &str, rule: Rule) -> Result<List, ListError> {
+fn read_python(text: &str, rule: Rule) -> Result<List, ListError> {
     let mut list = List::new(Unit::Entry, rule);
-    let mut reader = Reader { text, at: 0, counted: 0, line: 1 };
+    let mut reader = PythonReader { text, at: 0, counted: 0, line: 1 };
     reader.list('[', ']', &mut |reader| match reader.peek() {
-        Some('{') => jails(reader, &mut list),
-        _ => address(reader, &mut list, ""),
+        Some('{') => read_jails(reader, &mut list),
+        _ => read_address(reader, &mut list, ""),
     })?;
     match reader.peek() {
         None => Ok(list),
-        Some(_) => Err(reader.wrong("the end")),
+        Some(_) => Err(reader.unexpected("the end")),
     }
 }
 
-fn jails(reader: &mut Reader<'_>, list: &mut List) -> Result<(), ListError> {
+fn read_jails(reader: &mut PythonReader<'_>, list: &mut List) -> Result<(), ListError> {
     reader.list('{', '}', &mut |reader| {
         let jail = bounded_line(&reader.string()?);
         reader.expect(':')?;
-        reader.list('[', ']', &mut |reader| address(reader, list, &jail))
+        reader.list('[', ']', &mut |reader| read_address(reader, list, &jail))
     })
 }
 
-fn address(reader: &mut Reader<'_>, list: &mut List, jail: &str) -> Result<(), ListError> {
+fn read_address(
+    reader: &mut PythonReader<'_>,
+    list: &mut List,
+    jail: &str,
+) -> Result<(), ListError> {
     let text = reader.string()?;
     let line = reader.line();
     list.begin_unit();
@@ -141,7 +152,7 @@ fn address(reader: &mut Reader<'_>, list: &mut List, jail: &str) -> Result<(), L
 }
 
 /// Reads the part of Python syntax that the client prints: strings in lists and dictionaries.
-struct Reader<'a> {
+struct PythonReader<'a> {
     text: &'a str,
     at: usize,
     /// The offset up to which lines were counted; `line` is the line there.
@@ -149,7 +160,7 @@ struct Reader<'a> {
     line: usize,
 }
 
-impl Reader<'_> {
+impl PythonReader<'_> {
     /// Skips white space and returns the next character.
     fn peek(&mut self) -> Option<char> {
         let rest = &self.text[self.at..];
@@ -158,16 +169,17 @@ impl Reader<'_> {
         trimmed.chars().next()
     }
 
-    fn takes(&mut self, c: char) -> bool {
-        let is_it = self.peek() == Some(c);
-        if is_it {
+    /// Skips a character, if it is the next; gives whether it is.
+    fn skip(&mut self, c: char) -> bool {
+        let is_next = self.peek() == Some(c);
+        if is_next {
             self.at += c.len_utf8();
         }
-        is_it
+        is_next
     }
 
     fn expect(&mut self, c: char) -> Result<(), ListError> {
-        if self.takes(c) { Ok(()) } else { Err(self.wrong(&format!("`{c}`"))) }
+        if self.skip(c) { Ok(()) } else { Err(self.unexpected(&format!("`{c}`"))) }
     }
 
     fn line(&mut self) -> usize {
@@ -176,7 +188,7 @@ impl Reader<'_> {
         self.line
     }
 
-    fn wrong(&mut self, expected: &str) -> ListError {
+    fn unexpected(&mut self, expected: &str) -> ListError {
         let found = match self.peek() {
             Some('[' | '{') => "it is nested too deep there".to_owned(),
             Some(c) => format!("`{c}` is there"),
@@ -194,9 +206,9 @@ impl Reader<'_> {
         item: &mut dyn FnMut(&mut Self) -> Result<(), ListError>,
     ) -> Result<(), ListError> {
         self.expect(open)?;
-        while !self.takes(close) {
+        while !self.skip(close) {
             item(self)?;
-            if !self.takes(',') {
+            if !self.skip(',') {
                 return self.expect(close);
             }
         }
@@ -207,7 +219,7 @@ impl Reader<'_> {
     /// written: names of jails need no other escapes.
     fn string(&mut self) -> Result<String, ListError> {
         let Some(quote @ ('\'' | '"')) = self.peek() else {
-            return Err(self.wrong("a text in quotes"));
+            return Err(self.unexpected("a text in quotes"));
         };
         let begin = self.at + 1;
         let (mut text, mut is_escaped) = (String::new(), false);
@@ -230,6 +242,6 @@ impl Reader<'_> {
             is_escaped = false;
         }
         self.at = self.text.len();
-        Err(self.wrong("the end of a text in quotes"))
+        Err(self.unexpected("the end of a text in quotes"))
     }
 }

@@ -29,19 +29,19 @@ pub(crate) fn read(text: &str, rule: Rule) -> Result<List, ListError> {
             let (statements, comment) = line.split_once('#').unwrap_or((line, ""));
             if statements.contains(['{', '}']) {
                 let why = format!(
-                    "line {number}: it has a `{{` or `}}`: the rules of a part of the server are no \
-                     list; give the lines with `deny`"
+                    "line {number}: it has a `{{` or `}}`: the rules of a part of the server are \
+                     no list; give the lines with `deny`"
                 );
                 return Err(ListError::NotThis { format: "access list of nginx", why });
             }
-            take(&mut list, &mut is_decided, (number, statements), comment)?;
+            read_statements(&mut list, &mut is_decided, (number, statements), comment)?;
         }
         list.end_unit();
     }
     Ok(list)
 }
 
-fn take(
+fn read_statements(
     list: &mut List,
     is_decided: &mut bool,
     (line, statements): (usize, &str),
@@ -55,7 +55,7 @@ fn take(
         };
         rest = clean(after);
         let (verb, value) = clean(statement).split_once([' ', '\t']).unwrap_or((statement, ""));
-        let said = match verb {
+        let named = match verb {
             "deny" => Rule::Block,
             "allow" => Rule::Allow,
             _ => {
@@ -66,7 +66,7 @@ fn take(
                 continue;
             }
         };
-        let (is_ours, value) = (said == list.rule(), clean(value));
+        let (is_ours, value) = (named == list.rule(), clean(value));
         if *is_decided {
             // An `allow all` or `deny all` before this statement has decided.
             list.leave_out(Reason::NotABan);

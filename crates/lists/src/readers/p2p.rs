@@ -13,7 +13,7 @@ use crate::words::clean;
 use crate::{ListError, Reason};
 
 /// Ranges with this access level or a higher one are let in.
-const PERMITTED: u32 = 127;
+const MIN_PERMITTED_LEVEL: u32 = 127;
 
 pub(crate) fn read(text: &str, rule: Rule) -> Result<List, ListError> {
     let mut list = List::new(Unit::Line, rule);
@@ -21,11 +21,13 @@ pub(crate) fn read(text: &str, rule: Rule) -> Result<List, ListError> {
         let line = clean(line);
         list.begin_unit();
         if !list.skip_without_content(number, line, &["#", ";", "//"]) {
-            match parse(line) {
-                Ok((_, level, _)) if (level >= PERMITTED) == (rule == Rule::Block) => {
+            match parse_line(line) {
+                Ok(RangeLine { level, .. })
+                    if (level >= MIN_PERMITTED_LEVEL) == (rule == Rule::Block) =>
+                {
                     list.leave_out(Reason::NotABan);
                 }
-                Ok((networks, _, name)) => {
+                Ok(RangeLine { networks, name, .. }) => {
                     Candidate { reason: name, ..Candidate::bare(number, &networks) }
                         .add_if_meant(&mut list)?
                 }
@@ -40,10 +42,10 @@ pub(crate) fn read(text: &str, rule: Rule) -> Result<List, ListError> {
 /// Whether a line is in one of these formats. A range with a number behind it must be written as
 /// eMule does, with leading zeros or with spaces around the commas.
 pub(crate) fn is_range_line(line: &str) -> bool {
-    let is_named = line.rsplit_once(':').is_some_and(|(_, range)| between(range).is_some());
+    let is_named = line.rsplit_once(':').is_some_and(|(_, range)| bounds_of(range).is_some());
     let fields: Vec<&str> = line.splitn(3, ',').collect();
     let [first, level, _] = *fields else { return is_named };
-    let is_level = clean(level).parse::<u8>().is_ok() && between(first).is_some();
+    let is_level = clean(level).parse::<u8>().is_ok() && bounds_of(first).is_some();
     let mut numbers = first.split(['.', '-', ' ']).chain([clean(level)]);
     let is_padded = numbers.any(|number| number.len() > 1 && number.starts_with('0'));
     is_named || (is_level && (is_padded || (first.ends_with(' ') && level.ends_with(' '))))
@@ -53,33 +55,39 @@ pub(crate) fn is_range_line(line: &str) -> bool {
 /// and as a score.
 pub(crate) fn may_be_level_or_score(range: &str, number: &str) -> bool {
     let level = number.parse::<f64>();
-    between(range).is_some()
-        && level.is_ok_and(|level| !(1.0..f64::from(PERMITTED)).contains(&level))
+    bounds_of(range).is_some()
+        && level.is_ok_and(|level| !(1.0..f64::from(MIN_PERMITTED_LEVEL)).contains(&level))
 }
 
-/// The networks, the access level and the name of a line.
-fn parse(line: &str) -> Result<(Vec<ParsedNetwork>, u32, &str), String> {
+/// A line of such a list.
+struct RangeLine<'a> {
+    networks: Vec<ParsedNetwork>,
+    level: u32,
+    name: &'a str,
+}
+
+fn parse_line(line: &str) -> Result<RangeLine<'_>, String> {
     if let Some((name, range_text)) = line.rsplit_once(':')
-        && let Some((first, last)) = between(range_text)
+        && let Some((first, last)) = bounds_of(range_text)
     {
-        return Ok((networks_of_range(first, last)?, 0, name));
+        return Ok(RangeLine { networks: networks_of_range(first, last)?, level: 0, name });
     }
     let mut fields = line.splitn(3, ',');
     let (first, level) = (fields.next().unwrap_or_default(), fields.next().map_or("0", clean));
     let name = fields.next().map_or("", clean);
-    let (first, last) = between(first)
+    let (first, last) = bounds_of(first)
         .ok_or_else(|| format!("`{}` is not a range of addresses", excerpt(first)))?;
     let level = level.parse().map_err(|_| format!("`{}` is no access level", excerpt(level)))?;
-    Ok((networks_of_range(first, last)?, level, name))
+    Ok(RangeLine { networks: networks_of_range(first, last)?, level, name })
 }
 
-fn between(text: &str) -> Option<(IpAddr, IpAddr)> {
+fn bounds_of(text: &str) -> Option<(IpAddr, IpAddr)> {
     let (first, last) = text.split_once('-')?;
-    Some((padded(clean(first))?, padded(clean(last))?))
+    Some((parse_padded(clean(first))?, parse_padded(clean(last))?))
 }
 
 /// An address whose numbers may have leading zeros: these programs write them in decimal.
-fn padded(text: &str) -> Option<IpAddr> {
+fn parse_padded(text: &str) -> Option<IpAddr> {
     if text.contains(':') {
         return text.parse().ok();
     }

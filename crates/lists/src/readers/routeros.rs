@@ -11,7 +11,7 @@ use super::filled_sets::changes_filled;
 use crate::candidate::Candidate;
 use crate::list::{List, Unit};
 use crate::network::{mentions_network, networks};
-use crate::readers::set_rules::SetRules;
+use crate::readers::set_rules::{RuleEffect, SetRules};
 use crate::secret_key::excerpt;
 use crate::verdict::is_true;
 use crate::words::clean;
@@ -19,22 +19,22 @@ use crate::{Ends, ListError, MAX_LINE, Reason, check_line};
 
 /// Whether a line belongs to a script or an export.
 pub(crate) fn is_script_line(line: &str) -> bool {
-    let line = command(line);
+    let line = without_wrapper(line);
     let begins = ["/ip firewall", "/ipv6 firewall", "/ip/firewall", "/ipv6/firewall"];
     begins.iter().any(|begin| line.starts_with(begin))
         || (line.starts_with("add ") && line.contains("address=") && line.contains("list="))
 }
 
 /// A line without the wrapper that catches errors: `:do { ... } on-error={}`.
-fn command(line: &str) -> &str {
+fn without_wrapper(line: &str) -> &str {
     let inner = line.strip_prefix(":do {").or_else(|| line.strip_prefix(":do{"));
     inner.map_or(line, |inner| clean(inner.rsplit_once("} on-error").map_or(inner, |(i, _)| i)))
 }
 
 pub(crate) fn read(text: &str, rule: Rule) -> Result<List, ListError> {
     let mut list = List::new(Unit::Line, rule);
-    let mut reader = Reader { uses: uses_of(text), is_of_lists: true, is_filled: false };
-    for Logical { number, line, continued, is_too_long } in logical_lines(text) {
+    let mut reader = Reader { rules: set_rules_of(text), is_of_lists: true, is_filled: false };
+    for LogicalLine { number, line, continued, is_too_long } in logical_lines(text) {
         list.begin_unit();
         let line = &*line;
         if is_too_long {
@@ -44,7 +44,7 @@ pub(crate) fn read(text: &str, rule: Rule) -> Result<List, ListError> {
             continue;
         }
         if !list.skip_without_content(number, line, &["#"]) {
-            reader.take(&mut list, number, command(line))?;
+            reader.read_line(&mut list, number, without_wrapper(line))?;
         }
         list.end_unit();
         list.count_continued(continued);
@@ -53,7 +53,7 @@ pub(crate) fn read(text: &str, rule: Rule) -> Result<List, ListError> {
 }
 
 /// A line joined with the lines that continue it.
-struct Logical<'a> {
+struct LogicalLine<'a> {
     number: usize,
     line: Cow<'a, str>,
     /// The number of lines behind the first.
@@ -62,12 +62,12 @@ struct Logical<'a> {
 }
 
 /// The logical lines of a text: a line that ends with a backslash continues on the next.
-fn logical_lines(text: &str) -> impl Iterator<Item = Logical<'_>> {
+fn logical_lines(text: &str) -> impl Iterator<Item = LogicalLine<'_>> {
     let mut lines = (1..).zip(text.lines().map(clean));
     std::iter::from_fn(move || {
         let (number, line) = lines.next()?;
         let mut logical =
-            Logical { number, line: Cow::Borrowed(line), continued: 0, is_too_long: false };
+            LogicalLine { number, line: Cow::Borrowed(line), continued: 0, is_too_long: false };
         if line.starts_with('#') {
             return Some(logical);
         }
@@ -90,40 +90,40 @@ fn logical_lines(text: &str) -> impl Iterator<Item = Logical<'_>> {
 }
 
 /// The lists that firewall rules of the text accept or drop.
-fn uses_of(text: &str) -> SetRules {
-    let mut uses = SetRules::default();
+fn set_rules_of(text: &str) -> SetRules {
+    let mut rules = SetRules::default();
     let lines = logical_lines(text).filter(|logical| !logical.is_too_long);
-    for Logical { line, .. } in lines.filter(|logical| check_line(&logical.line).is_ok()) {
+    for LogicalLine { line, .. } in lines.filter(|logical| check_line(&logical.line).is_ok()) {
         if !line.contains("-address-list=") {
             continue;
         }
-        let parts = parts(&line);
-        let action = value(&parts, "action").unwrap_or_default();
-        let names = |key| value(&parts, key).into_iter();
+        let parts = split_words(&line);
+        let action = value_of(&parts, "action").unwrap_or_default();
+        let names = |key| value_of(&parts, key).into_iter();
         let is_accepted = matches!(action, "accept" | "return" | "passthrough" | "");
         let is_dropped = matches!(action, "drop" | "reject" | "tarpit");
         for name in names("src-address-list") {
             let is_not = name.starts_with('!');
             let name = std::iter::once(name.trim_start_matches('!'));
-            uses.add(name, is_accepted && !is_not, is_dropped, is_not);
+            rules.add(name, RuleEffect::of(is_accepted || is_not, is_dropped));
         }
         // A list of destinations is never read as bans.
         let far = names("dst-address-list").map(|name| name.trim_start_matches('!'));
-        uses.add(far, false, false, true);
+        rules.add(far, RuleEffect::LetsIn);
     }
-    uses
+    rules
 }
 
 struct Reader {
-    uses: SetRules,
+    rules: SetRules,
     /// Whether the current lines are of address lists, rather than of another menu.
     is_of_lists: bool,
     is_filled: bool,
 }
 
 impl Reader {
-    fn take(&mut self, list: &mut List, number: usize, line: &str) -> Result<(), ListError> {
-        let parts = parts(line);
+    fn read_line(&mut self, list: &mut List, number: usize, line: &str) -> Result<(), ListError> {
+        let parts = split_words(line);
         let mut words: Vec<&str> = Vec::new();
         for part in &parts {
             words.extend(part.split('/').filter(|word| !word.is_empty()));
@@ -162,15 +162,15 @@ impl Reader {
             list.refuse(number, format_args!("it has `{}` twice", excerpt(key)));
             return Ok(());
         }
-        let name = value(parts, "list").unwrap_or_default();
-        let address = value(parts, "address").unwrap_or_default();
+        let name = value_of(parts, "list").unwrap_or_default();
+        let address = value_of(parts, "address").unwrap_or_default();
         self.is_filled = true;
-        if value(parts, "disabled").is_some_and(is_true) {
+        if value_of(parts, "disabled").is_some_and(is_true) {
             list.leave_out(Reason::NotABan);
             return Ok(());
         }
-        if self.uses.is_other(name, list.rule()) {
-            if self.uses.has(name) {
+        if self.rules.is_other(name, list.rule()) {
+            if self.rules.is_named(name) {
                 list.note_set_of_no_bans(
                     number,
                     name,
@@ -194,19 +194,19 @@ impl Reader {
                 return Ok(());
             }
         };
-        let timeout = value(parts, "timeout").unwrap_or_default();
-        let Some(ends) = ends(timeout) else {
+        let timeout = value_of(parts, "timeout").unwrap_or_default();
+        let Some(ends) = parse_timeout(timeout) else {
             list.refuse(number, format_args!("`{}` is no timeout", excerpt(timeout)));
             return Ok(());
         };
-        let reason = value(parts, "comment").filter(|comment| !clean(comment).is_empty());
+        let reason = value_of(parts, "comment").filter(|comment| !clean(comment).is_empty());
         let (networks, reason) = (&networks, reason.unwrap_or(name));
         Candidate { line: number, networks, reason, origin: "RouterOS", ends }.add(list)
     }
 }
 
 /// The words of a line; a word may be `key="quoted value"`.
-fn parts(line: &str) -> Vec<String> {
+fn split_words(line: &str) -> Vec<String> {
     let (mut parts, mut part) = (Vec::new(), String::new());
     let (mut is_quoted, mut is_escaped) = (false, false);
     for c in line.chars() {
@@ -231,12 +231,12 @@ fn parts(line: &str) -> Vec<String> {
     parts
 }
 
-fn value<'a>(parts: &'a [String], key: &str) -> Option<&'a str> {
+fn value_of<'a>(parts: &'a [String], key: &str) -> Option<&'a str> {
     parts.iter().find_map(|part| part.split_once('=').filter(|(k, _)| *k == key)).map(|(_, v)| v)
 }
 
 /// The end after a timeout: `1d2h`, `00:30:00`, `1d 00:30:00`.
-fn ends(timeout: &str) -> Option<Ends> {
+fn parse_timeout(timeout: &str) -> Option<Ends> {
     if matches!(timeout, "" | "none-static" | "none-dynamic") {
         return Some(Ends::Never);
     }

@@ -7,8 +7,7 @@ use super::comment::is_comment;
 use crate::ListError;
 use crate::column::{Role, role_of_name};
 use crate::exception::holds_exceptions;
-use crate::network::mentions_network;
-use crate::network::network;
+use crate::network::{mentions_network, network};
 use crate::secret_key::excerpt;
 use crate::verdict::access_map::answered_rule;
 use crate::verdict::begins_with_other_verdict;
@@ -16,9 +15,9 @@ use crate::verdict::list_name::is_for_other_rule;
 use crate::words::{clean, without_quotes};
 
 /// Upper bound on the bytes of a heading.
-const LONGEST: usize = 160;
+const MAX_HEADING: usize = 160;
 /// Upper bound on the words of a heading.
-const MOST_WORDS: usize = 6;
+const MAX_WORDS: usize = 6;
 /// Words of headings that do not say which rule is meant.
 const NOUNS: [&str; 40] = [
     "list",
@@ -82,49 +81,49 @@ pub(crate) fn refuse_section(number: usize, line: &str, rule: Rule) -> Result<()
     let in_brackets = line.strip_prefix('[').and_then(|rest| rest.strip_suffix(']'));
     let name = in_brackets.filter(|name| network(name).is_err()).or_else(|| label(line));
     if name.is_some_and(|name| is_for_other_rule(name, rule)) {
-        return refused(number, line);
+        return refuse_heading(number, line);
     }
-    if line.len() > LONGEST {
+    if line.len() > MAX_HEADING {
         return Ok(());
     }
-    let heading = heading(line);
+    let heading = text_of_heading(line);
     let count = heading.split_whitespace().count();
-    let is_heading = (1..=MOST_WORDS).contains(&count) && !mentions_network(line);
+    let is_heading = (1..=MAX_WORDS).contains(&count) && !mentions_network(line);
     let is_other = is_for_other_rule(heading, rule) || begins_with_other_verdict(heading, rule);
     // A row of a table or map is not a heading.
     let behind: Vec<&str> = heading.split_whitespace().skip(1).take(2).collect();
     let is_row = answered_rule(&behind).is_some();
     if is_heading && is_other && !is_row && !line.contains([',', ';', '\t', '@', '.', '|']) {
-        return refused(number, line);
+        return refuse_heading(number, line);
     }
     Ok(())
 }
 
 /// Refuses a list in which a comment is the heading of such a section, and nothing else.
 pub(crate) fn refuse_in_comment(number: usize, line: &str, rule: Rule) -> Result<(), ListError> {
-    if line.len() > LONGEST || !is_comment(line) {
+    if line.len() > MAX_HEADING || !is_comment(line) {
         return Ok(());
     }
     let small = line.to_lowercase();
     let words = small.split_whitespace().count();
     if rule == Rule::Block
-        && words <= MOST_WORDS + 1
+        && words <= MAX_WORDS + 1
         && DO_NOT.iter().any(|words| small.contains(words))
         && !mentions_network(line)
     {
-        return refused(number, line);
+        return refuse_heading(number, line);
     }
     let mut is_other = false;
-    for (at, word) in heading(line).split_whitespace().enumerate() {
+    for (at, word) in text_of_heading(line).split_whitespace().enumerate() {
         let word = word.to_lowercase();
-        let says = begins_with_other_verdict(&word, rule) || holds_exceptions(&word);
+        let is_verdict = begins_with_other_verdict(&word, rule) || holds_exceptions(&word);
         let is_noun = NOUNS.contains(&&*word) || word.bytes().all(|b| !b.is_ascii_alphabetic());
-        if at >= MOST_WORDS || (!says && !is_noun) {
+        if at >= MAX_WORDS || (!is_verdict && !is_noun) {
             return Ok(());
         }
-        is_other |= says;
+        is_other |= is_verdict;
     }
-    if is_other { refused(number, line) } else { Ok(()) }
+    if is_other { refuse_heading(number, line) } else { Ok(()) }
 }
 
 /// Refuses a list that is a part of another program's configuration.
@@ -145,11 +144,11 @@ pub(crate) fn refuse_brace(number: usize, line: &str) -> Result<(), ListError> {
 }
 
 /// The text of a heading without the signs around it.
-fn heading(line: &str) -> &str {
+fn text_of_heading(line: &str) -> &str {
     line.trim_matches(|c: char| !c.is_alphanumeric())
 }
 
-fn refused(number: usize, line: &str) -> Result<(), ListError> {
+fn refuse_heading(number: usize, line: &str) -> Result<(), ListError> {
     Err(ListError::NotThis {
         format: "list of one kind",
         why: format!(
@@ -190,8 +189,8 @@ pub(crate) fn section_name(line: &str) -> Option<&str> {
         .filter(|name| !matches!(*name, "true" | "false" | "null"))
 }
 
-/// Whether the name of a section says that its lines are blocked.
-pub(crate) fn is_of_blocks(name: &str) -> bool {
+/// Whether the name of a section is_verdict that its lines are blocked.
+pub(crate) fn names_blocks(name: &str) -> bool {
     const BEGINS: [&str; 11] = [
         "black", "block", "ban", "deny", "denied", "drop", "reject", "sperr", "gesperrt", "spam",
         "abuse",

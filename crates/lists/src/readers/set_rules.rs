@@ -6,6 +6,26 @@ use mailmesh_events::Rule;
 
 use crate::verdict::list_name::is_for_other_rule;
 
+/// What a rule does with the traffic of the sets that it names.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum RuleEffect {
+    /// The rule accepts the traffic, or only counts or limits it.
+    LetsIn,
+    Drops,
+    Other,
+}
+
+impl RuleEffect {
+    /// The effect of a rule with these verdicts: to let in wins, so that no such set is banned.
+    pub(crate) fn of(lets_in: bool, drops: bool) -> Self {
+        match (lets_in, drops) {
+            (true, _) => Self::LetsIn,
+            (false, true) => Self::Drops,
+            (false, false) => Self::Other,
+        }
+    }
+}
+
 /// The sets that the rules of a text accept or drop.
 #[derive(Debug, Default)]
 pub(crate) struct SetRules {
@@ -14,27 +34,24 @@ pub(crate) struct SetRules {
 }
 
 /// Upper bound on the names that are kept; further sets are judged by their names alone.
-const MAX_NAMES: usize = 10_000;
+const MAX_SETS: usize = 10_000;
 
 impl SetRules {
     /// Collects the sets from the rules of a text: statements with `@NAME` in them.
     pub(crate) fn of_text(text: &str) -> Self {
-        let mut uses = Self::default();
+        let mut rules = Self::default();
         for line in text.lines().filter(|line| line.contains('@')) {
             for rule in without_quoted(line).split(';') {
                 let words = || rule.split(|c: char| c.is_whitespace() || matches!(c, '{' | '}'));
                 let names = words().filter_map(|word| word.strip_prefix('@'));
                 let has = |verdicts: &[&str]| words().any(|word| verdicts.contains(&word));
                 let is_not = rule.contains("!= @");
-                uses.add(
-                    names,
-                    has(&["accept", "return"]) && !is_not,
-                    has(&["drop", "reject"]),
-                    is_not || (has(&["add", "update", "meter"]) && has(&["limit", "quota"])),
-                );
+                let is_meter = has(&["add", "update", "meter"]) && has(&["limit", "quota"]);
+                let lets_in = is_not || has(&["accept", "return"]) || is_meter;
+                rules.add(names, RuleEffect::of(lets_in, has(&["drop", "reject"])));
             }
         }
-        uses
+        rules
     }
 
     /// Adds the sets that a rule in JSON refers to.
@@ -43,27 +60,21 @@ impl SetRules {
         let has = |key: &str| rule.contains(&format!("\"{key}\""));
         let is_not = has("!=");
         let is_meter = has("set") && (has("limit") || has("quota"));
-        let is_accepted = (has("accept") || has("return")) && !is_not;
-        self.add(names, is_accepted, has("drop") || has("reject"), is_not || is_meter);
+        let lets_in = is_not || has("accept") || has("return") || is_meter;
+        self.add(names, RuleEffect::of(lets_in, has("drop") || has("reject")));
     }
 
     /// Adds the sets that one rule names.
-    pub(crate) fn add<'a>(
-        &mut self,
-        names: impl Iterator<Item = &'a str>,
-        is_accepted: bool,
-        is_dropped: bool,
-        is_exempt: bool,
-    ) {
+    pub(crate) fn add<'a>(&mut self, names: impl Iterator<Item = &'a str>, effect: RuleEffect) {
         for name in names {
-            if self.accepted.len() + self.dropped.len() >= MAX_NAMES {
+            if self.accepted.len() + self.dropped.len() >= MAX_SETS {
                 return;
             }
-            if is_accepted || is_exempt {
-                self.accepted.insert(name.to_owned());
-            } else if is_dropped {
-                self.dropped.insert(name.to_owned());
-            }
+            match effect {
+                RuleEffect::LetsIn => self.accepted.insert(name.to_owned()),
+                RuleEffect::Drops => self.dropped.insert(name.to_owned()),
+                RuleEffect::Other => false,
+            };
         }
     }
 
@@ -77,7 +88,7 @@ impl SetRules {
     }
 
     /// Whether a rule refers to the set, so that its name does not count.
-    pub(crate) fn has(&self, name: &str) -> bool {
+    pub(crate) fn is_named(&self, name: &str) -> bool {
         self.accepted.contains(name) || self.dropped.contains(name)
     }
 }

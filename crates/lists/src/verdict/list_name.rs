@@ -5,18 +5,18 @@ use mailmesh_events::Rule;
 /// Whether the name of a set says that it is for the other rule. For [`Rule::Block`] the name is
 /// matched word by word, so that `f2b-dovecot-password` and `compass` are bans.
 pub(crate) fn is_for_other_rule(name: &str, rule: Rule) -> bool {
-    const WITHIN: [&str; 4] = ["whitelist", "allowlist", "safelist", "trusted"];
-    const BEGINS: [&str; 9] =
+    const PARTS: [&str; 4] = ["whitelist", "allowlist", "safelist", "trusted"];
+    const BEGINNINGS: [&str; 9] =
         ["allow", "white", "trust", "permit", "accept", "exempt", "ignore", "bypass", "nomatch"];
-    const WHOLE: [&str; 6] = ["pass", "passed", "passlist", "safe", "friend", "friends"];
+    const WORDS: [&str; 6] = ["pass", "passed", "passlist", "safe", "friend", "friends"];
     match rule {
         Rule::Block => words_of(name).iter().any(|word| {
             let is_negated = ["untrust", "notrust", "disallow", "unsafe"]
                 .iter()
                 .any(|negated| word.contains(negated));
-            let is_within = WITHIN.iter().any(|known| word.contains(known));
-            let begins = BEGINS.iter().any(|known| word.starts_with(known));
-            !is_negated && (is_within || begins || WHOLE.contains(&&**word))
+            let is_within = PARTS.iter().any(|known| word.contains(known));
+            let begins = BEGINNINGS.iter().any(|known| word.starts_with(known));
+            !is_negated && (is_within || begins || WORDS.contains(&&**word))
         }),
         Rule::Allow => {
             let name = name.to_ascii_lowercase();

@@ -45,15 +45,14 @@ impl Statement {
 /// The statement of a column or key, by its name and value; `None` if the two state nothing.
 pub(crate) fn statement_of(name: &str, value: &str) -> Option<Statement> {
     let (question, value) = (question_of(name)?, clean(value));
-    if is_nothing(value) {
+    if is_placeholder(value) {
         return None;
     }
     let is_none = value.eq_ignore_ascii_case("none");
     let known = verdict_word(value);
     match question {
-        Question::Kind => {
-            of_words(value).filter(|s| matches!(s, Statement::Allowed | Statement::Blocked))
-        }
+        Question::Kind => statement_of_phrase(value)
+            .filter(|s| matches!(s, Statement::Allowed | Statement::Blocked)),
         Question::Reason if is_allowance(value) => Some(Statement::Allowed),
         Question::Reason => (known == Some(Word::Block)).then_some(Statement::Blocked),
         Question::Score => {
@@ -74,7 +73,7 @@ pub(crate) fn statement_of(name: &str, value: &str) -> Option<Statement> {
             Some(Word::Off) => Some(Statement::Off),
             Some(Word::Other) => Some(Statement::Neither),
             None if is_count(name, value) => Some(Statement::Blocked),
-            None => of_words(value).or(Some(Statement::Unclear)),
+            None => statement_of_phrase(value).or(Some(Statement::Unclear)),
         },
         Question::Allowed => match known {
             Some(Word::Yes | Word::On | Word::Allow | Word::Harmless) => Some(Statement::Allowed),
@@ -97,7 +96,7 @@ pub(crate) fn statement_of(name: &str, value: &str) -> Option<Statement> {
             Some(Word::Other) => Some(Statement::Neither),
             None if is_kind_of_abuse(value) => Some(Statement::Blocked),
             None if may_be_state_of_country(name) && is_code_of_place(value) => None,
-            None => of_words(value).or(Some(Statement::Unclear)),
+            None => statement_of_phrase(value).or(Some(Statement::Unclear)),
         },
     }
 }
@@ -112,13 +111,13 @@ pub(crate) fn score_note(name: &str) -> String {
     format!("{}: only 0 is looked at; entries of any score are blocked", excerpt(name))
 }
 
-/// Whether a column or key of this name may state something ([`said`]).
+/// Whether a column or key of this name may state something ([`statement_of`]).
 pub(crate) fn is_verdict_name(name: &str) -> bool {
     question_of(name).is_some()
 }
 
 /// Whether a value is a placeholder for an empty field.
-fn is_nothing(value: &str) -> bool {
+fn is_placeholder(value: &str) -> bool {
     is_one_of(value, &["", "-", "null", "n/a", "na", "nil", "\\N", "undefined"])
 }
 
@@ -154,7 +153,7 @@ fn is_kind_of_abuse(value: &str) -> bool {
 }
 
 /// The statement of a phrase, found by the beginnings of its words (`banned for a day`).
-fn of_words(value: &str) -> Option<Statement> {
+fn statement_of_phrase(value: &str) -> Option<Statement> {
     const ALLOW: [&str; 6] = ["allow", "whitelist", "permit", "trusted", "unban", "unblock"];
     const BLOCK: [&str; 6] = ["block", "blacklist", "ban", "denied", "deny", "reject"];
     match verdict_word(value) {

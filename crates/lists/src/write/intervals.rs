@@ -19,21 +19,21 @@ pub(super) struct Interval {
 
 /// The intervals of the networks of a rule, in order of address; the caller sorts `listed` in the
 /// same order. An address is listed for as long as any network contains it.
-pub(super) fn of(listed: &[Listed<'_>], rule: Rule, is_v4: bool) -> Vec<Interval> {
-    let mut out = Out::default();
+pub(super) fn intervals_of(listed: &[Listed<'_>], rule: Rule, is_v4: bool) -> Vec<Interval> {
+    let mut out = Intervals::default();
     // Networks nest or are disjoint: this stack holds those that contain the current address.
     let mut holders: Vec<Interval> = Vec::new();
     let listed = listed.iter().filter(|listed| listed.rule == rule);
     for listed in listed.filter(|listed| listed.network.address().is_ipv4() == is_v4) {
         let (first, last) = bounds(listed.network);
         while let Some(holder) = holders.pop_if(|holder| holder.last < first) {
-            out.up_to(holder.last, holder.end);
+            out.extend_to(holder.last, holder.end);
         }
         let mut end = listed.block.expires.unwrap_or(NEVER);
         match holders.last() {
             Some(holder) => {
                 if let Some(before) = first.checked_sub(1) {
-                    out.up_to(before, holder.end);
+                    out.extend_to(before, holder.end);
                 }
                 end = end.max(holder.end);
             }
@@ -42,20 +42,20 @@ pub(super) fn of(listed: &[Listed<'_>], rule: Rule, is_v4: bool) -> Vec<Interval
         holders.push(Interval { first, last, end });
     }
     while let Some(holder) = holders.pop() {
-        out.up_to(holder.last, holder.end);
+        out.extend_to(holder.last, holder.end);
     }
     if rule == Rule::Block { without_never_blocked(out.intervals, is_v4) } else { out.intervals }
 }
 
 #[derive(Default)]
-struct Out {
+struct Intervals {
     intervals: Vec<Interval>,
     /// The first address that is in no interval yet; `None` past the last possible address.
     next: Option<u128>,
 }
 
-impl Out {
-    fn up_to(&mut self, last: u128, end: UnixMillis) {
+impl Intervals {
+    fn extend_to(&mut self, last: u128, end: UnixMillis) {
         let Some(first) = self.next.filter(|first| *first <= last) else { return };
         self.next = last.checked_add(1);
         match self.intervals.last_mut() {
@@ -112,7 +112,8 @@ pub(super) fn address(number: u128, is_v4: bool) -> IpAddr {
 pub(super) fn first_change(listed: &[Listed<'_>]) -> Option<UnixMillis> {
     let mut first = NEVER;
     for is_v4 in [true, false] {
-        let (blocked, allowed) = (of(listed, Rule::Block, is_v4), of(listed, Rule::Allow, is_v4));
+        let (blocked, allowed) =
+            (intervals_of(listed, Rule::Block, is_v4), intervals_of(listed, Rule::Allow, is_v4));
         let mut allowed = allowed.into_iter().peekable();
         for block in blocked {
             // `next` is the first blocked address that is not known to be allowed.

@@ -11,9 +11,9 @@ use super::intervals::{self, Interval};
 use crate::NEVER;
 
 /// The shortest timeout that is written: the kernel takes one below its tick as no timeout.
-const SHORTEST: Duration = Duration::from_millis(10);
+const MIN_TIMEOUT: Duration = Duration::from_millis(10);
 /// The longest timeout that is written; nft refuses longer numbers. Beyond it, none is written.
-const LONGEST: Duration = Duration::from_secs(100 * 365 * 86_400);
+const MAX_TIMEOUT: Duration = Duration::from_secs(100 * 365 * 86_400);
 
 /// Rules that accept allowed addresses first, then drop blocked ones, as the mirror decides.
 const RULES: [&str; 6] = [
@@ -43,7 +43,7 @@ pub(super) fn write(live: &[Listed<'_>], now: UnixMillis, out: &mut impl Write) 
                 "add set inet mailmesh {set} {{ type {sort}; flags interval, timeout; }}"
             )?;
             writeln!(out, "flush set inet mailmesh {set}")?;
-            for interval in intervals::of(live, rule, is_v4) {
+            for interval in intervals::intervals_of(live, rule, is_v4) {
                 write!(out, "add element inet mailmesh {set} {{ ")?;
                 element(&interval, is_v4, out)?;
                 if interval.end != NEVER {
@@ -79,10 +79,10 @@ fn element(interval: &Interval, is_v4: bool, out: &mut impl Write) -> fmt::Resul
 
 /// Writes a timeout in the units of nft, so that each number has few digits.
 fn timeout(left: Duration, out: &mut impl Write) -> fmt::Result {
-    if left > LONGEST {
+    if left > MAX_TIMEOUT {
         return Ok(());
     }
-    let left = left.max(SHORTEST);
+    let left = left.max(MIN_TIMEOUT);
     write!(out, " timeout ")?;
     let seconds = left.as_secs();
     let parts = [

@@ -1,4 +1,4 @@
-//! Holds what an import takes of a text against what it should take.
+//! Compares the networks that an import takes from a text with the expected ones.
 
 use mailmesh_events::{Rule, UnixMillis};
 use mailmesh_lists::*;

@@ -8,7 +8,7 @@ mod unnamed;
 
 use mailmesh_events::Rule;
 
-use super::plain::Table;
+use super::plain::LineContext;
 use super::section::{is_heading, refuse_in_comment, refuse_section};
 use crate::column::role_of_name;
 use crate::ends::date::is_date;
@@ -18,7 +18,7 @@ use crate::verdict::is_verdict_name;
 use crate::words::clean;
 use crate::{ListError, Reason};
 use columns::Columns;
-use rows::{Row, RowKind, Rows};
+use rows::{ReadRow, Row, RowKind, Rows};
 pub(crate) use separator::separator;
 
 pub(crate) fn read(text: &str, rule: Rule) -> Result<List, ListError> {
@@ -27,11 +27,11 @@ pub(crate) fn read(text: &str, rule: Rule) -> Result<List, ListError> {
         columns: Columns::default(),
         columns_in_comment: None,
         has_begun: false,
-        table: Table::default(),
+        context: LineContext::default(),
     };
     let mut rows = Rows::new(text, separator(text).unwrap_or(b','));
     let mut row = Row::new();
-    while let Some((line, lines, kind)) = rows.next(&mut row) {
+    while let Some(ReadRow { line, lines, kind }) = rows.next(&mut row) {
         match kind {
             RowKind::Blank => reader.list.leave_out_unit(Reason::Blank),
             RowKind::Frame => reader.list.leave_out_unit(Reason::Frame),
@@ -63,7 +63,7 @@ struct Reader {
     columns_in_comment: Option<Columns>,
     /// Whether the first row was read.
     has_begun: bool,
-    table: Table,
+    context: LineContext,
 }
 
 impl Reader {
@@ -107,12 +107,12 @@ impl Reader {
         let alone = if filled.next().is_none() { first } else { clean(text) };
         refuse_section(line, alone, self.list.rule())?;
         let has_names = is_first && !row.fields().any(|field| networks(field).is_ok());
-        self.table.has_unknown_names |= has_names;
-        self.table.lacks_network |= has_names && names_other_columns(row);
+        self.context.has_unknown_names |= has_names;
+        self.context.lacks_network |= has_names && names_other_columns(row);
         if self.columns.is_named() {
             self.read_named(line, row)
         } else {
-            unnamed::read_row(&mut self.list, line, row, text, &mut self.table)
+            unnamed::read_row(&mut self.list, line, row, text, &mut self.context)
         }
     }
 

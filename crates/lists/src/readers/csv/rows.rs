@@ -47,6 +47,15 @@ pub(super) enum RowKind<'a> {
     Bad(String),
 }
 
+/// A row that was read.
+pub(super) struct ReadRow<'a> {
+    /// The line where the row begins, from 1.
+    pub(super) line: usize,
+    /// The number of its lines.
+    pub(super) lines: usize,
+    pub(super) kind: RowKind<'a>,
+}
+
 /// The rows of a text, one at a time.
 pub(super) struct Rows<'a> {
     reader: csv_core::Reader,
@@ -71,9 +80,8 @@ impl<'a> Rows<'a> {
         self.separator
     }
 
-    /// Reads the next row: the line where the row begins, its number of lines, and its kind; `None`
-    /// at the end of the text.
-    pub(super) fn next(&mut self, row: &mut Row) -> Option<(usize, usize, RowKind<'a>)> {
+    /// Reads the next row, its fields into `row`; `None` at the end of the text.
+    pub(super) fn next(&mut self, row: &mut Row) -> Option<ReadRow<'a>> {
         let (line, begin, first_line) = (self.line, self.at, self.next_line());
         if first_line.is_empty() {
             return None;
@@ -90,11 +98,11 @@ impl<'a> Rows<'a> {
         if let Some(kind) = kind {
             self.at += first_line.len();
             self.line += 1;
-            return Some((line, 1, kind));
+            return Some(ReadRow { line, lines: 1, kind });
         }
         let bad = self.read(row);
         let kind = bad.map_or(RowKind::Row(&self.text[begin..self.at]), RowKind::Bad);
-        Some((line, self.line - line, kind))
+        Some(ReadRow { line, lines: self.line - line, kind })
     }
 
     /// The next unread line with its line end; empty at the end of the text.

@@ -10,13 +10,14 @@ use crate::{MAX_EXAMINED_LINES, MAX_LINE};
 
 /// The separators of a table's columns.
 const SEPARATORS: [u8; 4] = [b',', b';', b'\t', b'|'];
+
 /// The separator of a table's columns, found from the first lines with content; `None` if the text
 /// is not a table. A spreadsheet may name the separator in a line of its own (`sep=;`).
 pub(crate) fn separator(text: &str) -> Option<u8> {
     let lines = text.lines().map(begin).map(clean);
     let mut lines = lines.filter(|line| !line.is_empty());
-    if let Some(said) = lines.clone().next().and_then(|line| line.strip_prefix("sep=")) {
-        return said.bytes().next().filter(|byte| SEPARATORS.contains(byte));
+    if let Some(named) = lines.clone().next().and_then(|line| line.strip_prefix("sep=")) {
+        return named.bytes().next().filter(|byte| SEPARATORS.contains(byte));
     }
     let named = lines.by_ref().take(MAX_EXAMINED_LINES).find_map(|line| {
         SEPARATORS.into_iter().find(|separator| Columns::named_in(line, *separator).is_some())

@@ -11,7 +11,7 @@ use crate::ends::{BareNumber, may_be_end, parse_end};
 use crate::exception::excepted;
 use crate::network::{ParsedNetwork, is_addresses, is_length, network, network_of_pair, networks};
 use crate::readers::p2p::may_be_level_or_score;
-use crate::readers::plain::{Table, UNKNOWN_NAMES, read_line};
+use crate::readers::plain::{LineContext, UNKNOWN_NAMES, read_line};
 use crate::secret_key::excerpt;
 use crate::verdict::{is_block_word, means_no, means_not_blocked};
 use crate::words::{clean, is_number};
@@ -66,18 +66,18 @@ pub(super) fn read_row(
     line: usize,
     row: &Row,
     text: &str,
-    table: &mut Table,
+    context: &mut LineContext,
 ) -> Result<(), ListError> {
     let field = |at: usize| row.get(at).map_or("", clean);
     let first = field(0);
     // Plain lists contain commas too, in comments or between addresses.
-    let Ok(networks) = networks(first) else { return read_line(list, table, line, clean(text)) };
+    let Ok(networks) = networks(first) else { return read_line(list, context, line, clean(text)) };
     let row = Unnamed { row, text, first, networks, reason: field(1), until: field(2) };
     let rule = list.rule();
-    let decision = (row.under_unknown_names(table))
+    let decision = (row.under_unknown_names(context))
         .or_else(|| row.several_addresses())
         .or_else(|| row.network_and_length())
-        .or_else(|| row.unclear_number(table))
+        .or_else(|| row.unclear_number(context))
         .or_else(|| row.exception_behind())
         .or_else(|| row.verdict_behind(rule))
         .or_else(|| row.start_and_duration())
@@ -137,11 +137,11 @@ impl<'a> Unnamed<'a> {
     }
 
     /// A row below names that are not known.
-    fn under_unknown_names(&self, table: &Table) -> Option<Decision<'a>> {
-        if table.lacks_network && self.row.fields().count() > 1 {
+    fn under_unknown_names(&self, context: &LineContext) -> Option<Decision<'a>> {
+        if context.lacks_network && self.row.fields().count() > 1 {
             return Some(Decision::bad(NO_NETWORK));
         }
-        (table.has_unknown_names && self.behind().any(is_addresses))
+        (context.has_unknown_names && self.behind().any(is_addresses))
             .then(|| Decision::bad(UNKNOWN_NAMES))
     }
 
@@ -186,8 +186,8 @@ impl<'a> Unnamed<'a> {
     }
 
     /// A number that may be one thing or another.
-    fn unclear_number(&self, table: &Table) -> Option<Decision<'a>> {
-        if table.has_unknown_names && (is_number(self.reason) || is_number(self.until)) {
+    fn unclear_number(&self, context: &LineContext) -> Option<Decision<'a>> {
+        if context.has_unknown_names && (is_number(self.reason) || is_number(self.until)) {
             let why = "it has a number, and the names in the first line are not known";
             return Some(Decision::bad(why));
         }

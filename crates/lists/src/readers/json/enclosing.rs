@@ -46,29 +46,29 @@ impl Enclosing {
             }
             let key = text_of(key).unwrap_or_default();
             let text = text_of(value).unwrap_or_else(|_| value.to_owned());
-            let (verdict, ends) = of(&key, clean(&text), rule);
             // A reason to leave entries out outweighs an unclear statement.
             let is_left_out = matches!(self.verdict, Some(Verdict::LeftOut(_)));
-            if verdict.is_some() && !is_left_out {
-                self.verdict = verdict;
-            }
-            if let Some(ends) = ends {
-                self.ends = ends;
+            match effect_of(&key, clean(&text), rule) {
+                Some(Effect::Verdict(verdict)) if !is_left_out => self.verdict = Some(verdict),
+                Some(Effect::Ends(ends)) => self.ends = ends,
+                _ => {}
             }
         }
     }
-}
 
-impl Enclosing {
     /// Adds an object without networks beside the lists: its statements may be about the list.
     fn add_metadata(&mut self, key: &str, object: &str, rule: Rule) {
         let mut inner = Self::default();
         for (key, value) in members(object).filter(|(_, value)| !value.starts_with(['{', '['])) {
             let key = text_of(key).unwrap_or_default();
             let text = text_of(value).unwrap_or_else(|_| value.to_owned());
-            let (verdict, ends) = of(&key, clean(&text), rule);
-            inner.verdict = inner.verdict.or(verdict.filter(|v| matches!(v, Verdict::LeftOut(_))));
-            inner.ends = ends.unwrap_or(inner.ends);
+            match effect_of(&key, clean(&text), rule) {
+                Some(Effect::Verdict(verdict @ Verdict::LeftOut(_))) => {
+                    inner.verdict.get_or_insert(verdict);
+                }
+                Some(Effect::Ends(ends)) => inner.ends = ends,
+                _ => {}
+            }
         }
         if self.verdict.is_none() && (inner.verdict.is_some() || inner.ends != Ends::Never) {
             let key = excerpt(&text_of(key).unwrap_or_default());
@@ -78,68 +78,81 @@ impl Enclosing {
     }
 }
 
-/// The verdict and the end that a key beside lists gives to their entries.
-fn of(key: &str, value: &str, rule: Rule) -> (Option<Verdict>, Option<Ends>) {
-    let unclear = || {
+/// What a key beside lists gives to their entries.
+enum Effect {
+    Verdict(Verdict),
+    Ends(Ends),
+}
+
+impl Effect {
+    fn left_out(reason: Reason) -> Option<Self> {
+        Some(Self::Verdict(Verdict::LeftOut(reason)))
+    }
+
+    fn unclear(key: &str, value: &str) -> Option<Self> {
         let (key, value) = (excerpt(key), excerpt(value));
         let why = format!("`{key}` beside its list says `{value}`: what does it mean for these?");
-        Some(Verdict::Unclear(why))
-    };
-    let left_out = |reason| Some(Verdict::LeftOut(reason));
-    let bare = match role_of_name(key).map(|known| known.role) {
-        Some(Role::Until) => Some(BareNumber::Moment),
-        Some(Role::Lasts) => Some(BareNumber::Seconds),
-        // `remediation` of a CrowdSec alert says whether there is a remediation.
-        Some(Role::Action) if value.is_empty() || is_true(value) || is_action_of(value, rule) => {
-            return (None, None);
+        Some(Self::Verdict(Verdict::Unclear(why)))
+    }
+}
+
+fn effect_of(key: &str, value: &str, rule: Rule) -> Option<Effect> {
+    let role = role_of_name(key).map(|known| known.role);
+    match role {
+        Some(Role::Until) => return effect_of_end(key, value, BareNumber::Moment),
+        Some(Role::Lasts) => return effect_of_end(key, value, BareNumber::Seconds),
+        Some(Role::Action) => {
+            // `remediation` of a CrowdSec alert says whether there is a remediation.
+            let is_ours = value.is_empty() || is_true(value) || is_action_of(value, rule);
+            return if is_ours { None } else { Effect::left_out(Reason::NotABan) };
         }
-        Some(Role::Action) => return (left_out(Reason::NotABan), None),
-        Some(Role::Simulated) if is_true(value) => {
-            return (left_out(Reason::Simulated), None);
-        }
-        Some(Role::Simulated) if !is_false(value) => return (unclear(), None),
-        _ => None,
-    };
-    if let Some(bare) = bare {
-        return match parse_end(value, bare) {
-            Ok(Ends::Never) => (None, None),
-            Ok(ends) => (None, Some(ends)),
-            Err(_) => (unclear(), None),
-        };
-    }
-    if role_of_name(key).is_none()
-        && hint_of_name(key) == Hint::End
-        && !value.is_empty()
-        && !is_false(value)
-    {
-        return (unclear(), None);
-    }
-    if is_answer(key, value) {
-        return (None, None);
-    }
-    match statement_of(key, value) {
-        Some(Statement::Unclear) => return (unclear(), None),
-        Some(said) if said.is_other(rule) => return (left_out(Reason::NotABan), None),
+        Some(Role::Simulated) if is_true(value) => return Effect::left_out(Reason::Simulated),
+        Some(Role::Simulated) if !is_false(value) => return Effect::unclear(key, value),
         _ => {}
     }
+    if role.is_none() && hint_of_name(key) == Hint::End && !value.is_empty() && !is_false(value) {
+        return Effect::unclear(key, value);
+    }
+    if is_reply_status(key, value) {
+        return None;
+    }
+    match statement_of(key, value) {
+        Some(Statement::Unclear) => Effect::unclear(key, value),
+        Some(statement) if statement.is_other(rule) => Effect::left_out(Reason::NotABan),
+        _ => effect_of_list_name(key, value, rule),
+    }
+}
+
+fn effect_of_end(key: &str, value: &str, bare: BareNumber) -> Option<Effect> {
+    match parse_end(value, bare) {
+        Ok(Ends::Never) => None,
+        Ok(ends) => Some(Effect::Ends(ends)),
+        Err(_) => Effect::unclear(key, value),
+    }
+}
+
+/// The effect of a name or description of the list that says that it is for the other rule.
+fn effect_of_list_name(key: &str, value: &str, rule: Rule) -> Option<Effect> {
+    if !is_for_other_rule(value, rule) {
+        return None;
+    }
     match normal_name(key).as_str() {
-        _ if !is_for_other_rule(value, rule) => (None, None),
         "description" | "comment" | "comments" | "note" | "notes" | "summary" | "purpose" => {
-            (unclear(), None)
+            Effect::unclear(key, value)
         }
-        name if name.ends_with("name") || NAMES.contains(&name) => {
-            (left_out(Reason::NotABan), None)
+        name if name.ends_with("name") || LIST_NAMES.contains(&name) => {
+            Effect::left_out(Reason::NotABan)
         }
-        _ => (None, None),
+        _ => None,
     }
 }
 
 /// Keys that hold the name or kind of a list.
-const NAMES: [&str; 11] =
+const LIST_NAMES: [&str; 11] =
     ["title", "kind", "type", "label", "id", "group", "set", "list", "category", "tag", "listtype"];
 
 /// Whether a key belongs to the reply of a service (`"status": "ok"`), not to its entries.
-fn is_answer(key: &str, value: &str) -> bool {
+fn is_reply_status(key: &str, value: &str) -> bool {
     const GOOD: [&str; 9] = [
         "ok",
         "success",

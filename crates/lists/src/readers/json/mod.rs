@@ -271,7 +271,7 @@ impl<'a> Walk<'a> {
         };
         let mut record = Record::default();
         if context.is_simulated {
-            // Set first: what the alert says wins over the decision.
+            // The first text of a role counts: the alert wins over the decision.
             record.set(RoleName::first(Role::Simulated), "true");
         }
         keys.add_to(&mut record);

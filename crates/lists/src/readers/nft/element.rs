@@ -59,7 +59,7 @@ impl Set {
             return Ok(());
         }
         if rules.is_other(name, list.rule()) {
-            if rules.has(name) {
+            if rules.is_named(name) {
                 list.note_set_of_no_bans(line, name, "a rule of the text lets it in");
             }
             list.leave_out(Reason::NotABan);

@@ -12,7 +12,7 @@ use crate::list::{List, Unit};
 use crate::network::{is_addresses, is_length, network};
 use crate::readers::comment::{COMMENTS, is_comment, split_comment};
 use crate::readers::section::{
-    is_heading, is_of_blocks, refuse_brace, refuse_in_comment, refuse_section, section_name,
+    is_heading, names_blocks, refuse_brace, refuse_in_comment, refuse_section, section_name,
 };
 use crate::secret_key::mask_keys;
 use crate::verdict::access_map::answered_rule;
@@ -20,11 +20,22 @@ use crate::verdict::means_no;
 use crate::words::{clean, without_quotes, words};
 use crate::{ListError, Reason, check_line};
 use line::{MAX_WORDS, ParsedLine, parse_line};
-pub(crate) use postfix_table::Table;
+use postfix_table::PostfixTable;
+
+/// Properties of a list by which one of its lines affects others.
+#[derive(Debug, Default)]
+pub(crate) struct LineContext {
+    /// The list as a table of Postfix.
+    table: PostfixTable,
+    /// The first line has unknown names.
+    pub(crate) has_unknown_names: bool,
+    /// The first line names columns, but none that is known to hold the network.
+    pub(crate) lacks_network: bool,
+}
 
 pub(crate) fn read(text: &str, rule: Rule) -> Result<List, ListError> {
     let mut list = List::new(Unit::Line, rule);
-    let mut table = Table::of(text);
+    let mut context = LineContext { table: PostfixTable::of(text), ..LineContext::default() };
     let (mut is_conditional, mut has_begun) = (false, false);
     let mut lines = (1..).zip(text.lines()).peekable();
     while let Some((number, line)) = lines.next() {
@@ -38,31 +49,31 @@ pub(crate) fn read(text: &str, rule: Rule) -> Result<List, ListError> {
         let first = words(line).next().unwrap_or_default();
         let is_end = first.eq_ignore_ascii_case("endif");
         let mut continued = 0;
-        while table.is_answered
+        while context.table.is_answered
             && network(line).is_ok()
             && lines.next_if(|(_, next)| continues(next)).is_some()
         {
             continued += 1;
         }
         let is_head =
-            section_name(line).is_some_and(is_of_blocks) || (!has_begun && is_heading(line));
+            section_name(line).is_some_and(names_blocks) || (!has_begun && is_heading(line));
         has_begun = has_begun || !(is_head && line.contains(':'));
         if let Err(why) = check_line(line) {
             list.refuse(number, why);
         } else if is_conditional || is_end || first.eq_ignore_ascii_case("if") {
             is_conditional = !is_end;
             list.refuse(number, "it depends on a condition (`if` of a table of Postfix)");
-            table.shield(&mut list, line)?;
+            context.table.shield(&mut list, line)?;
         } else if continued > 0 {
             list.refuse(number, "it goes on in the next line: write it as one");
-            table.shield(&mut list, line)?;
+            context.table.shield(&mut list, line)?;
         } else {
             refuse_section(number, line, rule)?;
             refuse_brace(number, line)?;
             if is_head {
                 list.leave_out(Reason::Frame);
             } else {
-                read_line(&mut list, &mut table, number, line)?;
+                read_line(&mut list, &mut context, number, line)?;
             }
         }
         list.end_unit();
@@ -83,7 +94,7 @@ fn continues(line: &str) -> bool {
 /// Reads one line that is not a comment into the list.
 pub(crate) fn read_line(
     list: &mut List,
-    table: &mut Table,
+    context: &mut LineContext,
     number: usize,
     line: &str,
 ) -> Result<(), ListError> {
@@ -102,11 +113,11 @@ pub(crate) fn read_line(
         return Ok(());
     }
     match parse_line(without_quotes(field)) {
-        Ok(parsed_line) if !table.allows(&parsed_line.networks) => {
+        Ok(parsed_line) if !context.table.allows(&parsed_line.networks) => {
             list.refuse(number, "a line before it (`!`) decides outside of another network");
             Ok(())
         }
-        Ok(parsed_line) if parsed_line.is_row && table.has_unknown_names => {
+        Ok(parsed_line) if parsed_line.is_row && context.has_unknown_names => {
             list.refuse(number, UNKNOWN_NAMES);
             Ok(())
         }
@@ -114,10 +125,10 @@ pub(crate) fn read_line(
             if let Some(score) = parsed_line.score {
                 list.note_unused_number(number, score);
             }
-            parsed_line.is_by_longest |= table.is_hash;
-            take(list, number, parsed_line, comment)
+            parsed_line.is_by_longest |= context.table.is_hash;
+            add_line(list, number, parsed_line, comment)
         }
-        Err(_) if table.is_of_host(field) => {
+        Err(_) if context.table.is_of_host(field) => {
             list.leave_out(Reason::OtherScope);
             Ok(())
         }
@@ -126,23 +137,36 @@ pub(crate) fn read_line(
             let is_shown = mask_keys(line) == line;
             let hides = || "it cannot be read, and is not shown since it may hold a key".to_owned();
             list.refuse(number, if is_shown { why } else { hides() });
-            let rest: Vec<&str> = words(field).skip(1).take(2).collect();
-            if answered_rule(&rest).is_none() {
-                list.except_all_everywhere(&excepted_in_line(field, list.rule()))?;
-            }
-            let all: Vec<&str> = words(field).take(MAX_WORDS).collect();
-            let is_named = |word: &str| network(word).is_ok() || word.starts_with('!');
-            table.has_unknown_names |=
-                list.entries.is_empty() && all.len() > 1 && !all.iter().any(|w| is_named(w));
-            table.shield(list, field)
+            context.has_unknown_names |= list.entries.is_empty() && names_columns(field);
+            shield_excepted(list, context, field)
         }
     }
 }
 
-/// The fault of several addresses on a line if the names in the first line are unknown.
-pub(crate) const UNKNOWN_NAMES: &str = "it has several addresses, and the names in the first line are not known: is one a destination?";
+/// Whether a line that cannot be read may name the columns of the lines behind it.
+fn names_columns(field: &str) -> bool {
+    let mut words = words(field).take(MAX_WORDS);
+    words.clone().count() > 1 && !words.any(|word| network(word).is_ok() || word.starts_with('!'))
+}
 
-fn take(
+/// Keeps the list from blocking the networks that a line allows, though it cannot be read.
+fn shield_excepted(
+    list: &mut List,
+    context: &mut LineContext,
+    field: &str,
+) -> Result<(), ListError> {
+    let rest: Vec<&str> = words(field).skip(1).take(2).collect();
+    if answered_rule(&rest).is_none() {
+        list.except_all_everywhere(&excepted_in_line(field, list.rule()))?;
+    }
+    context.table.shield(list, field)
+}
+
+/// The fault of several addresses on a line if the names in the first line are unknown.
+pub(crate) const UNKNOWN_NAMES: &str = "it has several addresses, and the names in the first line \
+                                        are not known: is one a destination?";
+
+fn add_line(
     list: &mut List,
     line: usize,
     parsed_line: ParsedLine<'_>,
@@ -150,27 +174,22 @@ fn take(
 ) -> Result<(), ListError> {
     if parsed_line.is_exception {
         // rbldnsd and Exim exclude the network, wherever in the list the line stands.
-        for parsed in &parsed_line.networks {
-            list.except_everywhere(parsed.network)?;
-        }
         list.leave_out(Reason::NotABan);
-        return Ok(());
+        let mut networks = parsed_line.networks.iter();
+        return networks.try_for_each(|parsed| list.except_everywhere(parsed.network));
     }
     if list.rule() == Rule::Allow && means_no(parsed_line.reason) {
         list.refuse(line, "its value may say that it is not let in: give those that are as a list");
         return Ok(());
     }
     if parsed_line.rule.is_some_and(|rule| rule != list.rule()) {
-        for parsed in &parsed_line.networks {
-            if parsed_line.is_by_longest {
-                list.except_by_longest_match(parsed.network)?;
-                continue;
-            }
-            // In Postfix the first match decides: later lines do not apply to these networks.
-            list.except_in_later_units(parsed.network)?;
-        }
         list.leave_out(Reason::NotABan);
-        return Ok(());
+        if parsed_line.is_by_longest {
+            return list.except_all_by_longest_match(&parsed_line.networks);
+        }
+        // In Postfix the first match decides: later lines do not apply to these networks.
+        let mut networks = parsed_line.networks.iter();
+        return networks.try_for_each(|parsed| list.except_in_later_units(parsed.network));
     }
     let reason = if parsed_line.reason.is_empty() { comment } else { parsed_line.reason };
     let ParsedLine { networks, ends, .. } = &parsed_line;

@@ -9,17 +9,13 @@ use crate::verdict::access_map::{answered_rule, is_distinctive_answer};
 use crate::words::{clean, words};
 use crate::{List, ListError, check_line};
 
-/// Properties of a list of lines by which one line affects others.
+/// A list as a table of a mail server; most lists are none.
 #[derive(Debug, Default)]
-pub(crate) struct Table {
+pub(super) struct PostfixTable {
     /// At least one line has the answer of a mail server.
     pub(super) is_answered: bool,
     /// A key is a part of an address: the longest matching key decides, not the first.
     pub(super) is_hash: bool,
-    /// The first line has unknown names.
-    pub(crate) has_unknown_names: bool,
-    /// The first line names columns, but none that is known to hold the network.
-    pub(crate) lacks_network: bool,
     /// A line before (`!NETWORK`) decided for addresses outside of each of these networks.
     within: Vec<Network>,
 }
@@ -27,7 +23,7 @@ pub(crate) struct Table {
 /// Upper bound on the lines that decide for the addresses outside of a network.
 const MAX_WITHIN: usize = 64;
 
-impl Table {
+impl PostfixTable {
     pub(super) fn of(text: &str) -> Self {
         let mut table = Self::default();
         for line in text.lines().map(clean) {
