@@ -3,14 +3,14 @@
 //! - [`sending`]: a publisher sends on its own thread while its lane is idle, and leaves a hot lane
 //!   to the sending thread.
 //! - [`receiving`]: callbacks of the bus decode, order and deliver frames themselves.
-//! - [`directs`]: direct messages wait there for the task.
+//! - [`direct_queue`]: direct messages wait there for the task.
 //! - [`pause`]: a test hook, empty without the feature `testing`.
 //! - [`shutdown`]: the steps before the goodbye.
 //! - [`task`]: keeps the deadlines, puts the endpoint's frames, and handles arrivals that callbacks
 //!   left. It does not depend on the host's runtime: see [`runtime`].
 
 mod core;
-mod directs;
+mod direct_queue;
 mod pause;
 mod receiving;
 mod runtime;
