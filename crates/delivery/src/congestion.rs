@@ -22,9 +22,10 @@ const STEPS_IN_LARGEST: u64 = 16;
 const MIN_STEPS: u64 = 2;
 /// Steps in the first window.
 const INITIAL_STEPS: u64 = 4;
-/// The window grows while at most the first number of steps is queued, and shrinks while more than
-/// the second is (alpha and beta of TCP Vegas).
-const QUEUED_STEPS: (u64, u64) = (2, 4);
+/// The window grows while at most this many steps are queued (alpha of TCP Vegas).
+const GROW_UP_TO_QUEUED: u64 = 2;
+/// The window shrinks while more steps are queued (beta of TCP Vegas).
+const SHRINK_ABOVE_QUEUED: u64 = 4;
 /// How long a minimum round-trip time counts: between this and twice this, while frames are sent.
 /// When it expires, rounds with the smallest window measure the empty queue (as BBR's `ProbeRTT`).
 /// Otherwise a permanent queue would count as empty.
@@ -48,6 +49,34 @@ pub(crate) fn step(settings: &Settings) -> u64 {
     (largest(settings) / STEPS_IN_LARGEST).max(1)
 }
 
+/// Bytes of one lane that were sent so far, and those that one receiver acknowledged.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Progress {
+    pub(crate) acked: u64,
+    pub(crate) sent: u64,
+}
+
+impl Progress {
+    pub(crate) fn unacknowledged(self) -> u64 {
+        self.sent.saturating_sub(self.acked)
+    }
+}
+
+/// A point in time, and the bytes acknowledged by then: the start of a measurement.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct AckedSince {
+    pub(crate) at: Time,
+    pub(crate) acked: u64,
+}
+
+/// A measurement of the minimum round-trip time with the smallest window.
+#[derive(Debug, Clone, Copy)]
+struct MinRttProbe {
+    rounds_left: u8,
+    /// The window to restore afterwards.
+    former_bytes: u64,
+}
+
 /// The congestion window of one receiver in one lane.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct CongestionWindow {
@@ -55,8 +84,10 @@ pub(crate) struct CongestionWindow {
     /// Slow start: no frame has queued or got lost yet, so the window doubles instead of growing by
     /// a step.
     is_starting: bool,
-    /// Minimum round-trip times of the current lifetime and of the previous one.
-    min_rtt: [Duration; 2],
+    /// Minimum round-trip time of the current lifetime.
+    current_min_rtt: Duration,
+    /// Minimum round-trip time of the previous lifetime.
+    previous_min_rtt: Duration,
     /// When the current lifetime ends.
     min_rtt_expires: Time,
     /// Bytes sent when the round began; the round ends when they are acknowledged.
@@ -67,14 +98,13 @@ pub(crate) struct CongestionWindow {
     was_full: bool,
     /// Bytes sent at the last loss; further losses among them belong to the same flight.
     recovery_end: u64,
-    /// Remaining rounds with the smallest window, and the window to restore afterwards.
-    min_rtt_probe: Option<(u8, u64)>,
-    /// Since when the window keeps the lane closed, and the bytes acknowledged then. Reset when a
-    /// whole window more, or nearly everything, is acknowledged.
-    full_since: Option<(Time, u64)>,
-    /// The window is suspended. The time and the acknowledged bytes are the start of the current
-    /// measurement of the receiver's rate.
-    suspended: Option<(Time, u64)>,
+    min_rtt_probe: Option<MinRttProbe>,
+    /// Since when the window keeps the lane closed. Reset when a whole window more, or nearly
+    /// everything, is acknowledged.
+    full_since: Option<AckedSince>,
+    /// The window is suspended. The value is the start of the current measurement of the receiver's
+    /// rate.
+    suspended: Option<AckedSince>,
 }
 
 impl CongestionWindow {
@@ -83,7 +113,8 @@ impl CongestionWindow {
         Self {
             bytes: step(settings) * INITIAL_STEPS,
             is_starting: true,
-            min_rtt: [Duration::MAX; 2],
+            current_min_rtt: Duration::MAX,
+            previous_min_rtt: Duration::MAX,
             min_rtt_expires: now + MIN_RTT_LIFETIME,
             round_ends: sent,
             round_rtt: Duration::MAX,
@@ -105,19 +136,18 @@ impl CongestionWindow {
         self.suspended.is_none() && unacknowledged >= self.bytes
     }
 
-    /// Updates the state after a transmission or an acknowledgement: the first `acked` of `sent`
-    /// bytes are acknowledged.
-    pub(crate) fn on_sent(&mut self, (acked, sent): (u64, u64), settings: &Settings, now: Time) {
-        let unacknowledged = sent.saturating_sub(acked);
+    /// Updates the state after a transmission or an acknowledgement.
+    pub(crate) fn on_sent(&mut self, progress: Progress, settings: &Settings, now: Time) {
+        let (acked, unacknowledged) = (progress.acked, progress.unacknowledged());
         let is_full = unacknowledged >= self.bytes;
         self.was_full |= is_full;
         self.suspended = self.suspended.filter(|_| is_full);
-        if let Some((since, acked_before)) = &mut self.suspended {
-            let elapsed = now.since(*since);
+        if let Some(start) = &mut self.suspended {
+            let elapsed = now.since(start.at);
             if elapsed >= RESUME_WITHIN {
-                let achievable = u128::from(acked - *acked_before) * RESUME_WITHIN.as_nanos()
-                    / elapsed.as_nanos();
-                (*since, *acked_before) = (now, acked);
+                let achievable =
+                    u128::from(acked - start.acked) * RESUME_WITHIN.as_nanos() / elapsed.as_nanos();
+                *start = AckedSince { at: now, acked };
                 if achievable >= unacknowledged.into() {
                     self.suspended = None;
                 }
@@ -125,9 +155,9 @@ impl CongestionWindow {
         }
         let bytes = self.bytes;
         self.full_since
-            .take_if(|(_, before)| acked - *before >= bytes || unacknowledged < step(settings));
+            .take_if(|since| acked - since.acked >= bytes || unacknowledged < step(settings));
         if self.suspended.is_none() && is_full {
-            self.full_since.get_or_insert((now, acked));
+            self.full_since.get_or_insert(AckedSince { at: now, acked });
         }
     }
 
@@ -138,7 +168,7 @@ impl CongestionWindow {
         let patience = (settings.lag_timeout * SLOW_RECEIVER_TIMEOUTS).as_nanos();
         let part = patience * u128::from(self.bytes) / (settings.window as u128).max(1);
         let part = Duration::from_nanos(u64::try_from(part).unwrap_or(u64::MAX));
-        self.full_since.map(|(since, _)| since + part)
+        self.full_since.map(|since| since.at + part)
     }
 
     /// Stops the window from closing the lane; `acked` bytes are acknowledged.
@@ -146,39 +176,44 @@ impl CongestionWindow {
         if planted(Fault::CongestionNeverSuspended) {
             return;
         }
-        (self.full_since, self.suspended) = (None, Some((now, acked)));
+        self.full_since = None;
+        self.suspended = Some(AckedSince { at: now, acked });
     }
 
-    /// The receiver acknowledged the first `acked` of `sent` bytes, the last of them after `rtt`,
-    /// if that is known.
+    /// The receiver acknowledged more bytes, the last of them after `rtt`, if that is known.
     pub(crate) fn on_ack(
         &mut self,
-        (acked, sent): (u64, u64),
+        Progress { acked, sent }: Progress,
         rtt: Option<Duration>,
         settings: &Settings,
         now: Time,
     ) {
         if let Some(rtt) = rtt {
             self.round_rtt = self.round_rtt.min(rtt);
-            self.min_rtt[0] = self.min_rtt[0].min(rtt);
+            self.current_min_rtt = self.current_min_rtt.min(rtt);
         }
         if acked < self.round_ends {
             return;
         }
         match self.min_rtt_probe {
-            Some((0 | 1, former)) => {
+            Some(MinRttProbe { rounds_left: 0 | 1, former_bytes }) => {
                 self.min_rtt_probe = None;
-                self.resize(former, settings);
+                self.resize(former_bytes, settings);
             }
-            Some((left, former)) => self.min_rtt_probe = Some((left - 1, former)),
+            Some(probe) => {
+                let rounds_left = probe.rounds_left - 1;
+                self.min_rtt_probe = Some(MinRttProbe { rounds_left, ..probe });
+            }
             None if self.was_full && self.round_rtt < Duration::MAX => self.adapt(settings),
             None => {}
         }
         (self.round_ends, self.round_rtt, self.was_full) = (sent, Duration::MAX, false);
         if self.min_rtt_expires <= now {
-            self.min_rtt = [Duration::MAX, self.min_rtt[0]];
+            self.previous_min_rtt = self.current_min_rtt;
+            self.current_min_rtt = Duration::MAX;
             self.min_rtt_expires = now + MIN_RTT_LIFETIME;
-            self.min_rtt_probe = Some((MIN_RTT_PROBE_ROUNDS, self.bytes));
+            let (rounds_left, former_bytes) = (MIN_RTT_PROBE_ROUNDS, self.bytes);
+            self.min_rtt_probe = Some(MinRttProbe { rounds_left, former_bytes });
             self.full_since = None;
             self.resize(0, settings);
         }
@@ -190,12 +225,12 @@ impl CongestionWindow {
         let rtt = self.round_rtt.as_nanos().max(1);
         let in_transit = u128::from(self.bytes) * min_rtt / rtt;
         let queued = self.bytes - u64::try_from(in_transit).unwrap_or(0).min(self.bytes);
-        self.is_starting &= queued <= QUEUED_STEPS.0 * step;
+        self.is_starting &= queued <= GROW_UP_TO_QUEUED * step;
         let next = if self.is_starting {
             self.bytes * 2
-        } else if queued <= QUEUED_STEPS.0 * step {
+        } else if queued <= GROW_UP_TO_QUEUED * step {
             self.bytes + step
-        } else if queued > QUEUED_STEPS.1 * step {
+        } else if queued > SHRINK_ABOVE_QUEUED * step {
             self.bytes - step
         } else {
             self.bytes
@@ -203,18 +238,18 @@ impl CongestionWindow {
         self.resize(next, settings);
     }
 
-    /// A frame behind the first `acked` of `sent` bytes was lost.
-    pub(crate) fn on_loss(&mut self, (acked, sent): (u64, u64), settings: &Settings) {
+    /// A frame behind the acknowledged bytes was lost.
+    pub(crate) fn on_loss(&mut self, Progress { acked, sent }: Progress, settings: &Settings) {
         if acked >= self.recovery_end && self.suspended.is_none() {
             self.recovery_end = sent;
             self.is_starting = false;
-            let bytes = self.min_rtt_probe.take().map_or(self.bytes, |(_, former)| former);
+            let bytes = self.min_rtt_probe.take().map_or(self.bytes, |probe| probe.former_bytes);
             self.resize(bytes / 2, settings);
         }
     }
 
     fn min_rtt(&self) -> Duration {
-        self.min_rtt[0].min(self.min_rtt[1])
+        self.current_min_rtt.min(self.previous_min_rtt)
     }
 
     fn resize(&mut self, bytes: u64, settings: &Settings) {
@@ -231,6 +266,10 @@ mod tests {
 
     fn at(us: u64) -> Time {
         Time::from_start(Duration::from_micros(us))
+    }
+
+    fn progress(acked: u64, sent: u64) -> Progress {
+        Progress { acked, sent }
     }
 
     /// The network between a sender and a receiver.
@@ -252,23 +291,28 @@ mod tests {
             let (mut sent, mut now) = (0, 0);
             let (mut windows, mut losses) = (Vec::new(), Vec::new());
             // An earlier exchange measured the minimum round-trip time.
-            window.on_ack((0, 0), Some(Duration::from_micros(self.delay)), &settings, at(0));
+            window.on_ack(
+                progress(0, 0),
+                Some(Duration::from_micros(self.delay)),
+                &settings,
+                at(0),
+            );
             while now < lasting {
                 let before = sent;
                 sent += window.bytes;
-                window.on_sent((before, sent), &settings, at(now));
+                window.on_sent(progress(before, sent), &settings, at(now));
                 let duration = self.delay.max(window.bytes * 1_000 / self.rate);
                 let in_transit = self.rate * self.delay / 1_000;
                 if window.bytes.saturating_sub(in_transit) > self.queue {
-                    window.on_loss((before, sent), &settings);
-                    window.on_loss((before, sent), &settings);
+                    window.on_loss(progress(before, sent), &settings);
+                    window.on_loss(progress(before, sent), &settings);
                     losses.push(windows.len());
                 }
                 now += duration;
                 // A round ends when what was sent at its beginning is acknowledged.
                 window.round_ends = window.round_ends.min(sent);
                 let rtt = Some(Duration::from_micros(duration));
-                window.on_ack((sent, sent), rtt, &settings, at(now));
+                window.on_ack(progress(sent, sent), rtt, &settings, at(now));
                 windows.push(window.bytes);
             }
             (windows, losses)
@@ -308,12 +352,12 @@ mod tests {
         let settings = Settings::default();
         let mut window = CongestionWindow::new(0, &settings, at(0));
         (0..2).for_each(|_| window.resize(16 * STEP, &settings));
-        window.on_loss((0, 16 * STEP), &settings);
-        window.on_loss((STEP, 17 * STEP), &settings);
+        window.on_loss(progress(0, 16 * STEP), &settings);
+        window.on_loss(progress(STEP, 17 * STEP), &settings);
         assert_eq!(window.bytes, 8 * STEP);
         for flight in 1..10 {
             let begin = 20 * STEP * flight;
-            window.on_loss((begin, begin + STEP), &settings);
+            window.on_loss(progress(begin, begin + STEP), &settings);
         }
         assert_eq!(window.bytes, 2 * STEP);
     }
@@ -323,8 +367,8 @@ mod tests {
         let settings = Settings::default();
         let mut window = CongestionWindow::new(0, &settings, at(0));
         let mut round = |rtt: u64, now: u64| {
-            window.on_sent((0, window.bytes), &settings, at(now));
-            window.on_ack((0, 0), Some(Duration::from_micros(rtt)), &settings, at(now));
+            window.on_sent(progress(0, window.bytes), &settings, at(now));
+            window.on_ack(progress(0, 0), Some(Duration::from_micros(rtt)), &settings, at(now));
             window.bytes
         };
         round(300, 1);
@@ -339,8 +383,8 @@ mod tests {
         let settings = Settings::default();
         let mut window = CongestionWindow::new(0, &settings, at(0));
         for i in 1..1_000 {
-            window.on_sent((i, i + STEP), &settings, at(i));
-            window.on_ack((i, i), Some(Duration::from_micros(300)), &settings, at(i));
+            window.on_sent(progress(i, i + STEP), &settings, at(i));
+            window.on_ack(progress(i, i), Some(Duration::from_micros(300)), &settings, at(i));
         }
         assert_eq!(window.bytes, 4 * STEP);
     }
@@ -354,16 +398,20 @@ mod tests {
         let settings = Settings::default();
         let mut window = CongestionWindow::new(0, &settings, ms(0));
         let deadline = |window: &CongestionWindow| window.suspend_at(&settings);
-        window.on_sent((0, 3 * STEP), &settings, ms(1));
+        window.on_sent(progress(0, 3 * STEP), &settings, ms(1));
         assert_eq!(deadline(&window), None);
         // 256 KiB at 2 MiB a second, however often a part is acknowledged.
         for i in 0..5 {
-            window.on_sent((i * STEP / 2, 4 * STEP + i * STEP / 2), &settings, ms(2 + i * 20));
+            window.on_sent(
+                progress(i * STEP / 2, 4 * STEP + i * STEP / 2),
+                &settings,
+                ms(2 + i * 20),
+            );
             assert_eq!(deadline(&window), Some(ms(127)), "{i}");
         }
-        window.on_sent((4 * STEP, 8 * STEP), &settings, ms(126));
+        window.on_sent(progress(4 * STEP, 8 * STEP), &settings, ms(126));
         assert_eq!(deadline(&window), Some(ms(251)), "a whole window was acknowledged");
-        window.on_sent((8 * STEP - 1, 8 * STEP), &settings, ms(130));
+        window.on_sent(progress(8 * STEP - 1, 8 * STEP), &settings, ms(130));
         assert_eq!(deadline(&window), None, "nearly everything is acknowledged");
     }
 
@@ -371,20 +419,20 @@ mod tests {
     fn a_suspended_window_resumes_when_the_receiver_is_fast_enough() {
         let settings = Settings::default();
         let mut window = CongestionWindow::new(0, &settings, ms(0));
-        window.on_sent((0, 4 * STEP), &settings, ms(0));
+        window.on_sent(progress(0, 4 * STEP), &settings, ms(0));
         window.suspend(0, ms(100));
-        window.on_sent((0, 40 * STEP), &settings, ms(101));
+        window.on_sent(progress(0, 40 * STEP), &settings, ms(101));
         assert!(!window.is_full(40 * STEP) && window.suspend_at(&settings).is_none());
-        window.on_loss((0, 40 * STEP), &settings);
+        window.on_loss(progress(0, 40 * STEP), &settings);
         assert_eq!(window.bytes, 4 * STEP, "a loss does not shrink a suspended window");
         // 20 steps in 125 ms, with 30 in flight; then 30 steps, with 30 in flight.
-        window.on_sent((20 * STEP, 50 * STEP), &settings, ms(225));
+        window.on_sent(progress(20 * STEP, 50 * STEP), &settings, ms(225));
         assert!(!window.is_full(30 * STEP));
-        window.on_sent((50 * STEP, 80 * STEP), &settings, ms(350));
+        window.on_sent(progress(50 * STEP, 80 * STEP), &settings, ms(350));
         assert!(window.is_full(30 * STEP) && window.suspend_at(&settings) == Some(ms(475)));
         // Or when everything in flight fits.
         window.suspend(50 * STEP, ms(475));
-        window.on_sent((77 * STEP, 80 * STEP), &settings, ms(476));
+        window.on_sent(progress(77 * STEP, 80 * STEP), &settings, ms(476));
         assert!(window.is_full(4 * STEP));
     }
 }

@@ -7,12 +7,14 @@ use crate::output::Output;
 use crate::peer::{NameRival, Peer, Suspicion};
 use crate::receive::Released;
 use crate::repair::Repair;
-use crate::{Counters, Destination, Frame, Gap, GapReason, Incarnation, Lane, Settings, Time};
+use crate::{
+    DeliveryCounters, Destination, Frame, Gap, GapReason, Incarnation, Lane, Settings, Time,
+};
 
 /// Shared state while the endpoint handles one input.
 pub(crate) struct Context<'a> {
     pub(crate) outputs: &'a mut VecDeque<Output>,
-    pub(crate) counters: &'a mut Counters,
+    pub(crate) counters: &'a mut DeliveryCounters,
     pub(crate) repair: &'a mut Repair,
     /// Control messages to send after the input is handled.
     pub(crate) send: &'a mut Vec<(Destination, Control)>,
@@ -44,7 +46,7 @@ impl Context<'_> {
                 Released::Missed { first, missed } => {
                     self.counters.gaps += 1;
                     self.counters.missed = self.counters.missed.saturating_add(missed);
-                    let reason = if first <= peer.unreachable_until[lane.index()] {
+                    let reason = if first <= peer.unreachable_until[lane] {
                         GapReason::Unreachable
                     } else {
                         GapReason::Lost

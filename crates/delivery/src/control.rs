@@ -9,7 +9,8 @@ use serde::de::value::SeqAccessDeserializer;
 use serde::de::{Deserialize, Deserializer, IgnoredAny, SeqAccess, Visitor};
 use serde::{Deserialize as DeriveDeserialize, Serialize};
 
-use crate::{Incarnation, Lane, NodeName};
+use crate::stream::{EventRange, StreamId};
+use crate::{Incarnation, Lane, NodeName, PerLane};
 
 /// Version of the control messages, which a [`Status`] announces.
 pub(crate) const VERSION: u16 = 1;
@@ -21,7 +22,7 @@ pub(crate) struct Status {
     pub(crate) name: NodeName,
     pub(crate) started_ms: u64,
     /// Number of the last event sent, per lane.
-    pub(crate) positions: [u64; 2],
+    pub(crate) positions: PerLane<u64>,
     /// Opaque tag of the layer above.
     #[serde(with = "tag")]
     pub(crate) tag: bytes::Bytes,
@@ -50,15 +51,21 @@ pub(crate) struct PeerReport {
     /// The latest heartbeat number of the peer that the reporter knows.
     pub(crate) heartbeat_seq: u64,
     /// Number up to which the reporter has taken the peer's events, per lane.
-    pub(crate) positions: [u64; 2],
+    pub(crate) positions: PerLane<u64>,
     /// The reporter doubts that the peer is alive, or does not know it.
     pub(crate) is_suspected: bool,
     /// Highest number known to be sent, per lane, including frames held behind a hole.
     #[serde(default)]
-    pub(crate) sent: [u64; 2],
+    pub(crate) sent: PerLane<u64>,
 }
 
 impl PeerReport {
+    /// The report about a node of which the reporter knows nothing.
+    pub(crate) fn unknown(peer: Incarnation) -> Self {
+        let (positions, sent) = (PerLane::default(), PerLane::default());
+        Self { peer, heartbeat_seq: 0, positions, is_suspected: false, sent }
+    }
+
     /// Whether the reporter has taken every event that it knows to be sent.
     pub(crate) fn is_complete(&self) -> bool {
         self.positions.iter().zip(self.sent).all(|(position, sent)| *position >= sent)
@@ -73,15 +80,15 @@ pub(crate) enum Control {
     /// The periodic status; also the answer to a `Hello`.
     Heartbeat(Status),
     /// The sender leaves after these positions. After a name conflict, `winner` keeps its name.
-    Bye { positions: [u64; 2], winner: Option<Incarnation> },
+    Bye { positions: PerLane<u64>, winner: Option<Incarnation> },
     /// Asks whether the recipient is alive.
     Probe { nonce: u64 },
-    /// The answer to a probe, with the positions of the sender.
-    ProbeAnswer { nonce: u64, heartbeat_seq: u64, positions: Option<[u64; 2]> },
-    /// Requests the recipient's events `first` to `last` again.
-    Nak { lane: Lane, first: u64, last: u64 },
+    /// The answer to a probe.
+    ProbeAnswer(ProbeAnswer),
+    /// Requests events of the recipient again.
+    Nak { lane: Lane, range: EventRange },
     /// Acknowledges the recipient's events up to these numbers, per lane.
-    Ack { positions: [u64; 2] },
+    Ack { positions: PerLane<u64> },
     /// The sender no longer has its own events before the number `before`.
     Unavailable { lane: Lane, before: u64 },
     /// Carries the sender's report about a peer, and asks for the recipient's. With `meet`, asks
@@ -89,16 +96,16 @@ pub(crate) enum Control {
     PeerQuery { mine: PeerReport, meet: bool },
     /// The answer to a `PeerQuery`.
     PeerReport(PeerReport),
-    /// Requests events of the node `from`, which is neither sender nor recipient.
-    RelayNak { from: Incarnation, lane: Lane, first: u64, last: u64 },
-    /// The sender has no events of the node `from` before the number `before`.
-    RelayUnavailable { from: Incarnation, lane: Lane, before: u64 },
-    /// Asks the recipient to relay the frames of the node `whom`; with `on` false, to stop.
-    RelayRequest { whom: Incarnation, on: bool },
+    /// Requests events of another node's stream.
+    RelayNak { stream: StreamId, range: EventRange },
+    /// The sender has no events of another node's stream before the number `before`.
+    RelayUnavailable { stream: StreamId, before: u64 },
+    /// Asks the recipient to relay the frames of the node `of`; with `on` false, to stop.
+    RelayRequest { of: Incarnation, on: bool },
 }
 
 #[derive(DeriveDeserialize)]
-struct ByeBody([u64; 2], #[serde(default)] Option<Incarnation>);
+struct ByeBody(PerLane<u64>, #[serde(default)] Option<Incarnation>);
 
 const HELLO: u8 = 1;
 const HEARTBEAT: u8 = 2;
@@ -114,8 +121,17 @@ const RELAY_NAK: u8 = 11;
 const RELAY_UNAVAILABLE: u8 = 12;
 const RELAY_REQUEST: u8 = 13;
 
-#[derive(DeriveDeserialize)]
-struct ProbeAnswerBody(u64, #[serde(default)] u64, #[serde(default)] Option<[u64; 2]>);
+/// The answer to a probe.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, DeriveDeserialize)]
+pub(crate) struct ProbeAnswer {
+    /// The nonce of the probe.
+    pub(crate) nonce: u64,
+    #[serde(default)]
+    pub(crate) heartbeat_seq: u64,
+    /// Number of the last event that the answering node sent, per lane.
+    #[serde(default)]
+    pub(crate) positions: Option<PerLane<u64>>,
+}
 
 /// An incarnation, encoded as a byte string.
 #[derive(Serialize, DeriveDeserialize)]
@@ -135,23 +151,22 @@ impl Control {
             Self::Bye { positions, winner: None } => rmp_serde::to_vec(&(BYE, (positions,))),
             Self::Bye { positions, winner } => rmp_serde::to_vec(&(BYE, (positions, winner))),
             Self::Probe { nonce } => rmp_serde::to_vec(&(PROBE, (nonce,))),
-            Self::ProbeAnswer { nonce, heartbeat_seq, positions } => {
-                rmp_serde::to_vec(&(PROBE_ANSWER, (nonce, heartbeat_seq, positions)))
-            }
+            Self::ProbeAnswer(answer) => rmp_serde::to_vec(&(PROBE_ANSWER, answer)),
             Self::PeerQuery { mine, meet } => rmp_serde::to_vec(&(PEER_QUERY, (mine, meet))),
             Self::PeerReport(report) => rmp_serde::to_vec(&(PEER_REPORT, (report,))),
-            Self::RelayNak { from, lane, first, last } => {
-                rmp_serde::to_vec(&(RELAY_NAK, (WireIncarnation(*from), *lane as u8, first, last)))
+            Self::RelayNak { stream: StreamId { sender, lane }, range } => {
+                let body = (WireIncarnation(*sender), *lane as u8, range.first, range.last);
+                rmp_serde::to_vec(&(RELAY_NAK, body))
             }
-            Self::RelayUnavailable { from, lane, before } => rmp_serde::to_vec(&(
-                RELAY_UNAVAILABLE,
-                (WireIncarnation(*from), *lane as u8, before),
-            )),
-            Self::RelayRequest { whom, on } => {
-                rmp_serde::to_vec(&(RELAY_REQUEST, (WireIncarnation(*whom), on)))
+            Self::RelayUnavailable { stream: StreamId { sender, lane }, before } => {
+                let body = (WireIncarnation(*sender), *lane as u8, before);
+                rmp_serde::to_vec(&(RELAY_UNAVAILABLE, body))
             }
-            Self::Nak { lane, first, last } => {
-                rmp_serde::to_vec(&(NAK, (*lane as u8, first, last)))
+            Self::RelayRequest { of, on } => {
+                rmp_serde::to_vec(&(RELAY_REQUEST, (WireIncarnation(*of), on)))
+            }
+            Self::Nak { lane, range } => {
+                rmp_serde::to_vec(&(NAK, (*lane as u8, range.first, range.last)))
             }
             Self::Unavailable { lane, before } => {
                 rmp_serde::to_vec(&(UNAVAILABLE, (*lane as u8, before)))
@@ -174,10 +189,7 @@ impl Control {
                 let (nonce,) = body(bytes)?;
                 Self::Probe { nonce }
             }
-            PROBE_ANSWER => {
-                let ProbeAnswerBody(nonce, heartbeat_seq, positions) = body(bytes)?;
-                Self::ProbeAnswer { nonce, heartbeat_seq, positions }
-            }
+            PROBE_ANSWER => Self::ProbeAnswer(body(bytes)?),
             PEER_QUERY => {
                 let (mine, meet) = body(bytes)?;
                 Self::PeerQuery { mine, meet }
@@ -187,16 +199,18 @@ impl Control {
                 Self::PeerReport(report)
             }
             RELAY_NAK => {
-                let (WireIncarnation(from), lane, first, last) = body(bytes)?;
-                Self::RelayNak { from, lane: Lane::from_index(lane)?, first, last }
+                let (WireIncarnation(sender), lane, first, last) = body(bytes)?;
+                let stream = StreamId { sender, lane: Lane::from_index(lane)? };
+                Self::RelayNak { stream, range: EventRange { first, last } }
             }
             RELAY_UNAVAILABLE => {
-                let (WireIncarnation(from), lane, before) = body(bytes)?;
-                Self::RelayUnavailable { from, lane: Lane::from_index(lane)?, before }
+                let (WireIncarnation(sender), lane, before) = body(bytes)?;
+                let stream = StreamId { sender, lane: Lane::from_index(lane)? };
+                Self::RelayUnavailable { stream, before }
             }
             RELAY_REQUEST => {
-                let (WireIncarnation(whom), on) = body(bytes)?;
-                Self::RelayRequest { whom, on }
+                let (WireIncarnation(of), on) = body(bytes)?;
+                Self::RelayRequest { of, on }
             }
             ACK => {
                 let (positions,) = body(bytes)?;
@@ -204,7 +218,7 @@ impl Control {
             }
             NAK => {
                 let (lane, first, last) = body(bytes)?;
-                Self::Nak { lane: Lane::from_index(lane)?, first, last }
+                Self::Nak { lane: Lane::from_index(lane)?, range: EventRange { first, last } }
             }
             UNAVAILABLE => {
                 let (lane, before) = body(bytes)?;
@@ -316,7 +330,7 @@ mod tests {
             version: VERSION,
             name: "mx1".parse().unwrap(),
             started_ms: 1_795_000_000_000,
-            positions: [3, u64::MAX],
+            positions: PerLane::new(3, u64::MAX),
             tag: bytes::Bytes::from_static(b"tag"),
             heartbeat_seq: 77,
             digest: vec![report(); 3],
@@ -328,10 +342,14 @@ mod tests {
         PeerReport {
             peer: Incarnation([201; 16]),
             heartbeat_seq: 9,
-            positions: [u64::MAX, 7],
+            positions: PerLane::new(u64::MAX, 7),
             is_suspected: true,
-            sent: [u64::MAX; 2],
+            sent: PerLane::new(u64::MAX, u64::MAX),
         }
+    }
+
+    fn answer(nonce: u64, positions: Option<PerLane<u64>>) -> ProbeAnswer {
+        ProbeAnswer { nonce, heartbeat_seq: 8, positions }
     }
 
     #[test]
@@ -339,18 +357,24 @@ mod tests {
         for message in [
             Control::Hello(status()),
             Control::Heartbeat(status()),
-            Control::Bye { positions: [1, 2], winner: None },
-            Control::Bye { positions: [1, 2], winner: Some(Incarnation([200; 16])) },
-            Control::Ack { positions: [u64::MAX, 0] },
+            Control::Bye { positions: PerLane::new(1, 2), winner: None },
+            Control::Bye { positions: PerLane::new(1, 2), winner: Some(Incarnation([200; 16])) },
+            Control::Ack { positions: PerLane::new(u64::MAX, 0) },
             Control::Probe { nonce: 7 },
-            Control::ProbeAnswer { nonce: u64::MAX, heartbeat_seq: 3, positions: None },
-            Control::ProbeAnswer { nonce: 1, heartbeat_seq: 3, positions: Some([u64::MAX, 4]) },
+            Control::ProbeAnswer(answer(u64::MAX, None)),
+            Control::ProbeAnswer(answer(1, Some(PerLane::new(u64::MAX, 4)))),
             Control::PeerQuery { mine: report(), meet: true },
             Control::PeerReport(report()),
-            Control::RelayNak { from: Incarnation([9; 16]), lane: Lane::Events, first: 1, last: 9 },
-            Control::RelayUnavailable { from: Incarnation([9; 16]), lane: Lane::Urgent, before: 3 },
-            Control::RelayRequest { whom: Incarnation([9; 16]), on: true },
-            Control::Nak { lane: Lane::Events, first: 7, last: u64::MAX },
+            Control::RelayNak {
+                stream: StreamId { sender: Incarnation([9; 16]), lane: Lane::Events },
+                range: EventRange { first: 1, last: 9 },
+            },
+            Control::RelayUnavailable {
+                stream: StreamId { sender: Incarnation([9; 16]), lane: Lane::Urgent },
+                before: 3,
+            },
+            Control::RelayRequest { of: Incarnation([9; 16]), on: true },
+            Control::Nak { lane: Lane::Events, range: EventRange { first: 7, last: u64::MAX } },
             Control::Unavailable { lane: Lane::Urgent, before: 9 },
         ] {
             let bytes = message.encode();
@@ -384,23 +408,22 @@ mod tests {
     fn the_encoding_of_version_1_never_changes() {
         assert_eq!(Control::Probe { nonce: 7 }.encode(), [0x92, 4, 0x91, 7]);
         // From before the answer carried positions.
-        let answer = Control::ProbeAnswer { nonce: 7, heartbeat_seq: 8, positions: None };
-        assert_eq!(Control::decode(&[0x92, 5, 0x92, 7, 8]), Some(answer));
-        let answer = Control::ProbeAnswer { nonce: 7, heartbeat_seq: 8, positions: Some([1, 2]) };
+        let without_positions = Control::ProbeAnswer(answer(7, None));
+        assert_eq!(Control::decode(&[0x92, 5, 0x92, 7, 8]), Some(without_positions));
+        let positions = PerLane::new(1, 2);
+        let answer = Control::ProbeAnswer(answer(7, Some(positions)));
         assert_eq!(answer.encode(), [0x92, 5, 0x93, 7, 8, 0x92, 1, 2]);
-        assert_eq!(
-            Control::Bye { positions: [1, 2], winner: None }.encode(),
-            [0x92, 3, 0x91, 0x92, 1, 2]
-        );
-        assert_eq!(Control::Ack { positions: [1, 2] }.encode(), [0x92, 8, 0x91, 0x92, 1, 2]);
-        let nak = Control::Nak { lane: Lane::Events, first: 7, last: 9 };
+        assert_eq!(Control::Bye { positions, winner: None }.encode(), [0x92, 3, 0x91, 0x92, 1, 2]);
+        assert_eq!(Control::Ack { positions }.encode(), [0x92, 8, 0x91, 0x92, 1, 2]);
+        let range = EventRange { first: 7, last: 9 };
+        let nak = Control::Nak { lane: Lane::Events, range };
         assert_eq!(nak.encode(), [0x92, 6, 0x93, 1, 7, 9]);
         assert_eq!(
             Control::Unavailable { lane: Lane::Urgent, before: 9 }.encode(),
             [0x92, 7, 0x92, 0, 9]
         );
-        let relay_nak =
-            Control::RelayNak { from: Incarnation([8; 16]), lane: Lane::Urgent, first: 1, last: 2 };
+        let stream = StreamId { sender: Incarnation([8; 16]), lane: Lane::Urgent };
+        let relay_nak = Control::RelayNak { stream, range: EventRange { first: 1, last: 2 } };
         let incarnation_bytes = [vec![0xc4, 16], vec![8; 16]].concat();
         assert_eq!(
             relay_nak.encode(),
@@ -409,9 +432,9 @@ mod tests {
         let report = PeerReport {
             peer: Incarnation([8; 16]),
             heartbeat_seq: 3,
-            positions: [1, 2],
+            positions,
             is_suspected: true,
-            sent: [4, 5],
+            sent: PerLane::new(4, 5),
         };
         let report_bytes =
             [&[0x95], &incarnation_bytes[..], &[3, 0x92, 1, 2, 0xc3, 0x92, 4, 5]].concat();

@@ -17,8 +17,8 @@ use crate::repair::Repair;
 use crate::token_bucket::TokenBucket;
 use crate::unknown_senders::UnknownSenderBuffer;
 use crate::{
-    BULK_LEN, Counters, DeliveryError, Destination, Frame, FrameKind, Identity, Incarnation, Lane,
-    MAX_EVENTS_PER_FRAME, Output, PeerInfo, Settings, Time,
+    BULK_LEN, DeliveryCounters, DeliveryError, Destination, Frame, FrameKind, Identity,
+    Incarnation, Lane, MAX_EVENTS_PER_FRAME, Output, PeerInfo, PerLane, Settings, Time,
 };
 
 /// A link change that the bus reports. It is only a hint: membership depends on frames.
@@ -45,7 +45,7 @@ pub struct Endpoint {
     pub(crate) identity: Identity,
     pub(crate) settings: Arc<Settings>,
     /// Number of the last event sent, per lane.
-    pub(crate) positions: [u64; 2],
+    pub(crate) positions: PerLane<u64>,
     /// Number of the last control, short direct or relay message sent.
     control_position: u64,
     /// Number of the last direct message sent that is longer than [`BULK_LEN`].
@@ -57,7 +57,7 @@ pub struct Endpoint {
     pub(crate) membership: Membership,
     pub(crate) unknown_senders: UnknownSenderBuffer,
     pub(crate) repair: Repair,
-    pub(crate) in_flight: [InFlight; 2],
+    pub(crate) in_flight: PerLane<InFlight>,
     /// Limits how many nodes are admitted.
     admissions: TokenBucket,
     /// Limits how many nodes are greeted.
@@ -65,7 +65,7 @@ pub struct Endpoint {
     /// When each node was last greeted; at most [`MAX_GREETED`] nodes.
     greeted: BTreeMap<Incarnation, Time>,
     pub(crate) outputs: VecDeque<Output>,
-    pub(crate) counters: Counters,
+    pub(crate) counters: DeliveryCounters,
     pub(crate) has_left: bool,
     /// The node that keeps the name of this node, so this node must leave.
     pub(crate) winner: Option<Incarnation>,
@@ -79,7 +79,7 @@ impl Endpoint {
         let mut node = Self {
             identity,
             settings: settings.clone(),
-            positions: [0; 2],
+            positions: PerLane::default(),
             control_position: 0,
             bulk_position: 0,
             heartbeat_seq: 0,
@@ -93,7 +93,7 @@ impl Endpoint {
             greetings: TokenBucket::full(settings.admission_burst, now),
             greeted: BTreeMap::new(),
             outputs: VecDeque::new(),
-            counters: Counters::default(),
+            counters: DeliveryCounters::default(),
             has_left: false,
             winner: None,
         };
@@ -124,7 +124,7 @@ impl Endpoint {
         if !(1..=MAX_EVENTS_PER_FRAME).contains(&count) {
             return Err(DeliveryError::Count { count, limit: MAX_EVENTS_PER_FRAME });
         }
-        let position = &mut self.positions[lane.index()];
+        let position = &mut self.positions[lane];
         let last = position.checked_add(count.into()).ok_or(DeliveryError::Exhausted)?;
         let first = *position + 1;
         *position = last;
@@ -133,7 +133,7 @@ impl Endpoint {
         let (incarnation, kind) = (self.identity.incarnation, FrameKind::Data(lane));
         let frame = Frame { incarnation, to: None, kind, first, count, body, wire: None };
         self.membership.on_sending(now, lane, first - 1);
-        let in_flight = &mut self.in_flight[lane.index()];
+        let in_flight = &mut self.in_flight[lane];
         in_flight.on_sent(now, last, frame.window_cost());
         in_flight.forget(2 * self.settings.window as u64);
         self.membership.on_sent(now, lane, in_flight);
@@ -146,7 +146,7 @@ impl Endpoint {
     /// receivers that acknowledge nothing are excluded.
     #[must_use]
     pub fn may_send(&self, lane: Lane) -> bool {
-        self.membership.may_send(lane, &self.in_flight[lane.index()])
+        self.membership.may_send(lane, &self.in_flight[lane])
     }
 
     /// Sends an opaque message of the layer above to one peer: at most once, in no order, and never
@@ -202,7 +202,7 @@ impl Endpoint {
         }
         self.with_members(now, |members, ctx| deadlines::on_deadline(members, now, ctx));
         for lane in Lane::ALL {
-            let sent = &self.in_flight[lane.index()];
+            let sent = &self.in_flight[lane];
             self.counters.receivers_excluded += self.membership.exclude_overdue(now, lane, sent);
         }
         if self.heartbeat.due() <= now {
@@ -223,8 +223,7 @@ impl Endpoint {
         if self.has_left {
             return None;
         }
-        let blocked =
-            |lane: Lane| self.membership.blocked_deadline(lane, &self.in_flight[lane.index()]);
+        let blocked = |lane: Lane| self.membership.blocked_deadline(lane, &self.in_flight[lane]);
         let blocked = Lane::ALL.into_iter().filter_map(blocked);
         Some(blocked.chain(self.membership.deadline()).fold(self.heartbeat.due(), Time::min))
     }
@@ -238,8 +237,7 @@ impl Endpoint {
     #[must_use]
     pub fn drain_until(&self, now: Time) -> Option<Time> {
         let awaited = |lane: Lane| {
-            let index = lane.index();
-            self.membership.unacked_until(lane, self.positions[index], &self.in_flight[index])
+            self.membership.unacked_until(lane, self.positions[lane], &self.in_flight[lane])
         };
         let until = Lane::ALL.into_iter().filter_map(awaited).max();
         until.filter(|until| *until > now && !self.has_left)
@@ -279,14 +277,14 @@ impl Endpoint {
     /// Number of the last event sent in a lane; 0 before the first.
     #[must_use]
     pub fn position(&self, lane: Lane) -> u64 {
-        self.positions[lane.index()]
+        self.positions[lane]
     }
 
     /// Number of the last event of a peer's lane that was delivered or reported missing; `None` if
     /// the peer is not a member.
     #[must_use]
     pub fn peer_position(&self, peer: Incarnation, lane: Lane) -> Option<u64> {
-        self.membership.get(peer).map(|peer| peer.streams[lane.index()].position())
+        self.membership.get(peer).map(|peer| peer.streams[lane].position())
     }
 
     /// Name, incarnation and start time of this node.
@@ -322,7 +320,7 @@ impl Endpoint {
 
     /// The counters since the start of this endpoint.
     #[must_use]
-    pub fn counters(&self) -> Counters {
+    pub fn counters(&self) -> DeliveryCounters {
         self.counters
     }
 
@@ -393,7 +391,7 @@ impl Endpoint {
             version: VERSION,
             name: self.identity.name.clone(),
             started_ms: self.identity.started_ms,
-            positions: if hides_positions { [0; 2] } else { self.positions },
+            positions: if hides_positions { PerLane::default() } else { self.positions },
             tag: self.tag.clone(),
             heartbeat_seq: self.heartbeat_seq,
             digest: Vec::new(),

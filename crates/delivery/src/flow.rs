@@ -8,7 +8,7 @@
 
 use std::collections::VecDeque;
 
-use crate::congestion::{self, CongestionWindow, SLOW_RECEIVER_TIMEOUTS};
+use crate::congestion::{self, AckedSince, CongestionWindow, Progress, SLOW_RECEIVER_TIMEOUTS};
 use crate::planted::{Fault, planted};
 use crate::{Settings, Time};
 
@@ -80,6 +80,14 @@ impl InFlight {
     }
 }
 
+/// How far this node has sent one of its lanes.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct SentSoFar {
+    /// Number of the last event.
+    pub(crate) position: u64,
+    pub(crate) bytes: u64,
+}
+
 /// The progress of one receiver in one lane.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct ReceiverWindow {
@@ -93,9 +101,9 @@ pub(crate) struct ReceiverWindow {
     progressed: Time,
     progressed_bytes: u64,
     sent_at_progress: u64,
-    /// Since when the receiver has a window in flight, and the bytes that it had acknowledged then.
-    /// Reset when it acknowledges a window more, or everything.
-    blocking_since: Option<(Time, u64)>,
+    /// Since when the receiver has a window in flight. Reset when it acknowledges a window more, or
+    /// everything.
+    blocking_since: Option<AckedSince>,
     /// Bytes sent when the receiver last requested some of them again. Their acknowledgements give
     /// no round-trip time (Karn's algorithm): they were sent twice, or waited behind such frames.
     retransmitted_below: u64,
@@ -106,8 +114,12 @@ pub(crate) struct ReceiverWindow {
 }
 
 impl ReceiverWindow {
-    /// A receiver that starts at `position`, when `bytes` were sent.
-    pub(crate) fn at(position: u64, bytes: u64, settings: &Settings, now: Time) -> Self {
+    /// A receiver that joins when this much was sent.
+    pub(crate) fn at(
+        SentSoFar { position, bytes }: SentSoFar,
+        settings: &Settings,
+        now: Time,
+    ) -> Self {
         Self {
             position,
             bytes,
@@ -123,7 +135,7 @@ impl ReceiverWindow {
 
     /// A receiver that was out of reach: excluded until it has caught up.
     pub(crate) fn behind(settings: &Settings, now: Time) -> Self {
-        Self { excluded: true, ..Self::at(0, 0, settings, now) }
+        Self { excluded: true, ..Self::at(SentSoFar::default(), settings, now) }
     }
 
     /// An event is about to be sent after the event `last`. A receiver that had acknowledged
@@ -138,10 +150,10 @@ impl ReceiverWindow {
     /// A frame was sent.
     pub(crate) fn on_sent(&mut self, sent: &InFlight, settings: &Settings, now: Time) {
         if !self.excluded {
-            self.congestion.on_sent((self.bytes, sent.total), settings, now);
+            self.congestion.on_sent(self.progress(sent), settings, now);
         }
         if self.is_window_behind(sent, settings) {
-            self.blocking_since.get_or_insert((now, self.bytes));
+            self.blocking_since.get_or_insert(AckedSince { at: now, acked: self.bytes });
         }
     }
 
@@ -152,8 +164,8 @@ impl ReceiverWindow {
         }
         self.retransmitted_below = sent.total;
         if !self.excluded {
-            self.congestion.on_loss((self.bytes, sent.total), settings);
-            self.congestion.on_sent((self.bytes, sent.total), settings, now);
+            self.congestion.on_loss(self.progress(sent), settings);
+            self.congestion.on_sent(self.progress(sent), settings, now);
         }
     }
 
@@ -182,22 +194,26 @@ impl ReceiverWindow {
             (self.progressed, self.progressed_bytes) = (now, self.bytes);
             self.sent_at_progress = sent.total;
         }
-        self.blocking_since.take_if(|(_, acked)| is_all || self.bytes - *acked >= window);
+        self.blocking_since.take_if(|since| is_all || self.bytes - since.acked >= window);
         let sent_at = sent.sent_at(position).filter(|_| self.bytes > self.retransmitted_below);
         let rtt = sent_at.map(|at| now.since(at));
-        self.congestion.on_ack((self.bytes, sent.total), rtt, settings, now);
+        self.congestion.on_ack(self.progress(sent), rtt, settings, now);
         if self.excluded && self.unacknowledged(sent) <= window {
             // The receiver is still catching up, which must not block the others.
             self.excluded = false;
             self.congestion.suspend(self.bytes, now);
         }
         if !self.excluded {
-            self.congestion.on_sent((self.bytes, sent.total), settings, now);
+            self.congestion.on_sent(self.progress(sent), settings, now);
         }
     }
 
+    fn progress(&self, sent: &InFlight) -> Progress {
+        Progress { acked: self.bytes, sent: sent.total }
+    }
+
     fn unacknowledged(&self, sent: &InFlight) -> u64 {
-        sent.total.saturating_sub(self.bytes)
+        self.progress(sent).unacknowledged()
     }
 
     fn is_window_behind(&self, sent: &InFlight, settings: &Settings) -> bool {
@@ -224,7 +240,7 @@ impl ReceiverWindow {
     fn exclude_at(&self, others_idle: bool, settings: &Settings) -> Time {
         let stalled = self.progressed + settings.lag_timeout;
         match self.blocking_since.filter(|_| others_idle) {
-            Some((since, _)) => stalled.min(since + settings.lag_timeout * SLOW_RECEIVER_TIMEOUTS),
+            Some(since) => stalled.min(since.at + settings.lag_timeout * SLOW_RECEIVER_TIMEOUTS),
             None => stalled,
         }
     }
@@ -286,7 +302,7 @@ mod tests {
 
     /// A receiver whose congestion window is suspended.
     fn unpaced(settings: &Settings) -> ReceiverWindow {
-        let mut receiver = ReceiverWindow::at(0, 0, settings, at(0));
+        let mut receiver = ReceiverWindow::at(SentSoFar::default(), settings, at(0));
         receiver.congestion.suspend(0, at(0));
         receiver
     }
@@ -319,7 +335,7 @@ mod tests {
         let settings = Settings { window: 8_000, ..settings() };
         let blocks_lane =
             |receiver: &ReceiverWindow, frames| receiver.blocks_lane(&sent(frames), &settings);
-        let mut receiver = ReceiverWindow::at(0, 0, &settings, at(0));
+        let mut receiver = ReceiverWindow::at(SentSoFar::default(), &settings, at(0));
         assert!(!blocks_lane(&receiver, 9) && blocks_lane(&receiver, 10), "2,000 bytes");
         receiver.on_sent(&sent(10), &settings, at(0));
         receiver.on_ack(100, 100, &sent(10), &settings, at(1));
@@ -336,7 +352,7 @@ mod tests {
     #[test]
     fn a_retransmitted_frame_gives_no_round_trip_time() {
         let settings = Settings { window: 8_000, ..settings() };
-        let mut receiver = ReceiverWindow::at(0, 0, &settings, at(0));
+        let mut receiver = ReceiverWindow::at(SentSoFar::default(), &settings, at(0));
         let mut sent = InFlight::default();
         let mut send = |frames: std::ops::RangeInclusive<u64>, ms| {
             frames.for_each(|i| sent.on_sent(at(ms), 10 * i, 200));
@@ -366,7 +382,7 @@ mod tests {
     #[test]
     fn a_congestion_window_blocks_idle_receivers_only_briefly() {
         let settings = Settings { window: 40_000, ..settings() };
-        let mut receiver = ReceiverWindow::at(0, 0, &settings, at(0));
+        let mut receiver = ReceiverWindow::at(SentSoFar::default(), &settings, at(0));
         receiver.on_sent(&sent(10), &settings, at(10));
         assert_eq!(receiver.deadline(false, &sent(10), &settings), at(500));
         assert_eq!(receiver.deadline(true, &sent(10), &settings), at(110), "2,000 of 40,000 bytes");
@@ -406,7 +422,8 @@ mod tests {
     #[test]
     fn an_excluded_receiver_stays_so_until_it_acknowledges_something() {
         let settings = settings();
-        let (mut receiver, sent) = (ReceiverWindow::at(0, 0, &settings, at(0)), sent(12));
+        let (mut receiver, sent) =
+            (ReceiverWindow::at(SentSoFar::default(), &settings, at(0)), sent(12));
         receiver.on_sent(&sent, &settings, at(0));
         assert!(receiver.suspend(false, &settings, at(500)));
         receiver.on_ack(0, 120, &sent, &settings, at(600));

@@ -26,8 +26,10 @@ pub(crate) struct FormerPeers {
     report_until: Option<Time>,
     /// Entries that still need their turn in the current round, even after `report_until`.
     reports_due: usize,
-    /// Tickets of the last reported entries: of `recent`, and of `known`.
-    last_reported: [Option<u64>; 2],
+    /// Ticket of the last entry that was reported in the turn of `recent`.
+    last_recent: Option<u64>,
+    /// Ticket of the last entry that was reported in the turn of `known`.
+    last_known: Option<u64>,
     /// Entries that digests and evictions have examined.
     #[cfg(test)]
     examined: usize,
@@ -147,7 +149,7 @@ impl FormerPeers {
     /// reach may have missed their end.
     pub(crate) fn report_all(&mut self, until: Time) {
         if self.reports_due == 0 {
-            self.last_reported[1] = None;
+            self.last_known = None;
         }
         self.report_until = Some(until);
         self.reports_due = self.known.len();
@@ -186,7 +188,7 @@ impl FormerPeers {
     /// The next `recent` entries in turn.
     fn recent(&mut self, now: Time, most: usize) -> Vec<PeerReport> {
         let (mut reports, mut expired) = (Vec::new(), Vec::new());
-        for (ticket, incarnation) in newest_first_from(&self.recent, self.last_reported[0]) {
+        for (ticket, incarnation) in newest_first_from(&self.recent, self.last_recent) {
             if reports.len() >= most {
                 break;
             }
@@ -202,12 +204,13 @@ impl FormerPeers {
         for ticket in expired {
             self.recent.remove(&ticket);
         }
-        self.finish_turn(0, reports)
+        self.last_recent = reports.last().map(|(ticket, _)| *ticket);
+        suspected(reports)
     }
 
     /// The next `known` entries in turn.
     fn all(&mut self, most: usize) -> Vec<PeerReport> {
-        let next = newest_first_from(&self.known, self.last_reported[1]).take(most);
+        let next = newest_first_from(&self.known, self.last_known).take(most);
         let known =
             next.filter_map(|(ticket, incarnation)| Some((*ticket, self.report(*incarnation)?)));
         let reports: Vec<_> = known.collect();
@@ -215,15 +218,8 @@ impl FormerPeers {
         {
             self.examined += reports.len();
         }
-        self.finish_turn(1, reports)
-    }
-
-    fn finish_turn(&mut self, turn: usize, reports: Vec<(u64, PeerReport)>) -> Vec<PeerReport> {
-        self.last_reported[turn] = reports.last().map(|(ticket, _)| *ticket);
-        if planted(Fault::FormerPeersNotReported) {
-            return Vec::new();
-        }
-        reports.into_iter().map(|(_, known)| PeerReport { is_suspected: true, ..known }).collect()
+        self.last_known = reports.last().map(|(ticket, _)| *ticket);
+        suspected(reports)
     }
 
     /// The last report about a former peer.
@@ -264,6 +260,14 @@ impl FormerPeer {
     }
 }
 
+/// The reports of one turn as a digest carries them.
+fn suspected(reports: Vec<(u64, PeerReport)>) -> Vec<PeerReport> {
+    if planted(Fault::FormerPeersNotReported) {
+        return Vec::new();
+    }
+    reports.into_iter().map(|(_, known)| PeerReport { is_suspected: true, ..known }).collect()
+}
+
 /// Iterates over all tickets once, newest first, starting after the ticket `last_reported`.
 fn newest_first_from(
     tickets: &ByTicket,
@@ -279,6 +283,7 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
+    use crate::PerLane;
 
     fn id(n: u8) -> Incarnation {
         Incarnation([n; 16])
@@ -293,14 +298,8 @@ mod tests {
     fn five() -> FormerPeers {
         let mut former_peers = FormerPeers::default();
         for n in 1..=5 {
-            let (positions, report_until) = ([n.into(), 0], at(u64::from(n) + 6));
-            let last = PeerReport {
-                peer: id(n),
-                heartbeat_seq: 0,
-                positions,
-                is_suspected: false,
-                sent: [0; 2],
-            };
+            let (positions, report_until) = (PerLane::new(n.into(), 0), at(u64::from(n) + 6));
+            let last = PeerReport { positions, ..PeerReport::unknown(id(n)) };
             let former = FormerPeer {
                 ticket: 0,
                 peer: None,
@@ -332,14 +331,8 @@ mod tests {
     fn every_former_peer_has_its_turn_while_peers_keep_returning() {
         let mut former_peers = FormerPeers::default();
         for n in 1..=100 {
-            let (positions, report_until) = ([n.into(), 0], at(0));
-            let last = PeerReport {
-                peer: id(n),
-                heartbeat_seq: 0,
-                positions,
-                is_suspected: false,
-                sent: [0; 2],
-            };
+            let (positions, report_until) = (PerLane::new(n.into(), 0), at(0));
+            let last = PeerReport { positions, ..PeerReport::unknown(id(n)) };
             let former = FormerPeer {
                 ticket: 0,
                 peer: None,
@@ -384,14 +377,8 @@ mod tests {
             Incarnation(id)
         };
         let former = |n, report_until| {
-            let positions = [n, 0];
-            let last = PeerReport {
-                peer: id(n),
-                heartbeat_seq: 0,
-                positions,
-                is_suspected: false,
-                sent: [0; 2],
-            };
+            let positions = PerLane::new(n, 0);
+            let last = PeerReport { positions, ..PeerReport::unknown(id(n)) };
             FormerPeer {
                 ticket: 0,
                 peer: None,

@@ -122,41 +122,6 @@ impl Identity {
     }
 }
 
-/// One of the two streams of a sender. Events are ordered within a lane only.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[repr(u8)]
-pub enum Lane {
-    /// Events that go ahead of waiting events of the other lane.
-    Urgent = 0,
-    /// All other events.
-    Events = 1,
-}
-
-impl Lane {
-    /// Both lanes, in order of their index.
-    pub const ALL: [Self; 2] = [Self::Urgent, Self::Events];
-
-    /// The lane of a number on the wire; `None` if no lane has it.
-    pub(crate) fn from_index(index: u8) -> Option<Self> {
-        Self::ALL.get(usize::from(index)).copied()
-    }
-
-    /// The number of the lane on the wire.
-    #[must_use]
-    pub fn index(self) -> usize {
-        self as usize
-    }
-}
-
-impl fmt::Display for Lane {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Urgent => "urgent",
-            Self::Events => "events",
-        })
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;

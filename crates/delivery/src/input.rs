@@ -1,12 +1,14 @@
 //! Input handling of the endpoint: every received frame enters the state machine here.
 
-use crate::control::{Control, MAX_DIGEST, PeerReport, Status};
+use crate::control::{Control, MAX_DIGEST, PeerReport, ProbeAnswer, Status};
+use crate::flow::SentSoFar;
 use crate::membership::{Arrival, failure, gossip, leaving, name_conflict, relay};
 use crate::planted::{Fault, planted};
 use crate::receive::Accepted;
-use crate::stream::{EventRange, StreamId};
+use crate::stream::StreamId;
 use crate::{
-    Destination, Endpoint, Frame, FrameKind, Incarnation, Lane, Output, Time, Via, retransmit,
+    Destination, Endpoint, Frame, FrameKind, Incarnation, Lane, Output, PerLane, Time, Via,
+    retransmit,
 };
 
 impl Endpoint {
@@ -126,7 +128,6 @@ impl Endpoint {
     }
 
     fn handle_control(&mut self, now: Time, frame: &Frame, arrival: Arrival) {
-        let from = frame.incarnation;
         let Some(control) = Control::decode(&frame.body) else {
             self.counters.malformed += 1;
             return;
@@ -137,6 +138,7 @@ impl Endpoint {
             self.counters.malformed += 1;
             return;
         }
+        let from = frame.incarnation;
         if let Some(peer) = self.membership.get_mut(from) {
             if !peer.controls.accept(frame.first) {
                 self.counters.replays_rejected += 1;
@@ -151,81 +153,23 @@ impl Endpoint {
                 }
             });
         }
-        let is_proven = self.is_proven(frame, arrival);
         match control {
-            Control::Hello(status) | Control::Heartbeat(status)
-                if status.name == self.identity.name =>
-            {
-                self.with_members(now, |members, ctx| {
-                    name_conflict::on_own_name_claimed(members, now, from, &status, ctx)
-                });
-            }
-            Control::Hello(status) => {
-                self.greet(now, from, is_proven);
-                self.handle_status(now, frame, status, arrival);
-            }
-            Control::Heartbeat(status) => {
-                // Greet a newcomer now, so that it does not buffer the next event of this
-                // node.
-                if self.membership.get(from).is_none() {
-                    self.greet(now, from, is_proven);
-                }
-                self.handle_status(now, frame, status, arrival);
-            }
-            Control::Bye { positions, .. } if positions.contains(&u64::MAX) => {
-                self.counters.malformed += 1;
-            }
-            // A goodbye from a non-member is ignored if it replays an earlier membership.
-            Control::Bye { .. }
-                if self.membership.get(from).is_none()
-                    && !self.membership.may_introduce(from, frame.first) =>
-            {
-                self.counters.replays_rejected += 1;
-            }
-            // Goodbyes from unknown nodes are remembered, but only at the admission rate.
-            Control::Bye { .. }
-                if self.membership.get(from).is_none()
-                    && !self.membership.former_peers.knows(from)
-                    && !self.may_admit(now) => {}
-            Control::Bye { positions, winner } => {
-                let bye = (positions, winner);
-                self.with_members(now, |members, ctx| {
-                    leaving::on_bye(members, now, from, bye, ctx)
-                });
-            }
-            Control::Probe { nonce } => {
-                self.heartbeat_seq += 1;
-                let (heartbeat_seq, positions) = (self.heartbeat_seq, Some(self.positions));
-                let answer = Control::ProbeAnswer { nonce, heartbeat_seq, positions };
-                self.transmit(Destination::One(from), &answer);
-            }
-            Control::ProbeAnswer { positions: Some(positions), .. }
-                if positions.contains(&u64::MAX) =>
-            {
-                self.counters.malformed += 1;
-            }
-            Control::ProbeAnswer { nonce, heartbeat_seq, positions } => {
-                let own = self.identity.clone();
-                let winner = self.with_members(now, |members, ctx| {
-                    gossip::on_heartbeat_seq(members, now, (from, heartbeat_seq), arrival, ctx);
-                    gossip::on_position_answer(members, now, (from, nonce), positions);
-                    name_conflict::on_probe_answer(members, from, nonce, &own, ctx)
-                });
-                self.winner = self.winner.or(winner);
-            }
+            Control::Hello(status) => self.handle_hello(now, frame, status, arrival),
+            Control::Heartbeat(status) => self.handle_heartbeat(now, frame, status, arrival),
+            Control::Bye { positions, winner } => self.handle_bye(now, frame, positions, winner),
+            Control::Probe { nonce } => self.answer_probe(from, nonce),
+            Control::ProbeAnswer(answer) => self.handle_probe_answer(now, from, answer, arrival),
             Control::Ack { positions } => self.handle_ack(now, from, positions),
-            Control::Nak { lane, first, last } => {
-                retransmit::own_events(self, now, from, lane, EventRange { first, last });
-            }
+            Control::Nak { lane, range } => retransmit::own_events(self, now, from, lane, range),
             Control::Unavailable { lane, before } => {
-                let unavailable = (lane, before);
+                let stream = StreamId { sender: from, lane };
                 self.with_members(now, |members, ctx| {
-                    relay::on_unavailable(members, now, from, unavailable, ctx)
+                    relay::on_unavailable(members, now, stream, before, ctx)
                 });
             }
             Control::PeerQuery { mine, meet } => {
                 self.with_members(now, |members, ctx| {
-                    gossip::on_peer_query(members, now, from, (mine, meet), ctx);
+                    gossip::on_peer_query(members, now, from, mine, meet, ctx);
                 });
             }
             Control::PeerReport(report) => {
@@ -233,22 +177,105 @@ impl Endpoint {
                     gossip::on_peer_query_answer(members, now, from, report, ctx)
                 });
             }
-            Control::RelayNak { from: sender, lane, first, last } => {
-                let (stream, range) = (StreamId { sender, lane }, EventRange { first, last });
+            Control::RelayNak { stream, range } => {
                 retransmit::relayed_events(self, now, from, stream, range);
             }
-            Control::RelayUnavailable { from: sender, lane, before } => {
-                let unavailable = (sender, lane, before);
+            Control::RelayUnavailable { stream, before } => {
                 self.with_members(now, |members, ctx| {
-                    relay::on_unavailable_relay(members, now, from, unavailable, ctx)
+                    relay::on_unavailable_relay(members, now, from, stream, before, ctx)
                 });
             }
-            Control::RelayRequest { whom, on } => {
+            Control::RelayRequest { of, on } => {
                 if self.membership.get(from).is_some() {
-                    relay::on_request(&mut self.membership, now, from, (whom, on));
+                    relay::on_request(&mut self.membership, now, from, of, on);
                 }
             }
         }
+    }
+
+    fn handle_hello(&mut self, now: Time, frame: &Frame, status: Status, arrival: Arrival) {
+        if self.is_own_name_claimed(now, frame, &status) {
+            return;
+        }
+        self.greet(now, frame.incarnation, self.is_proven(frame, arrival));
+        self.handle_status(now, frame, status, arrival);
+    }
+
+    fn handle_heartbeat(&mut self, now: Time, frame: &Frame, status: Status, arrival: Arrival) {
+        if self.is_own_name_claimed(now, frame, &status) {
+            return;
+        }
+        // Greet a newcomer now, so that it does not buffer the next event of this node.
+        if self.membership.get(frame.incarnation).is_none() {
+            self.greet(now, frame.incarnation, self.is_proven(frame, arrival));
+        }
+        self.handle_status(now, frame, status, arrival);
+    }
+
+    /// Whether the sender of a status uses this node's own name. That sender is then probed.
+    fn is_own_name_claimed(&mut self, now: Time, frame: &Frame, status: &Status) -> bool {
+        let is_claimed = status.name == self.identity.name;
+        if is_claimed {
+            self.with_members(now, |members, ctx| {
+                name_conflict::on_own_name_claimed(members, now, frame.incarnation, status, ctx)
+            });
+        }
+        is_claimed
+    }
+
+    fn handle_bye(
+        &mut self,
+        now: Time,
+        frame: &Frame,
+        positions: PerLane<u64>,
+        winner: Option<Incarnation>,
+    ) {
+        let from = frame.incarnation;
+        if positions.contains(&u64::MAX) {
+            self.counters.malformed += 1;
+            return;
+        }
+        if self.membership.get(from).is_none() {
+            // A goodbye from a non-member is ignored if it replays an earlier membership.
+            if !self.membership.may_introduce(from, frame.first) {
+                self.counters.replays_rejected += 1;
+                return;
+            }
+            // Goodbyes from unknown nodes are remembered, but only at the admission rate.
+            if !self.membership.former_peers.knows(from) && !self.may_admit(now) {
+                return;
+            }
+        }
+        self.with_members(now, |members, ctx| {
+            leaving::on_bye(members, now, from, positions, winner, ctx)
+        });
+    }
+
+    fn answer_probe(&mut self, from: Incarnation, nonce: u64) {
+        self.heartbeat_seq += 1;
+        let (heartbeat_seq, positions) = (self.heartbeat_seq, Some(self.positions));
+        let answer = Control::ProbeAnswer(ProbeAnswer { nonce, heartbeat_seq, positions });
+        self.transmit(Destination::One(from), &answer);
+    }
+
+    fn handle_probe_answer(
+        &mut self,
+        now: Time,
+        from: Incarnation,
+        ProbeAnswer { nonce, heartbeat_seq, positions }: ProbeAnswer,
+        arrival: Arrival,
+    ) {
+        if positions.is_some_and(|positions| positions.contains(&u64::MAX)) {
+            self.counters.malformed += 1;
+            return;
+        }
+        let own = self.identity.clone();
+        let winner = self.with_members(now, |members, ctx| {
+            gossip::on_heartbeat_seq(members, now, from, heartbeat_seq, arrival, ctx);
+            gossip::on_position_answer(members, now, from, nonce, positions);
+            name_conflict::on_probe_answer(members, from, nonce, &own, ctx)
+        });
+        self.winner = self.winner.or(winner);
     }
 
     /// Whether this frame proves that its sender is alive. The proof is one of these: the sender is
@@ -272,12 +299,11 @@ impl Endpoint {
     }
 
     /// A member acknowledges the events of this node up to `positions`, per lane.
-    fn handle_ack(&mut self, now: Time, from: Incarnation, positions: [u64; 2]) {
+    fn handle_ack(&mut self, now: Time, from: Incarnation, positions: PerLane<u64>) {
         let Some(peer) = self.membership.get_mut(from) else { return };
         for lane in Lane::ALL {
-            let i = lane.index();
-            let (last, sent) = (self.positions[i], &self.in_flight[i]);
-            peer.windows[i].on_ack(positions[i], last, sent, &self.settings, now);
+            let (last, sent) = (self.positions[lane], &self.in_flight[lane]);
+            peer.windows[lane].on_ack(positions[lane], last, sent, &self.settings, now);
         }
     }
 
@@ -295,8 +321,10 @@ impl Endpoint {
             return;
         }
         let is_new = self.membership.get(from).is_none();
-        let ours = Lane::ALL
-            .map(|lane| (self.positions[lane.index()], self.in_flight[lane.index()].total()));
+        let ours = PerLane::from_fn(|lane| SentSoFar {
+            position: self.positions[lane],
+            bytes: self.in_flight[lane].total(),
+        });
         if is_new && !self.membership.may_introduce(from, frame.first) {
             self.counters.replays_rejected += 1;
             return;
@@ -329,7 +357,7 @@ impl Endpoint {
             }
         }
         self.with_members(now, |members, ctx| {
-            gossip::on_heartbeat_seq(members, now, (from, status.heartbeat_seq), arrival, ctx);
+            gossip::on_heartbeat_seq(members, now, from, status.heartbeat_seq, arrival, ctx);
         });
         if is_new {
             // Send a digest soon, so that the nodes compare their former peers.

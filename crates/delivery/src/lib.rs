@@ -49,6 +49,7 @@
 mod congestion;
 mod context;
 mod control;
+mod counters;
 mod departure;
 mod endpoint;
 mod error;
@@ -58,6 +59,7 @@ mod frame;
 mod heartbeat;
 mod id;
 mod input;
+mod lane;
 mod membership;
 mod output;
 mod peer;
@@ -79,12 +81,14 @@ mod time;
 mod token_bucket;
 mod unknown_senders;
 
+pub use counters::DeliveryCounters;
 pub use endpoint::{Endpoint, Link};
 pub use error::DeliveryError;
 pub use frame::{BULK_LEN, Frame, FrameKind, MAX_EVENTS_PER_FRAME};
-pub use id::{Identity, Incarnation, Lane, NodeName};
+pub use id::{Identity, Incarnation, NodeName};
+pub use lane::{Lane, PerLane};
 pub use output::{
-    Counters, Destination, Gap, GapReason, LeaveReason, NameConflict, Output, PeerInfo, Reach, Via,
+    Destination, Gap, GapReason, LeaveReason, NameConflict, Output, PeerInfo, Reach, Via,
 };
 pub use settings::Settings;
 pub use time::Time;

@@ -2,7 +2,7 @@ use std::fmt;
 
 use bytes::Bytes;
 
-use crate::{Frame, Incarnation, Lane, NodeName, Time};
+use crate::{Frame, Incarnation, Lane, NodeName, PerLane, Time};
 
 /// The recipients of a frame.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -181,7 +181,7 @@ pub struct PeerInfo {
     pub last_heard: Time,
     /// Per lane, the number after which the guarantee holds since the peer joined: each later event
     /// is delivered or reported missing.
-    pub promised_after: [u64; 2],
+    pub promised_after: PerLane<u64>,
     /// How the peer's frames arrive.
     pub reach: Reach,
 }
@@ -197,51 +197,4 @@ pub enum Reach {
         /// The relaying peer.
         via: Incarnation,
     },
-}
-
-/// Counters since the start of an endpoint. They never decrease.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-#[non_exhaustive]
-pub struct Counters {
-    /// Events that this node sent.
-    pub sent: u64,
-    /// Events delivered to the caller.
-    pub delivered: u64,
-    /// Events reported missing.
-    pub missed: u64,
-    /// Gaps reported.
-    pub gaps: u64,
-    /// Data frames whose events had arrived or been given up before.
-    pub duplicates: u64,
-    /// Control, direct and relay messages that had arrived before, or that are too old to tell.
-    pub replays_rejected: u64,
-    /// Greetings and heartbeats to all from nodes that have not proven to this node that they are
-    /// alive. This node asks them for a proof.
-    pub unproven_introductions: u64,
-    /// Admissions and greetings of nodes that a rate limit put off.
-    pub admissions_deferred: u64,
-    /// Frames addressed to another node: most likely recorded and replayed here.
-    pub misdirected: u64,
-    /// Frames that violate the protocol.
-    pub malformed: u64,
-    /// Frames dropped because their sender is not a member.
-    pub unknown_sender: u64,
-    /// Admissions refused because of the limit on peers.
-    pub too_many_peers: u64,
-    /// Periodic heartbeats sent to all.
-    pub heartbeats: u64,
-    /// Requests sent for missing events (NAKs).
-    pub naks: u64,
-    /// NAKs sent to another peer than the sender of the events; `naks` includes them.
-    pub relay_naks: u64,
-    /// Frames of this node that it retransmitted.
-    pub retransmitted_frames: u64,
-    /// Frames of other nodes that this node relayed, on request or under a lease.
-    pub relayed_frames: u64,
-    /// Times that the route to a peer changed.
-    pub route_changes: u64,
-    /// Times that a receiver was excluded from flow control for acknowledging too little.
-    pub receivers_excluded: u64,
-    /// Frames dropped because too much was held behind a hole; they are requested again.
-    pub reorder_dropped: u64,
 }

@@ -7,25 +7,25 @@ use std::sync::Arc;
 use crate::congestion;
 use crate::control::{PeerReport, Status};
 use crate::departure::Departure;
-use crate::flow::ReceiverWindow;
+use crate::flow::{ReceiverWindow, SentSoFar};
 use crate::receive::{MissingEvents, ReceiveStream};
 use crate::repair_sources::RepairSources;
 use crate::replay_window::ReplayWindow;
 use crate::route::Route;
 use crate::token_bucket::TokenBucket;
-use crate::{Frame, Incarnation, Lane, LeaveReason, PeerInfo, Reach, Settings, Time};
+use crate::{Frame, Incarnation, Lane, LeaveReason, PeerInfo, PerLane, Reach, Settings, Time};
 
 /// A member, alive as far as this node knows.
 #[derive(Debug, Clone)]
 pub(crate) struct Peer {
     pub(crate) info: PeerInfo,
-    pub(crate) streams: [ReceiveStream; 2],
+    pub(crate) streams: PerLane<ReceiveStream>,
     pub(crate) controls: ReplayWindow,
     pub(crate) bulk: ReplayWindow,
     /// Highest plausible heartbeat number, from the peer itself or from reports.
     pub(crate) heartbeat_seq: u64,
-    /// Highest heartbeat number that the peer itself sent, and when it arrived.
-    own_heartbeat: (u64, Time),
+    /// The heartbeat with the highest number that the peer itself sent.
+    own_heartbeat: OwnHeartbeat,
     /// When the peer first joined.
     since: Time,
     /// When the peer joined last; later than `since` if it was out of reach meanwhile.
@@ -35,7 +35,7 @@ pub(crate) struct Peer {
     /// The last status frame that the peer broadcast, relayed to nodes that ask to meet the peer.
     pub(crate) introduction: Option<Frame>,
     /// How far the peer has acknowledged this node's lanes.
-    pub(crate) windows: [ReceiverWindow; 2],
+    pub(crate) windows: PerLane<ReceiverWindow>,
     /// Window bytes of the peer's events received here and not acknowledged yet.
     unacked_bytes: usize,
     /// Repetitions left of an acknowledgement for which the sender may be waiting.
@@ -50,7 +50,7 @@ pub(crate) struct Peer {
     /// The departure in progress, if the peer is about to leave.
     pub(crate) departure: Option<Departure>,
     /// Gaps up to these positions are from a time when the peer was out of reach.
-    pub(crate) unreachable_until: [u64; 2],
+    pub(crate) unreachable_until: PerLane<u64>,
     pub(crate) route: Route,
     /// Other peers that have the peer's events.
     pub(crate) repair_sources: RepairSources,
@@ -60,6 +60,13 @@ pub(crate) struct Peer {
     pub(crate) repairs: TokenBucket,
     /// Peers that asked whether this peer is alive, to be notified once it is known.
     pub(crate) liveness_queriers: BTreeSet<Incarnation>,
+}
+
+/// A heartbeat that came from its peer, not from a report.
+#[derive(Debug, Clone, Copy)]
+struct OwnHeartbeat {
+    number: u64,
+    arrived: Time,
 }
 
 /// A peer was probed for the positions that it has sent.
@@ -127,7 +134,7 @@ impl Peer {
     pub(crate) fn new(
         incarnation: Incarnation,
         status: &Status,
-        ours: [(u64, u64); 2],
+        ours: PerLane<SentSoFar>,
         now: Time,
         s: &Arc<Settings>,
     ) -> Self {
@@ -147,12 +154,12 @@ impl Peer {
             controls: ReplayWindow::default(),
             bulk: ReplayWindow::default(),
             heartbeat_seq: 0,
-            own_heartbeat: (0, now),
+            own_heartbeat: OwnHeartbeat { number: 0, arrived: now },
             since: now,
             rejoined_at: now,
             established: status.established,
             introduction: None,
-            windows: ours.map(|(position, bytes)| ReceiverWindow::at(position, bytes, s, now)),
+            windows: ours.map(|sent| ReceiverWindow::at(sent, s, now)),
             unacked_bytes: 0,
             ack_repeats: 0,
             ack_at: None,
@@ -160,7 +167,7 @@ impl Peer {
             answered: None,
             position_query: None,
             departure: None,
-            unreachable_until: [0; 2],
+            unreachable_until: PerLane::default(),
             route: Route::since(now),
             repair_sources: RepairSources::default(),
             relay_targets: BTreeMap::new(),
@@ -170,14 +177,14 @@ impl Peer {
     }
 
     /// A peer that was out of reach is back and has sent events up to `positions`.
-    pub(crate) fn rejoin(&mut self, positions: [u64; 2], now: Time, settings: &Settings) {
+    pub(crate) fn rejoin(&mut self, positions: PerLane<u64>, now: Time, settings: &Settings) {
         self.rejoined_at = now;
         self.route = Route::since(now);
         self.suspicion = None;
         self.departure = None;
         self.position_query = None;
         self.unreachable_until = positions;
-        self.windows = [ReceiverWindow::behind(settings, now); 2];
+        self.windows = PerLane::from_fn(|_| ReceiverWindow::behind(settings, now));
     }
 
     /// Clears the state that counts only while the peer is a member.
@@ -199,8 +206,8 @@ impl Peer {
         self.departure.is_none() && now.since(self.rejoined_at) >= ESTABLISHED_AFTER
     }
 
-    pub(crate) fn positions(&self) -> [u64; 2] {
-        [self.streams[0].position(), self.streams[1].position()]
+    pub(crate) fn positions(&self) -> PerLane<u64> {
+        PerLane::from_fn(|lane| self.streams[lane].position())
     }
 
     /// This node's report about the peer, as sent to other peers.
@@ -210,25 +217,25 @@ impl Peer {
         // For a live peer, report only the positions that it announced itself. Otherwise a report
         // from another peer would circulate for ever.
         let is_alive = self.departure.is_none();
-        let sent = |stream: &ReceiveStream| {
+        let sent = PerLane::from_fn(|lane| {
+            let stream = &self.streams[lane];
             if is_alive { stream.sender_position() } else { stream.known_position() }
-        };
-        let sent = [sent(&self.streams[0]), sent(&self.streams[1])];
+        });
         PeerReport { peer, heartbeat_seq: self.heartbeat_seq, positions, is_suspected, sent }
     }
 
     /// Whether the peer can have reached this heartbeat number by now, at the highest rate.
     pub(crate) fn is_plausible(&self, heartbeat_seq: u64, now: Time) -> bool {
-        let (own, at) = self.own_heartbeat;
-        let seconds = now.since(at).as_secs() + 1;
-        heartbeat_seq <= own.saturating_add(seconds.saturating_mul(MAX_HEARTBEATS_PER_SECOND))
+        let OwnHeartbeat { number, arrived } = self.own_heartbeat;
+        let seconds = now.since(arrived).as_secs() + 1;
+        heartbeat_seq <= number.saturating_add(seconds.saturating_mul(MAX_HEARTBEATS_PER_SECOND))
     }
 
     /// The peer sent a heartbeat number itself. Returns whether the number is new.
     pub(crate) fn on_own_heartbeat(&mut self, heartbeat_seq: u64, now: Time) -> bool {
-        let is_new = heartbeat_seq > self.own_heartbeat.0;
+        let is_new = heartbeat_seq > self.own_heartbeat.number;
         if is_new {
-            self.own_heartbeat = (heartbeat_seq, now);
+            self.own_heartbeat = OwnHeartbeat { number: heartbeat_seq, arrived: now };
             // A higher number that other peers reported before may have been a lie.
             self.heartbeat_seq = if self.is_plausible(self.heartbeat_seq, now) {
                 self.heartbeat_seq.max(heartbeat_seq)
@@ -252,7 +259,7 @@ impl Peer {
     }
 
     pub(crate) fn stream(&mut self, lane: Lane) -> &mut ReceiveStream {
-        &mut self.streams[lane.index()]
+        &mut self.streams[lane]
     }
 
     /// Selects the node to ask for missing events: first the sender, then a repair source and the
@@ -260,7 +267,7 @@ impl Peer {
     pub(crate) fn nak_target(&self, lane: Lane, missing: MissingEvents) -> Option<NakTarget> {
         let tries = missing.tries;
         let answers = self.departure.is_none()
-            && missing.range.first >= self.streams[lane.index()].unavailable_before();
+            && missing.range.first >= self.streams[lane].unavailable_before();
         let source = self.repair_source(lane, missing.range.first, tries / 2);
         let others_turn = match self.info.reach {
             Reach::Direct => tries % 2 == 1,
@@ -275,8 +282,7 @@ impl Peer {
     fn repair_source(&self, lane: Lane, number: u64, turn: u32) -> Option<Incarnation> {
         // If the sender cannot help, also ask sources that have not reported this position. Their
         // reports may be old, and they may hold events behind holes of their own.
-        let guess =
-            self.departure.is_some() || number < self.streams[lane.index()].unavailable_before();
+        let guess = self.departure.is_some() || number < self.streams[lane].unavailable_before();
         self.repair_sources.pick(lane, number, guess, turn)
     }
 
@@ -288,7 +294,7 @@ impl Peer {
         released: &mut Vec<crate::receive::Released>,
     ) {
         loop {
-            let stream = &self.streams[lane.index()];
+            let stream = &self.streams[lane];
             let Some(next) = stream.missing() else { return };
             let limit = match &self.departure {
                 Some(departure) if departure.may_give_up() => u64::MAX,
@@ -302,7 +308,7 @@ impl Peer {
             } else {
                 self.repair_sources.next_available(lane, next).map_or(limit, |from| from.min(limit))
             };
-            self.streams[lane.index()].give_up(now, end, released);
+            self.streams[lane].give_up(now, end, released);
         }
     }
 
@@ -335,7 +341,7 @@ impl Peer {
 
     /// The peer announced its positions. If this node has all of them, the peer may be blocked by a
     /// lost acknowledgement, so the acknowledgement is repeated.
-    pub(crate) fn on_positions(&mut self, sent: [u64; 2], now: Time) {
+    pub(crate) fn on_positions(&mut self, sent: PerLane<u64>, now: Time) {
         for (stream, position) in self.streams.iter_mut().zip(sent) {
             stream.on_position(now, position);
         }
@@ -346,7 +352,7 @@ impl Peer {
     }
 
     /// Returns the positions to acknowledge, if an acknowledgement is due.
-    pub(crate) fn take_ack(&mut self, now: Time, settings: &Settings) -> Option<[u64; 2]> {
+    pub(crate) fn take_ack(&mut self, now: Time, settings: &Settings) -> Option<PerLane<u64>> {
         self.ack_at.take_if(|at| *at <= now)?;
         if self.unacked_bytes as u64 >= congestion::step(settings) {
             self.ack_repeats = ACK_REPEATS;

@@ -8,13 +8,13 @@ use crate::relay_buffer::RelayBuffer;
 use crate::replay_buffer::ReplayBuffer;
 use crate::stream::{EventRange, StreamId};
 use crate::token_bucket::TokenBucket;
-use crate::{Frame, Lane, Settings, Time};
+use crate::{Frame, Lane, PerLane, Settings, Time};
 
 /// The sent and received frames that are kept, and the budget for sending them again.
 #[derive(Debug, Clone)]
 pub(crate) struct Repair {
     settings: Arc<Settings>,
-    sent: [ReplayBuffer; 2],
+    sent: PerLane<ReplayBuffer>,
     received: RelayBuffer,
     /// Bytes that may be sent again now: at most one second's worth.
     budget: TokenBucket,
@@ -42,7 +42,7 @@ impl Repair {
         if planted(Fault::ReplayBufferForgets) && frame.first.is_multiple_of(5) {
             return;
         }
-        self.sent[lane.index()].push(frame, self.settings.replay_bytes);
+        self.sent[lane].push(frame, self.settings.replay_bytes);
     }
 
     /// Keeps a received frame that was delivered.
@@ -63,7 +63,7 @@ impl Repair {
     /// The answer to a request for events of this node.
     pub(crate) fn answer_own(&mut self, now: Time, lane: Lane, range: EventRange) -> Answer {
         let _has_budget = self.refill(now);
-        let frames = self.sent[lane.index()].range(range);
+        let frames = self.sent[lane].range(range);
         answer(&mut self.budget, self.settings.repair_burst, range, frames)
     }
 

@@ -1,15 +1,15 @@
 //! Repair sources: which other peers can retransmit a sender's events.
 
-use crate::{Incarnation, Lane};
+use crate::{Incarnation, Lane, PerLane};
 
 /// A peer and the range of the sender's events that it has, as it reports itself.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct RepairSource {
     peer: Incarnation,
     /// The peer has received everything up to these numbers, per lane.
-    positions: [u64; 2],
+    positions: PerLane<u64>,
     /// First numbers that the peer may still have, per lane.
-    from: [u64; 2],
+    from: PerLane<u64>,
 }
 
 /// The peers that can retransmit a sender's events in its place: the most advanced ones, at most
@@ -22,9 +22,9 @@ impl RepairSources {
     const MOST: usize = 8;
 
     /// A peer reports that it has received everything up to these positions.
-    pub(crate) fn record(&mut self, peer: Incarnation, positions: [u64; 2]) {
+    pub(crate) fn record(&mut self, peer: Incarnation, positions: PerLane<u64>) {
         if let Some(source) = self.0.iter_mut().find(|source| source.peer == peer) {
-            for lane in Lane::ALL.map(Lane::index) {
+            for lane in Lane::ALL {
                 // Events beyond its old position may be noted as unavailable. The peer has them
                 // now.
                 if positions[lane] > source.positions[lane] {
@@ -35,10 +35,9 @@ impl RepairSources {
             return;
         }
         if self.0.len() >= Self::MOST {
-            let reached = |source: &RepairSource| {
-                u128::from(source.positions[0]) + u128::from(source.positions[1])
-            };
-            let new = RepairSource { peer, positions, from: [0; 2] };
+            let reached =
+                |source: &RepairSource| source.positions.into_iter().map(u128::from).sum::<u128>();
+            let new = RepairSource { peer, positions, from: PerLane::default() };
             let behind = self.0.iter().enumerate().min_by_key(|(_, source)| reached(source));
             match behind {
                 Some((index, source)) if reached(source) < reached(&new) => self.0[index] = new,
@@ -46,13 +45,13 @@ impl RepairSources {
             }
             return;
         }
-        self.0.push(RepairSource { peer, positions, from: [0; 2] });
+        self.0.push(RepairSource { peer, positions, from: PerLane::default() });
     }
 
     /// A peer reports that it has no events below `before`.
     pub(crate) fn note_unavailable(&mut self, peer: Incarnation, lane: Lane, before: u64) {
         if let Some(source) = self.0.iter_mut().find(|source| source.peer == peer) {
-            let from = &mut source.from[lane.index()];
+            let from = &mut source.from[lane];
             *from = before.max(*from);
         }
     }
@@ -73,8 +72,9 @@ impl RepairSources {
         guess: bool,
         turn: u32,
     ) -> Option<Incarnation> {
-        let i = lane.index();
-        let has = |s: &&RepairSource| s.from[i] <= number && (guess || number <= s.positions[i]);
+        let has = |source: &&RepairSource| {
+            source.from[lane] <= number && (guess || number <= source.positions[lane])
+        };
         let count = self.0.iter().filter(has).count();
         let turn = usize::try_from(turn).unwrap_or(0).checked_rem(count)?;
         self.0.iter().filter(has).nth(turn).map(|source| source.peer)
@@ -82,7 +82,7 @@ impl RepairSources {
 
     /// The lowest number above `number` at which a source may have events again.
     pub(crate) fn next_available(&self, lane: Lane, number: u64) -> Option<u64> {
-        self.0.iter().map(|source| source.from[lane.index()]).filter(|from| *from > number).min()
+        self.0.iter().map(|source| source.from[lane]).filter(|from| *from > number).min()
     }
 }
 
@@ -96,12 +96,16 @@ mod tests {
         Incarnation([n; 16])
     }
 
+    fn up_to(number: u64) -> PerLane<u64> {
+        PerLane::new(0, number)
+    }
+
     #[test]
     fn sources_that_have_an_event_are_picked_in_turn() {
         let mut repair_sources = RepairSources::default();
-        repair_sources.record(id(1), [0, 10]);
-        repair_sources.record(id(2), [0, 20]);
-        repair_sources.record(id(3), [0, 5]);
+        repair_sources.record(id(1), up_to(10));
+        repair_sources.record(id(2), up_to(20));
+        repair_sources.record(id(3), up_to(5));
         let picked = |repair_sources: &RepairSources, number, guess| {
             (0..3).map(|turn| repair_sources.pick(LANE, number, guess, turn)).collect::<Vec<_>>()
         };
@@ -120,12 +124,12 @@ mod tests {
     fn the_most_advanced_sources_are_kept() {
         let mut repair_sources = RepairSources::default();
         for n in 1..=20 {
-            repair_sources.record(id(n), [0, n.into()]);
+            repair_sources.record(id(n), up_to(n.into()));
         }
         assert_eq!(repair_sources.0.len(), RepairSources::MOST);
-        let least = repair_sources.0.iter().map(|source| source.positions[1]).min();
+        let least = repair_sources.0.iter().map(|source| source.positions[LANE]).min();
         assert_eq!(least, Some(13));
-        repair_sources.record(id(50), [0, 1]);
+        repair_sources.record(id(50), up_to(1));
         assert!(!repair_sources.0.iter().any(|source| source.peer == id(50)));
     }
 }

@@ -31,13 +31,13 @@ pub(crate) fn own_events(
     };
     // An event that is not sent yet cannot be missing. Such a request is faulty, or somebody
     // recorded it elsewhere and replays it here.
-    let range = range.up_to(endpoint.positions[lane.index()]);
+    let range = range.up_to(endpoint.positions[lane]);
     if !range.is_sound() {
         endpoint.counters.malformed += 1;
         return;
     }
-    let sent = &endpoint.in_flight[lane.index()];
-    peer.windows[lane.index()].on_loss(range.last, sent, &endpoint.settings, now);
+    let sent = &endpoint.in_flight[lane];
+    peer.windows[lane].on_loss(range.last, sent, &endpoint.settings, now);
     let Some(budget) = repair_budget(endpoint, now, from) else { return };
     let answer = endpoint.repair.answer_own(now, lane, range);
     charge(endpoint, from, budget, &answer);
@@ -68,16 +68,13 @@ pub(crate) fn relayed_events(
         return;
     }
     let Some(budget) = repair_budget(endpoint, now, to) else { return };
-    let StreamId { sender, lane } = stream;
-    let received = endpoint.membership.get(sender).map(|peer| &peer.streams[lane.index()]);
+    let received = endpoint.membership.get(stream.sender).map(|peer| &peer.streams[stream.lane]);
     let held = received.into_iter().flat_map(|received| received.held(range));
     let answer = endpoint.repair.answer_relayed(now, stream, range, held);
     charge(endpoint, to, budget, &answer);
     if let Some(before) = answer.unavailable_before {
-        endpoint.transmit(
-            Destination::One(to),
-            &Control::RelayUnavailable { from: sender, lane, before },
-        );
+        let unavailable = Control::RelayUnavailable { stream, before };
+        endpoint.transmit(Destination::One(to), &unavailable);
     }
     for frame in answer.frames {
         endpoint.relay(to, frame.for_relay());

@@ -176,7 +176,12 @@ impl Settings {
     /// # Errors
     /// [`DeliveryError::Setting`] names the first setting that cannot work.
     pub fn check(&self) -> Result<(), DeliveryError> {
-        let fail = |setting, why| Err(DeliveryError::Setting { setting, why });
+        self.check_bounds()?;
+        self.check_relations()
+    }
+
+    /// Checks each setting against its own bounds.
+    fn check_bounds(&self) -> Result<(), DeliveryError> {
         let times = [
             ("heartbeat_min", self.heartbeat_min),
             ("heartbeat_max", self.heartbeat_max),
@@ -240,6 +245,14 @@ impl Settings {
                 return fail(setting, "it is 0, or above its maximum");
             }
         }
+        if self.max_tag > 4096 {
+            return fail("max_tag", "it is more than 4096 bytes");
+        }
+        Ok(())
+    }
+
+    /// Checks the settings that depend on each other.
+    fn check_relations(&self) -> Result<(), DeliveryError> {
         match self {
             s if s.heartbeat_min > s.heartbeat_max => {
                 fail("heartbeat_min", "it is longer than `heartbeat_max`")
@@ -266,10 +279,13 @@ impl Settings {
             s if s.nak_retry_max * 4 > s.repair_timeout => {
                 fail("repair_timeout", "it is shorter than four times `nak_retry_max`")
             }
-            s if s.max_tag > 4096 => fail("max_tag", "it is more than 4096 bytes"),
             _ => Ok(()),
         }
     }
+}
+
+fn fail(setting: &'static str, why: &'static str) -> Result<(), DeliveryError> {
+    Err(DeliveryError::Setting { setting, why })
 }
 
 #[cfg(test)]

@@ -1,6 +1,6 @@
 use std::collections::VecDeque;
 
-use crate::{Frame, FrameKind, Incarnation};
+use crate::{Frame, FrameKind, Incarnation, PerLane};
 
 /// Frames of senders whose introduction is still on its way. When it arrives, these frames are
 /// handled as if they had arrived after it.
@@ -27,14 +27,18 @@ impl UnknownSenderBuffer {
 
     /// Moves `positions` back before the frames that are buffered without a hole up to them, so
     /// that events published during the introduction are not lost.
-    pub(crate) fn rewind_over_buffered(&self, of: Incarnation, positions: [u64; 2]) -> [u64; 2] {
+    pub(crate) fn rewind_over_buffered(
+        &self,
+        of: Incarnation,
+        positions: PerLane<u64>,
+    ) -> PerLane<u64> {
         let mut back = positions;
         // The latest frames first.
         for frame in self.frames.iter().rev().filter(|frame| frame.incarnation == of) {
             if let FrameKind::Data(lane) = frame.kind
-                && (frame.first..frame.end()).contains(&back[lane.index()])
+                && (frame.first..frame.end()).contains(&back[lane])
             {
-                back[lane.index()] = frame.first - 1;
+                back[lane] = frame.first - 1;
             }
         }
         back
@@ -80,10 +84,13 @@ mod tests {
         }
         unknown_senders.keep(frame(2, 8), 1 << 20);
         let back = |position| {
-            unknown_senders.rewind_over_buffered(Incarnation([1; 16]), [position, position])
+            let positions = PerLane::new(position, position);
+            unknown_senders.rewind_over_buffered(Incarnation([1; 16]), positions)
         };
         // Only frames of the lane `Events` are buffered.
-        assert_eq!([7, 8, 9, 2, 0].map(back), [[7, 4], [8, 8], [9, 8], [2, 0], [0, 0]]);
+        let expected = [(7, 4), (8, 8), (9, 8), (2, 0), (0, 0)];
+        let expected = expected.map(|(urgent, events)| PerLane::new(urgent, events));
+        assert_eq!([7, 8, 9, 2, 0].map(back), expected);
     }
 
     #[test]

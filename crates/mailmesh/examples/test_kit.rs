@@ -51,11 +51,11 @@ async fn publish(node: &Node, count: u64) -> Result<(), Error> {
 async fn cut_and_heal(cluster: &TestCluster) -> Outcome {
     println!("-- the link between mx1 and mx2 is cut for 10 s");
     let (mx1, mx2) = (cluster.node("mx1"), cluster.node("mx2"));
-    let before = mx2.status().delivered;
+    let before = mx2.status().counters.delivery.delivered;
     cluster.cut("mx1", "mx2");
     publish(&mx1, 1_000).await?;
     cluster.heal("mx1", "mx2");
-    let has_all = || mx2.status().delivered == before + 1_000;
+    let has_all = || mx2.status().counters.delivery.delivered == before + 1_000;
     eventually("every event was repaired", has_all).await?;
     Ok(cluster.converged().await?)
 }
@@ -82,7 +82,10 @@ async fn lose(cluster: &TestCluster) -> Outcome {
     let (before, dropped) = (mx2.status(), cluster.dropped_frames());
     cluster.lose(10, 1);
     publish(&mx1, 1_000).await?;
-    let accounted = |status: Status| status.delivered + status.missed;
+    let accounted = |status: Status| {
+        let delivery = status.counters.delivery;
+        delivery.delivered + delivery.missed
+    };
     let settled = || accounted(mx2.status()) == accounted(before.clone()) + 1_000;
     eventually("every event arrived, or was reported missed", settled).await?;
     cluster.heal_all();

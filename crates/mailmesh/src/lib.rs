@@ -117,7 +117,7 @@ pub use incoming::{Gap, GapReason, Incoming, LeaveReason, Received};
 pub use keys::{Keys, NodeKeys};
 pub use lifecycle::StopReason;
 pub use mailmesh_codec::{ClusterKey, CodecError, KeyId, Keyring};
-pub use mailmesh_delivery::{Incarnation, NodeName, Settings};
+pub use mailmesh_delivery::{DeliveryCounters, Incarnation, NodeName, Settings};
 pub use mailmesh_events::*;
 pub use mailmesh_lists as lists;
 pub use mailmesh_secrets as secrets;
@@ -128,8 +128,8 @@ pub use mailmesh_state::{
 };
 pub use mailmesh_store::{TrustedDir, Untrusted, check_dir, store_in_use};
 pub use mailmesh_transport::{
-    Backend, ConfigError, ConfigErrorKind, Coordinator, EndpointState, GateCounts, KeySpace,
-    MemoryHub, Secret, TransportError, Warning,
+    Backend, ConfigError, ConfigErrorKind, Coordinator, DriverCounters, EndpointState, GateCounts,
+    KeySpace, MemoryHub, Secret, TransportError, Warning,
 };
 pub use members::{Member, MemberRef};
 pub use mirror_watch::{MirrorUpdate, MirrorWatch};

@@ -177,7 +177,6 @@ impl Node {
         let Inner { identity, cluster_name, replication, keys, inboxes, refusals, .. } =
             &*self.inner;
         let (mirror, time) = (&replication.mirror, &replication.time);
-        let counters = self.inner.driver.counters();
         let digest = mirror.digest();
         let members = self.inner.lifecycle.members();
         let (nodes_joined, nodes_left) = self.inner.member_log.totals();
@@ -194,34 +193,11 @@ impl Node {
             inboxes: inboxes.count(),
             inbox_bytes: inboxes.bytes(),
             inbox_dropped: inboxes.dropped(),
-            sent: counters.delivery.sent,
-            delivered: counters.delivery.delivered,
+            counters: self.inner.driver.counters(),
             nodes_joined,
             nodes_left,
-            gaps: counters.delivery.gaps,
-            missed: counters.delivery.missed,
-            duplicates: counters.delivery.duplicates,
-            naks: counters.delivery.naks,
-            retransmitted_frames: counters.delivery.retransmitted_frames,
-            replay_bytes: counters.replay_bytes,
-            relay_naks: counters.delivery.relay_naks,
-            relayed_frames: counters.delivery.relayed_frames,
-            relay_bytes: counters.relay_bytes,
-            receivers_excluded: counters.delivery.receivers_excluded,
-            reorder_dropped: counters.delivery.reorder_dropped,
-            unknown_sender: counters.delivery.unknown_sender,
-            too_many_peers: counters.delivery.too_many_peers,
-            replays_rejected: counters.delivery.replays_rejected,
-            unproven_introductions: counters.delivery.unproven_introductions,
-            admissions_deferred: counters.delivery.admissions_deferred,
-            misdirected: counters.delivery.misdirected,
-            malformed: counters.delivery.malformed,
             refused: refusals.counts(),
             links: self.inner.transport.links.as_ref().map(GateCountsReader::now),
-            intake_dropped: counters.intake_dropped,
-            directs_dropped: counters.directs_dropped,
-            put_failed: counters.put_failed,
-            waiting_bytes: counters.waiting_bytes,
             mirror_entries: digest.entries,
             mirror_fingerprint: format!("{:032x}", digest.set_hash),
             mirror_refused: mirror.counters().refused,

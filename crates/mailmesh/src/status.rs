@@ -1,6 +1,6 @@
 use mailmesh_delivery::{Incarnation, NodeName};
 use mailmesh_events::UnixMillis;
-use mailmesh_transport::GateCounts;
+use mailmesh_transport::{DriverCounters, GateCounts};
 use serde::Serialize;
 
 use crate::Endpoint;
@@ -29,7 +29,8 @@ pub struct Refused {
     pub pushes: u64,
 }
 
-/// State and counters of a node. Counters count from the start and never decrease.
+/// State and counters of a node. Counters count from the start and never decrease. In JSON, as in
+/// `mailmesh status --json`, the fields of [`counters`](Self::counters) are fields of the status.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct Status {
@@ -61,62 +62,17 @@ pub struct Status {
     pub inbox_bytes: usize,
     /// Entries that inboxes dropped because their readers were slow. They show as gaps.
     pub inbox_dropped: u64,
-    /// Events published.
-    pub sent: u64,
-    /// Events delivered.
-    pub delivered: u64,
+    /// Counters of the transport and of the delivery core, with what they keep now.
+    #[serde(flatten)]
+    pub counters: DriverCounters,
     /// Nodes that joined since the start; a node that rejoins counts again.
     pub nodes_joined: u64,
     /// Nodes that left since the start.
     pub nodes_left: u64,
-    /// Gaps reported.
-    pub gaps: u64,
-    /// Events missed, the sum over all gaps.
-    pub missed: u64,
-    /// Frames received more than once.
-    pub duplicates: u64,
-    /// Requests sent for missing events.
-    pub naks: u64,
-    /// Frames retransmitted to receivers that missed them.
-    pub retransmitted_frames: u64,
-    /// Bytes kept in the replay buffer for retransmission.
-    pub replay_bytes: usize,
-    /// Those of `naks` that went to another node than the sender.
-    pub relay_naks: u64,
-    /// Frames relayed for nodes that cannot reach each other.
-    pub relayed_frames: u64,
-    /// Bytes of received frames kept for relaying.
-    pub relay_bytes: usize,
-    /// Times a member was excluded from flow control because it acknowledged nothing.
-    pub receivers_excluded: u64,
-    /// Frames after a hole dropped for lack of space. They are requested again.
-    pub reorder_dropped: u64,
-    /// Frames dropped because their sender was unknown.
-    pub unknown_sender: u64,
-    /// Frames of nodes beyond the largest number of members.
-    pub too_many_peers: u64,
-    /// Control messages rejected as replays.
-    pub replays_rejected: u64,
-    /// Introductions without proof that the sender is alive. The node asks for a proof.
-    pub unproven_introductions: u64,
-    /// Admissions deferred because more than 256 nodes came at once or 64 per second.
-    pub admissions_deferred: u64,
-    /// Frames addressed to another node.
-    pub misdirected: u64,
-    /// Frames that violate the protocol.
-    pub malformed: u64,
     /// Refused frames.
     pub refused: Refused,
     /// Links and connections, if links prove the cluster key at the gate.
     pub links: Option<GateCounts>,
-    /// Frames dropped because the intake was full. They show as gaps.
-    pub intake_dropped: u64,
-    /// Direct messages dropped because too many waited. They are requested again.
-    pub directs_dropped: u64,
-    /// Frames that the bus did not accept. They show as gaps on the other nodes.
-    pub put_failed: u64,
-    /// Bytes that wait to be published.
-    pub waiting_bytes: usize,
     /// Live entries of the mirror.
     pub mirror_entries: u64,
     /// Fingerprint of the mirror; equal mirrors have equal fingerprints.
@@ -132,4 +88,68 @@ pub struct Status {
     pub clock_correction_ms: i64,
     /// State of the store; `None` without one.
     pub store: Option<StoreStatus>,
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use serde_json::Value;
+
+    use super::*;
+    use crate::testing::TestCluster;
+
+    /// Fields that say how the node is, not how often something happened.
+    const STATE: [&str; 15] = [
+        "name",
+        "cluster",
+        "incarnation",
+        "started",
+        "key_id",
+        "listens",
+        "endpoints",
+        "members",
+        "inboxes",
+        "inbox_bytes",
+        "mirror_entries",
+        "mirror_fingerprint",
+        "clock_agreed",
+        "clock_correction_ms",
+        "store",
+    ];
+
+    fn fields(value: &impl Serialize) -> BTreeSet<String> {
+        let value = serde_json::to_value(value).unwrap();
+        let Value::Object(fields) = value else { panic!("{value}") };
+        fields.into_iter().map(|(name, _)| name).collect()
+    }
+
+    /// The words between backticks.
+    fn names(text: &str) -> BTreeSet<String> {
+        text.split('`').skip(1).step_by(2).map(str::to_owned).collect()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_docs_list_every_counter_of_the_status_and_no_other() {
+        let docs = include_str!("../../../docs/delivery.md");
+        let section = docs.split("## What is counted").nth(1).unwrap();
+        let rows: Vec<Vec<&str>> = section
+            .lines()
+            .filter(|line| line.starts_with("| `"))
+            .map(|line| line.split('|').collect())
+            .collect();
+        let listed: BTreeSet<String> = rows.iter().flat_map(|row| names(row[1])).collect();
+        let mut counted = fields(&TestCluster::start(["mx1"]).await.unwrap().node("mx1").status());
+        for name in STATE {
+            assert!(counted.remove(name), "{name} is no field of the status");
+        }
+        assert_eq!(listed, counted);
+        for (name, parts) in
+            [("refused", fields(&Refused::default())), ("links", fields(&GateCounts::default()))]
+        {
+            let row = rows.iter().find(|row| names(row[1]).contains(name)).unwrap();
+            let missing: Vec<_> = parts.difference(&names(row[2])).cloned().collect();
+            assert_eq!(missing, [] as [String; 0], "{name}");
+        }
+    }
 }

@@ -146,7 +146,7 @@ async fn a_joining_node_gets_the_whole_mirror_and_its_inbox_reports_it() {
     }
     let issued = certificate("mail.example.org");
     old.certs().set(issued.clone()).await.unwrap();
-    until("the changes are sent", || old.status().sent == 2_001).await;
+    until("the changes are sent", || old.status().counters.delivery.sent == 2_001).await;
     let new = node(&hub, "new", Some(&key)).await;
     let (mut watch, mut reported) = (new.watch(), Vec::new());
     until("the mirror is there", || new.status().mirror_entries == 2_001).await;
@@ -315,7 +315,7 @@ async fn a_slow_reader_gets_a_gap_and_no_other_reader_is_affected() {
     let address = "192.0.2.9".parse().unwrap();
     a.blocks().add(Network::single(address)).reason("x").await.unwrap();
     until("the mirror is current", || b.blocks().is_blocked(address)).await;
-    until("all was delivered", || b.status().delivered == 1_001).await;
+    until("all was delivered", || b.status().counters.delivery.delivered == 1_001).await;
     // Delivered events are counted just before they are in the inbox.
     let (mut missed, mut given) = (0, 0);
     while missed + given < 1_000 {
@@ -370,10 +370,11 @@ async fn try_publish_sends_or_refuses_each_event_and_publish_waits() {
     }
     // Exactly the events that were not refused are sent.
     until("all was sent", || {
-        a.status().waiting_bytes == 0 && a.status().sent >= 16 * 200 - full as u64
+        a.status().counters.waiting_bytes == 0
+            && a.status().counters.delivery.sent >= 16 * 200 - full as u64
     })
     .await;
-    let sent = a.status().sent;
+    let sent = a.status().counters.delivery.sent;
     assert_eq!(sent + full as u64, 16 * 200);
     // `publish` waits and is never refused.
     let mut tasks = Vec::new();
@@ -388,7 +389,7 @@ async fn try_publish_sends_or_refuses_each_event_and_publish_waits() {
     for task in tasks {
         timeout(TIMEOUT, task).await.unwrap().unwrap();
     }
-    until("all was sent", || a.status().sent == sent + 320).await;
+    until("all was sent", || a.status().counters.delivery.sent == sent + 320).await;
 }
 
 #[tokio::test]

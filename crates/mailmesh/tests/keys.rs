@@ -179,8 +179,11 @@ async fn rotate_keys(pause: Option<Duration>) -> Counted {
         })
         .collect();
     let more_delivered = async |from: u64| {
-        until("events arrive", || nodes.iter().all(|n| n.status().delivered > from + 20_000)).await;
-        nodes.iter().map(|n| n.status().delivered).max().unwrap()
+        until("events arrive", || {
+            nodes.iter().all(|n| n.status().counters.delivery.delivered > from + 20_000)
+        })
+        .await;
+        nodes.iter().map(|n| n.status().counters.delivery.delivered).max().unwrap()
     };
 
     let begun = more_delivered(0).await;

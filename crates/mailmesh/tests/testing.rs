@@ -193,7 +193,7 @@ async fn a_frozen_node_delays_no_other_node_and_catches_up_when_thawed() {
     let mut other = Ledger::new(&cluster.node("mx3"), "mx1");
     let (mut frozen, mut from_frozen) = (Ledger::new(&mx2, "mx1"), Ledger::new(&mx1, "mx2"));
     cluster.freeze("mx2");
-    let sent = mx2.status().sent;
+    let sent = mx2.status().counters.delivery.sent;
     assert!(matches!(mx2.try_publish(QueueSignal::Refresh), Err(Error::Full)));
     let late = tokio::spawn({
         let mx2 = mx2.clone();
@@ -208,12 +208,15 @@ async fn a_frozen_node_delays_no_other_node_and_catches_up_when_thawed() {
     assert_eq!(other.missed, 0);
     from_frozen.until_reported("mx2 left: it sent no heartbeat").await;
     cluster.converged().await.unwrap();
-    assert_eq!((mx2.status().sent, frozen.inbox.len(), late.is_finished()), (sent, 0, false));
+    assert_eq!(
+        (mx2.status().counters.delivery.sent, frozen.inbox.len(), late.is_finished()),
+        (sent, 0, false)
+    );
     assert!(has_member(&mx2, "mx1"), "no time has passed for the frozen node");
 
     cluster.thaw("mx2");
     frozen.settle(20_000).await;
-    assert!(mx2.status().intake_dropped > 0, "its intake is bounded");
+    assert!(mx2.status().counters.intake_dropped > 0, "its intake is bounded");
     late.await.unwrap();
     from_frozen.settle(1).await;
     cluster.converged().await.unwrap();
@@ -390,14 +393,16 @@ async fn on_many_threads_a_frozen_or_killed_node_sends_nothing() {
             published
         }
     });
-    eventually("events flow", || mx2.status().delivered > 1_000).await.unwrap();
+    eventually("events flow", || mx2.status().counters.delivery.delivered > 1_000).await.unwrap();
     cluster.freeze("mx1");
-    let sent = mx1.status().sent;
+    let sent = mx1.status().counters.delivery.sent;
     eventually("mx1 has failed", || !has_member(&mx2, "mx1")).await.unwrap();
-    assert_eq!(mx1.status().sent, sent);
+    assert_eq!(mx1.status().counters.delivery.sent, sent);
     cluster.thaw("mx1");
     cluster.converged().await.unwrap();
-    eventually("they flow again", || mx2.status().delivered > sent).await.unwrap();
+    eventually("they flow again", || mx2.status().counters.delivery.delivered > sent)
+        .await
+        .unwrap();
     cluster.freeze("mx1");
     cluster.kill("mx1");
     // A frozen node can be killed, and its waiting publishers return.

@@ -1,7 +1,7 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use mailmesh_delivery::{Endpoint, Time};
+use mailmesh_delivery::{Endpoint, PerLane, Time};
 
 use crate::mirrors::Replica;
 use crate::network::Packet;
@@ -23,8 +23,8 @@ pub(crate) struct Host {
     pub(crate) replica: Option<Box<Replica>>,
     /// Packets that arrived and are not handled yet.
     pub(crate) waiting: VecDeque<Packet>,
-    /// Per lane, the frames that wait for the lane to open: their number, and the events in each.
-    pub(crate) to_publish: [(u16, u16); 2],
+    /// The frames that wait for their lane to open.
+    pub(crate) to_publish: PerLane<WaitingFrames>,
     pub(crate) frozen_until: Option<Time>,
     pub(crate) slow_until: Option<Time>,
     pub(crate) leaving: Option<Leaving>,
@@ -48,6 +48,13 @@ impl Leaving {
     }
 }
 
+/// Frames of one lane that are not published yet.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct WaitingFrames {
+    pub(crate) frames: u16,
+    pub(crate) events_per_frame: u16,
+}
+
 impl Host {
     pub(crate) fn new(name: usize) -> Self {
         Self {
@@ -56,7 +63,7 @@ impl Host {
             clock: Clock::default(),
             replica: None,
             waiting: VecDeque::new(),
-            to_publish: [(0, 0); 2],
+            to_publish: PerLane::default(),
             frozen_until: None,
             slow_until: None,
             leaving: None,

@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 
 use bytes::Bytes;
 use fastrand::Rng;
-use mailmesh_delivery::{Destination, Frame, FrameKind, Incarnation, Lane, Via};
+use mailmesh_delivery::{Destination, Frame, FrameKind, Incarnation, Lane, PerLane, Via};
 use serde::de::Visitor;
 use serde::{Deserialize, Deserializer, Serialize};
 
@@ -59,7 +59,7 @@ pub(crate) struct KnownNode {
     pub(crate) incarnation: Incarnation,
     pub(crate) name: String,
     pub(crate) is_alive: bool,
-    pub(crate) positions: [u64; 2],
+    pub(crate) positions: PerLane<u64>,
 }
 
 #[derive(Debug)]
@@ -73,7 +73,7 @@ pub(crate) struct Liar {
 }
 
 /// `[incarnation, heartbeat sequence, received, is suspected, sent]`.
-type PeerReport = (IncarnationBytes, u64, [u64; 2], bool, [u64; 2]);
+type PeerReport = (IncarnationBytes, u64, PerLane<u64>, bool, PerLane<u64>);
 
 /// An incarnation, serialized as a MessagePack byte string.
 struct IncarnationBytes(Incarnation);
@@ -154,15 +154,15 @@ impl Liar {
         let mut packets = Vec::new();
         for known in known_nodes.iter().filter(|known| known.is_alive) {
             if self.greeted.insert(known.incarnation) {
-                let status = (1, &name, 1_u64, [0_u64; 2], Tag(&tag), heartbeat_seq, [(); 0]);
+                let status = (1, &name, 1_u64, both_lanes(0), Tag(&tag), heartbeat_seq, [(); 0]);
                 let hello = self.control(Some(known.incarnation), kind::HELLO, &status);
                 packets.push((Destination::One(known.incarnation), hello));
             }
         }
         let digest: Vec<PeerReport> =
             (0..rng.usize(0..=MAX_DIGEST)).map(|_| peer_report(rng, known_nodes)).collect();
-        let positions =
-            if rng.u8(..8) == 0 { [any_magnitude(rng), any_magnitude(rng)] } else { [0; 2] };
+        let has_positions = rng.u8(..8) == 0;
+        let positions = PerLane::from_fn(|_| if has_positions { any_magnitude(rng) } else { 0 });
         let status = (1, &name, 1_u64, positions, Tag(&tag), heartbeat_seq, digest);
         packets.push((Destination::All, self.control(None, kind::HEARTBEAT, &status)));
         packets
@@ -231,7 +231,7 @@ impl Liar {
         &mut self,
         to: Incarnation,
         about: Incarnation,
-        sent: [u64; 2],
+        sent: PerLane<u64>,
     ) -> Packet {
         let peer_report: PeerReport = (IncarnationBytes(about), 0, sent, false, sent);
         self.control(Some(to), kind::PEER_REPORT, &(peer_report,))
@@ -269,9 +269,9 @@ impl Liar {
             known_nodes.get(rng.usize(..known_nodes.len().max(1))).filter(|_| rng.u8(..4) == 0);
         let invented = format!("{}x{}", self.name, self.invented);
         let name = namesake.map_or(&invented, |known| &known.name).clone();
-        let status = (1, name, u64::MAX, [any_magnitude(rng); 2], Tag(&[]), 1_u64, [(); 0]);
+        let status = (1, name, u64::MAX, both_lanes(any_magnitude(rng)), Tag(&[]), 1_u64, [(); 0]);
         let mut packet = if rng.u8(..4) == 0 {
-            self.control(None, kind::BYE, &([any_magnitude(rng); 2],))
+            self.control(None, kind::BYE, &(both_lanes(any_magnitude(rng)),))
         } else {
             self.control(to, kind::HELLO, &status)
         };
@@ -289,9 +289,9 @@ fn peer_report(rng: &mut Rng, known_nodes: &[KnownNode]) -> PeerReport {
         return (
             IncarnationBytes(nobody),
             any_magnitude(rng),
-            [any_magnitude(rng); 2],
+            both_lanes(any_magnitude(rng)),
             rng.bool(),
-            [any_magnitude(rng); 2],
+            both_lanes(any_magnitude(rng)),
         );
     };
     let position = |rng: &mut Rng, actual: u64| match rng.u8(..4) {
@@ -302,6 +302,10 @@ fn peer_report(rng: &mut Rng, known_nodes: &[KnownNode]) -> PeerReport {
     let received = positions.map(|actual| position(rng, actual));
     let sent = positions.map(|actual| position(rng, actual));
     (IncarnationBytes(*incarnation), any_magnitude(rng), received, rng.bool(), sent)
+}
+
+fn both_lanes(number: u64) -> PerLane<u64> {
+    PerLane::new(number, number)
 }
 
 /// Numbers of every magnitude, including the largest.

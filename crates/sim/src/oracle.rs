@@ -279,7 +279,7 @@ fn subject(output: &Output) -> Option<Incarnation> {
 
 #[cfg(test)]
 mod tests {
-    use mailmesh_delivery::LeaveReason;
+    use mailmesh_delivery::{LeaveReason, PerLane};
 
     use super::*;
 
@@ -292,9 +292,12 @@ mod tests {
         let mut oracle = Oracle::default();
         oracle.published(A, lane, 10, 100).unwrap();
         assert!(oracle.received(B, A, lane, 3, 1).unwrap_err().contains("not a member"));
-        assert!(oracle.joined(B, A, [0, 11]).is_err(), "events that were not published");
-        oracle.joined(B, A, [0, 2]).unwrap();
-        assert!(oracle.joined(B, A, [0, 2]).is_err());
+        assert!(
+            oracle.joined(B, A, PerLane::new(0, 11)).is_err(),
+            "events that were not published"
+        );
+        oracle.joined(B, A, PerLane::new(0, 2)).unwrap();
+        assert!(oracle.joined(B, A, PerLane::new(0, 2)).is_err());
         assert!(oracle.received(B, A, lane, 5, 1).is_err(), "events skipped from the start");
         oracle.received(B, A, lane, 3, 2).unwrap();
         assert!(
@@ -309,6 +312,9 @@ mod tests {
         oracle.left(B, A, LeaveReason::Failed).unwrap();
         assert!(oracle.left(B, A, LeaveReason::Failed).is_err());
         oracle.published(A, lane, 5, 50).unwrap();
-        assert!(oracle.joined(B, A, [0, 15]).is_err(), "a return that skips missed events");
+        assert!(
+            oracle.joined(B, A, PerLane::new(0, 15)).is_err(),
+            "a return that skips missed events"
+        );
     }
 }

@@ -212,16 +212,16 @@ fn the_last_event_of_a_burst_arrives_without_another() {
         let ((a, a_recorder), (b, b_recorder)) = (start(&hub, 1), start(&hub, 2));
         a_recorder.joined();
         b_recorder.joined();
-        let mut sent = [0, 0];
+        let mut sent = PerLane::default();
         for burst in 0..48 {
             // From one event, which its publisher sends, to enough for a hot lane.
             let lane = Lane::ALL[burst % 2];
             for _ in 0..1 << (burst % 8) {
-                sent[lane.index()] += 1;
-                publish(&runtime, &a, lane, event(0, sent[lane.index()]));
+                sent[lane] += 1;
+                publish(&runtime, &a, lane, event(0, sent[lane]));
             }
             // Publish nothing more until it has arrived.
-            b_recorder.events(lane, sent[lane.index()].into());
+            b_recorder.events(lane, sent[lane].into());
         }
         runtime.block_on(async {
             a.shutdown().await;
@@ -314,7 +314,7 @@ fn a_full_lane_refuses_events_and_publishers_wait_for_room() {
     std::thread::scope(|scope| {
         // Blocked in its put, like the sending thread of a slow link.
         scope.spawn(|| a.try_publish(Lane::Events, large).unwrap());
-        while a.positions() == [0, 0] {
+        while a.positions()[Lane::Events] == 0 {
             std::thread::yield_now();
         }
         let mut taken = 1;

@@ -142,20 +142,20 @@ async fn meet_and_part(mut a: Running, mut b: Running) {
         a.publish(Lane::Events, &format!("e{i};"));
         a.publish(Lane::Urgent, &format!("u{i};"));
     }
-    let mut delivered = [String::new(), String::new()];
-    let mut next = [1, 1];
-    while next != [301, 301] {
+    let mut delivered = PerLane::<String>::default();
+    let mut next = PerLane::new(1, 1);
+    while next != PerLane::new(301, 301) {
         match b.next().await {
             Output::Deliver { from, lane, first, count, body } => {
-                assert_eq!((from, first), (a.incarnation, next[lane.index()]));
-                next[lane.index()] += u64::from(count);
-                delivered[lane.index()] += std::str::from_utf8(&body).unwrap();
+                assert_eq!((from, first), (a.incarnation, next[lane]));
+                next[lane] += u64::from(count);
+                delivered[lane] += std::str::from_utf8(&body).unwrap();
             }
             other => panic!("{other:?}"),
         }
     }
     let expected = |letter: char| (0..300).map(|i| format!("{letter}{i};")).collect::<String>();
-    assert_eq!(delivered, [expected('u'), expected('e')]);
+    assert_eq!(delivered, PerLane::new(expected('u'), expected('e')));
 
     b.driver.send_direct(a.incarnation, "for you".into()).unwrap();
     let direct = Output::Direct { from: b.incarnation, body: "for you".into() };

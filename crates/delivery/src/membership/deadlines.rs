@@ -5,7 +5,7 @@ use crate::context::Context;
 use crate::control::Control;
 use crate::peer::NakTarget;
 use crate::planted::{Fault, planted};
-use crate::stream::EventRange;
+use crate::stream::StreamId;
 use crate::{Destination, Incarnation, Lane, LeaveReason, Time};
 
 pub(crate) fn on_deadline(members: &mut Membership, now: Time, ctx: &mut Context<'_>) {
@@ -34,16 +34,16 @@ fn on_peer_deadline(
         let missing = peer.stream(lane).on_deadline(now, is_alive, &mut released);
         ctx.release(peer, lane, released);
         let Some(missing) = missing else { continue };
-        let EventRange { first, last } = missing.range;
+        let range = missing.range;
         let request = match peer.nak_target(lane, missing) {
             None => continue,
             Some(NakTarget::Sender) => {
-                (Destination::One(incarnation), Control::Nak { lane, first, last })
+                (Destination::One(incarnation), Control::Nak { lane, range })
             }
             Some(NakTarget::Other(source)) => {
                 ctx.counters.relay_naks += 1;
-                let nak = Control::RelayNak { from: incarnation, lane, first, last };
-                (Destination::One(source), nak)
+                let stream = StreamId { sender: incarnation, lane };
+                (Destination::One(source), Control::RelayNak { stream, range })
             }
         };
         ctx.counters.naks += 1;
@@ -55,7 +55,7 @@ fn on_peer_deadline(
         ctx.send.push((Destination::One(incarnation), Control::Ack { positions }));
     }
     if let Some(via) = peer.route.on_deadline(now, &settings) {
-        let on = Control::RelayRequest { whom: incarnation, on: true };
+        let on = Control::RelayRequest { of: incarnation, on: true };
         ctx.send.push((Destination::One(via), on));
     }
     let mine = peer.report();

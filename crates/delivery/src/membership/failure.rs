@@ -34,7 +34,7 @@ pub(crate) fn on_heard_directly(
     peer.info.last_heard = now;
     peer.clear_suspicion();
     if let Some(via) = peer.route.on_direct(now) {
-        let off = Control::RelayRequest { whom: incarnation, on: false };
+        let off = Control::RelayRequest { of: incarnation, on: false };
         ctx.send.push((Destination::One(via), off));
         // While the peer was unreachable, it may have heard more of the former peers than this
         // node reported. Report them all again, so that it can add that.

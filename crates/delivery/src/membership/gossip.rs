@@ -8,7 +8,7 @@ use crate::control::{Control, MAX_DIGEST, PeerReport};
 use crate::peer::{Peer, PositionQuery};
 use crate::planted::{Fault, planted};
 use crate::receive::ReceiveStream;
-use crate::{Destination, Incarnation, Lane, LeaveReason, Time};
+use crate::{Destination, Incarnation, Lane, LeaveReason, PerLane, Time};
 
 /// Builds the digest of the next heartbeat: up to half of [`MAX_DIGEST`] entries report former
 /// peers, the rest report members in turn.
@@ -30,7 +30,8 @@ pub(crate) fn digest(members: &mut Membership, now: Time) -> Vec<PeerReport> {
 pub(crate) fn on_heartbeat_seq(
     members: &mut Membership,
     now: Time,
-    (incarnation, heartbeat_seq): (Incarnation, u64),
+    incarnation: Incarnation,
+    heartbeat_seq: u64,
     arrival: Arrival,
     ctx: &mut Context<'_>,
 ) {
@@ -45,8 +46,8 @@ pub(crate) fn on_heartbeat_seq(
 fn on_reported_heartbeat(
     members: &mut Membership,
     now: Time,
-    (incarnation, heartbeat_seq): (Incarnation, u64),
     from: Incarnation,
+    PeerReport { peer: incarnation, heartbeat_seq, .. }: PeerReport,
     ctx: &mut Context<'_>,
 ) {
     let Some(peer) = members.peers.get_mut(&incarnation) else { return };
@@ -106,7 +107,7 @@ pub(crate) fn on_peer_report(
         peer.repair_sources.record(from, report.positions);
     }
     for lane in Lane::ALL.into_iter().filter(|_| counts) {
-        let sent = report.positions[lane.index()].max(report.sent[lane.index()]);
+        let sent = report.positions[lane].max(report.sent[lane]);
         let stream = peer.stream(lane);
         stream.on_reported_position(now, sent);
         if is_ending {
@@ -115,7 +116,7 @@ pub(crate) fn on_peer_report(
         }
     }
     if !report.is_suspected {
-        on_reported_heartbeat(members, now, (report.peer, report.heartbeat_seq), from, ctx);
+        on_reported_heartbeat(members, now, from, report, ctx);
     }
 }
 
@@ -134,7 +135,7 @@ fn readmit_for_last_events(
             .former_peers
             .report_one(report.peer, now + members.settings.former_peer_report_time);
     }
-    let sent = [0, 1].map(|lane| report.positions[lane].max(report.sent[lane]));
+    let sent = PerLane::from_fn(|lane| report.positions[lane].max(report.sent[lane]));
     if members.readmit(now, report.peer, sent, ctx) {
         leaving::begin(members, now, report.peer, LeaveReason::Failed, ctx);
     }
@@ -174,8 +175,9 @@ pub(crate) fn query_position_if_ahead(
 pub(crate) fn on_position_answer(
     members: &mut Membership,
     now: Time,
-    (incarnation, nonce): (Incarnation, u64),
-    positions: Option<[u64; 2]>,
+    incarnation: Incarnation,
+    nonce: u64,
+    positions: Option<PerLane<u64>>,
 ) {
     if let (Some(peer), Some(positions)) = (members.peers.get_mut(&incarnation), positions)
         && peer.position_query.take_if(|query| query.nonce == nonce).is_some()
@@ -218,7 +220,8 @@ pub(crate) fn on_peer_query(
     members: &mut Membership,
     now: Time,
     from: Incarnation,
-    (theirs, meet): (PeerReport, bool),
+    theirs: PeerReport,
+    meet: bool,
     ctx: &mut Context<'_>,
 ) {
     if !members.peers.contains_key(&from) {
@@ -229,10 +232,7 @@ pub(crate) fn on_peer_query(
     }
     let (of, to) = (theirs.peer, Destination::One(from));
     let Some(peer) = members.peers.get_mut(&of) else {
-        let (positions, sent) = ([0; 2], [0; 2]);
-        let unknown =
-            PeerReport { peer: of, heartbeat_seq: 0, positions, is_suspected: true, sent };
-        let known = members.former_peers.report(of).unwrap_or(unknown);
+        let known = members.former_peers.report(of).unwrap_or(PeerReport::unknown(of));
         let report = PeerReport { is_suspected: true, ..known };
         ctx.send.push((to, Control::PeerReport(report)));
         return;
@@ -278,7 +278,6 @@ fn on_unknown_peer(
         members.introduction_requests.clear();
     }
     members.introduction_requests.insert(of, now);
-    let (positions, sent) = ([0; 2], [0; 2]);
-    let mine = PeerReport { peer: of, heartbeat_seq: 0, positions, is_suspected: false, sent };
+    let mine = PeerReport::unknown(of);
     ctx.send.push((Destination::One(from), Control::PeerQuery { mine, meet: true }));
 }

@@ -9,7 +9,7 @@ use crate::departure::Departure;
 use crate::output::{NameConflict, Output};
 use crate::peer::Peer;
 use crate::planted::{Fault, planted};
-use crate::{Destination, Incarnation, Lane, LeaveReason, Time};
+use crate::{Destination, Incarnation, Lane, LeaveReason, PerLane, Time};
 
 /// A peer said goodbye at these positions. `winner` is the node that keeps its name, if it left
 /// because of a name conflict.
@@ -17,7 +17,8 @@ pub(crate) fn on_bye(
     members: &mut Membership,
     now: Time,
     incarnation: Incarnation,
-    (positions, winner): ([u64; 2], Option<Incarnation>),
+    positions: PerLane<u64>,
+    winner: Option<Incarnation>,
     ctx: &mut Context<'_>,
 ) {
     members.readmit(now, incarnation, positions, ctx);

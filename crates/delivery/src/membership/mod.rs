@@ -21,13 +21,13 @@ use name_conflict::{FrozenPriority, OwnNameClaim};
 
 use crate::context::Context;
 use crate::control::Status;
-use crate::flow::InFlight;
+use crate::flow::{InFlight, SentSoFar};
 use crate::former_peers::{FormerPeers, Recall};
 use crate::output::Output;
 use crate::peer::Peer;
 use crate::planted::{Fault, planted};
 use crate::token_bucket::TokenBucket;
-use crate::{Incarnation, Lane, PeerInfo, Settings, Time};
+use crate::{Incarnation, Lane, PeerInfo, PerLane, Settings, Time};
 
 /// The members, the former peers, and the state of failure detection and flow control.
 #[derive(Debug, Clone)]
@@ -95,14 +95,14 @@ impl Membership {
         self.former_peers.accept(incarnation, number)
     }
 
-    /// Admits a peer by its status. `ours` is our last event number and the bytes sent, per lane.
+    /// Admits a peer by its status. `ours` is how far this node has sent each lane.
     /// Returns `false` if the peer must not join.
     pub(crate) fn introduce(
         &mut self,
         now: Time,
         incarnation: Incarnation,
         status: &Status,
-        ours: [(u64, u64); 2],
+        ours: PerLane<SentSoFar>,
         ctx: &mut Context<'_>,
     ) -> bool {
         if self.peers.contains_key(&incarnation) {
@@ -138,20 +138,19 @@ impl Membership {
     /// Time at which the next blocking receiver of the lane reaches its deadline.
     pub(crate) fn blocked_deadline(&self, lane: Lane, sent: &InFlight) -> Option<Time> {
         let others_idle = self.others_idle(lane, sent);
-        let windows = self.blocking(lane, sent).map(|peer| &peer.windows[lane.index()]);
+        let windows = self.blocking(lane, sent).map(|peer| &peer.windows[lane]);
         windows.map(|window| window.deadline(others_idle, sent, &self.settings)).min()
     }
 
     /// Until when to wait for acknowledgements of all events up to `last`; `None` if they are
     /// complete.
     pub(crate) fn unacked_until(&self, lane: Lane, last: u64, sent: &InFlight) -> Option<Time> {
-        let until =
-            |peer: &Peer| peer.windows[lane.index()].unacked_until(last, sent, &self.settings);
+        let until = |peer: &Peer| peer.windows[lane].unacked_until(last, sent, &self.settings);
         self.active().filter_map(until).max()
     }
 
     /// The receivers that have not acknowledged all events up to `last`, per lane.
-    pub(crate) fn unacknowledged(&self, last: [u64; 2]) -> impl Iterator<Item = &PeerInfo> {
+    pub(crate) fn unacknowledged(&self, last: PerLane<u64>) -> impl Iterator<Item = &PeerInfo> {
         let is_behind = move |peer: &&Peer| {
             peer.windows.iter().zip(last).any(|(window, last)| !window.has(last))
         };
@@ -164,20 +163,19 @@ impl Membership {
     }
 
     fn blocking(&self, lane: Lane, sent: &InFlight) -> impl Iterator<Item = &Peer> {
-        self.active()
-            .filter(move |peer| peer.windows[lane.index()].blocks_lane(sent, &self.settings))
+        self.active().filter(move |peer| peer.windows[lane].blocks_lane(sent, &self.settings))
     }
 
     /// Whether a receiver has acknowledged nearly everything while another one blocks the lane.
     fn others_idle(&self, lane: Lane, sent: &InFlight) -> bool {
-        self.active().any(|peer| peer.windows[lane.index()].is_idle(sent, &self.settings))
+        self.active().any(|peer| peer.windows[lane].is_idle(sent, &self.settings))
     }
 
     /// Updates the receiver windows after an event frame was sent.
     pub(crate) fn on_sent(&mut self, now: Time, lane: Lane, sent: &InFlight) {
         let settings = self.settings.clone();
         for peer in self.peers.values_mut() {
-            peer.windows[lane.index()].on_sent(sent, &settings, now);
+            peer.windows[lane].on_sent(sent, &settings, now);
         }
     }
 
@@ -186,7 +184,7 @@ impl Membership {
     pub(crate) fn exclude_overdue(&mut self, now: Time, lane: Lane, sent: &InFlight) -> u64 {
         let (mut count, others_idle) = (0, self.others_idle(lane, sent));
         for peer in self.peers.values_mut() {
-            let window = &mut peer.windows[lane.index()];
+            let window = &mut peer.windows[lane];
             let overdue = window.deadline(others_idle, sent, &self.settings) <= now
                 && !planted(Fault::NeverExcluded);
             if overdue && window.blocks_lane(sent, &self.settings) {
@@ -199,7 +197,7 @@ impl Membership {
     /// Prepares the receiver windows before an event is sent after the event `last`.
     pub(crate) fn on_sending(&mut self, now: Time, lane: Lane, last: u64) {
         for peer in self.peers.values_mut() {
-            peer.windows[lane.index()].on_sending(last, now);
+            peer.windows[lane].on_sending(last, now);
         }
     }
 
@@ -209,7 +207,7 @@ impl Membership {
         &mut self,
         now: Time,
         of: Incarnation,
-        sent: [u64; 2],
+        sent: PerLane<u64>,
         ctx: &mut Context<'_>,
     ) -> bool {
         let Some(failed) = self.former_peers.failed(of) else { return false };

@@ -3,7 +3,8 @@
 use super::{Membership, leaving};
 use crate::context::Context;
 use crate::planted::{Fault, planted};
-use crate::{Frame, Incarnation, Lane, Time};
+use crate::stream::StreamId;
+use crate::{Frame, Incarnation, Time};
 
 /// Forwards a new frame to the peers that asked for a relay of its sender. A frame for this
 /// node alone is not forwarded, because no other node can open it.
@@ -48,10 +49,11 @@ pub(crate) fn on_request(
     members: &mut Membership,
     now: Time,
     from: Incarnation,
-    (sender, on): (Incarnation, bool),
+    of: Incarnation,
+    on: bool,
 ) {
     let limit = members.settings.max_relay_targets;
-    let Some(peer) = members.peers.get_mut(&sender).filter(|_| from != sender) else { return };
+    let Some(peer) = members.peers.get_mut(&of).filter(|_| from != of) else { return };
     let known = peer.relay_targets.contains_key(&from);
     if on && (known || peer.relay_targets.len() < limit) {
         peer.relay_targets.insert(from, now + members.settings.relay_lease);
@@ -60,33 +62,34 @@ pub(crate) fn on_request(
     }
 }
 
-/// The sender no longer has the events of a lane below a number.
+/// The sender of a stream no longer has its events below the number `before`.
 pub(crate) fn on_unavailable(
     members: &mut Membership,
     now: Time,
-    incarnation: Incarnation,
-    (lane, before): (Lane, u64),
+    StreamId { sender, lane }: StreamId,
+    before: u64,
     ctx: &mut Context<'_>,
 ) {
-    if let Some(peer) = members.peers.get_mut(&incarnation) {
+    if let Some(peer) = members.peers.get_mut(&sender) {
         peer.stream(lane).on_unavailable(now, before);
     }
-    leaving::resolve(members, now, incarnation, ctx);
+    leaving::resolve(members, now, sender, ctx);
 }
 
-/// A member reports that it has no events of another node's lane below a number.
+/// A member reports that it has no events of another node's stream below the number `before`.
 pub(crate) fn on_unavailable_relay(
     members: &mut Membership,
     now: Time,
     from: Incarnation,
-    (of, lane, before): (Incarnation, Lane, u64),
+    StreamId { sender, lane }: StreamId,
+    before: u64,
     ctx: &mut Context<'_>,
 ) {
-    if let Some(peer) = members.peers.get_mut(&of) {
+    if let Some(peer) = members.peers.get_mut(&sender) {
         if !planted(Fault::RelayUnavailableIgnored) {
             peer.repair_sources.note_unavailable(from, lane, before);
         }
         peer.stream(lane).ask_at_once(now);
     }
-    leaving::resolve(members, now, of, ctx);
+    leaving::resolve(members, now, sender, ctx);
 }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use mailmesh_delivery::{Incarnation, Lane, LeaveReason, Reach, Time};
+use mailmesh_delivery::{Incarnation, Lane, LeaveReason, PerLane, Reach, Time};
 
 use super::{Lifespan, Oracle};
 
@@ -21,7 +21,7 @@ impl Oracle {
         &mut self,
         observer: Incarnation,
         peer: Incarnation,
-        promised_after: [u64; 2],
+        promised_after: PerLane<u64>,
     ) -> Result<(), String> {
         for (lane, position) in Lane::ALL.into_iter().zip(promised_after) {
             if self.is_within_false_gap(observer, peer, lane, position) {

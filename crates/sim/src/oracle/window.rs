@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use mailmesh_delivery::{Incarnation, Lane, Time};
+use mailmesh_delivery::{Incarnation, Lane, PerLane, Time};
 
 /// No receiver is excluded from flow control before this time, by any clock.
 const EXCLUSION_TIME: Duration = Duration::from_millis(400);
@@ -14,12 +14,19 @@ pub(super) struct Windows {
     first_sends: BTreeMap<(Incarnation, Incarnation), FirstSends>,
 }
 
-/// Per lane, the time of the first send to a receiver, and the last event before it.
+/// The first sends to a receiver.
 #[derive(Debug, Clone)]
 struct FirstSends {
     /// The receiver was out of reach and came back; the sender need not wait for it.
     has_rejoined: bool,
-    lanes: [Option<(Time, u64)>; 2],
+    lanes: PerLane<Option<FirstSend>>,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct FirstSend {
+    at: Time,
+    /// The last event before it.
+    after: u64,
 }
 
 impl Windows {
@@ -28,7 +35,7 @@ impl Windows {
         let first_sends = self.first_sends.entry((sender, receiver));
         first_sends
             .and_modify(|first_sends| first_sends.has_rejoined = true)
-            .or_insert(FirstSends { has_rejoined: false, lanes: [None; 2] });
+            .or_insert(FirstSends { has_rejoined: false, lanes: PerLane::default() });
     }
 
     /// A sender publishes after the event `last` of a lane. Returns the receivers that it must not
@@ -44,8 +51,9 @@ impl Windows {
         let receivers =
             self.first_sends.range_mut(all).filter(|(_, first_sends)| !first_sends.has_rejoined);
         let awaited = receivers.filter_map(|((_, receiver), first_sends)| {
-            let (since, start) = *first_sends.lanes[lane.index()].get_or_insert((now, last));
-            (now.since(since) < EXCLUSION_TIME).then_some((*receiver, start))
+            let first_send = FirstSend { at: now, after: last };
+            let FirstSend { at, after } = *first_sends.lanes[lane].get_or_insert(first_send);
+            (now.since(at) < EXCLUSION_TIME).then_some((*receiver, after))
         });
         awaited.collect()
     }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use fastrand::Rng;
-use mailmesh_delivery::{Destination, FrameKind, Incarnation, Lane};
+use mailmesh_delivery::{Destination, FrameKind, Incarnation, Lane, PerLane};
 use mailmesh_events::{Share, SyncMessage};
 
 use super::{Simulation, Task};
@@ -38,7 +38,7 @@ impl Simulation<'_> {
     /// All nodes, alive or not, as liars know them.
     fn known_nodes(&self) -> Vec<KnownNode> {
         let known_nodes = self.oracle.incarnations().map(|(incarnation, name, is_alive)| {
-            let positions = Lane::ALL.map(|lane| self.oracle.last_published(incarnation, lane));
+            let positions = PerLane::from_fn(|lane| self.oracle.last_published(incarnation, lane));
             KnownNode { incarnation, name: format!("n{name}"), is_alive, positions }
         });
         known_nodes.collect()
@@ -81,7 +81,8 @@ impl Simulation<'_> {
         let incarnation =
             |host_id: usize| Some(self.hosts[host_id].endpoint.as_ref()?.identity().incarnation);
         let (Some(to), Some(about)) = (incarnation(node), incarnation(peer)) else { return };
-        let sent = Lane::ALL.map(|lane| self.oracle.last_published(about, lane) + INVENTED_EVENTS);
+        let sent =
+            PerLane::from_fn(|lane| self.oracle.last_published(about, lane) + INVENTED_EVENTS);
         let Some(liar) = self.liars.first_mut() else { return };
         if flood == Flood::Unavailable {
             let packet = liar.report_sent(to, about, sent);

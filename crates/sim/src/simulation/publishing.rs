@@ -4,7 +4,7 @@ use mailmesh_delivery::{Destination, Frame, Lane};
 
 use super::Simulation;
 use crate::event_body::body;
-use crate::host::Host;
+use crate::host::{Host, WaitingFrames};
 use crate::network::Packet;
 
 /// Most frames that wait for a lane.
@@ -21,18 +21,19 @@ impl Simulation<'_> {
         let host = &mut self.hosts[host_id];
         let Some(endpoint) = &host.endpoint else { return Ok(()) };
         self.report.refused += u64::from(!endpoint.may_send(lane));
-        let to_publish = &mut host.to_publish[lane.index()];
-        *to_publish = (to_publish.0.saturating_add(frames).min(MAX_FRAMES_TO_PUBLISH), events);
+        let frames = host.to_publish[lane].frames.saturating_add(frames).min(MAX_FRAMES_TO_PUBLISH);
+        host.to_publish[lane] = WaitingFrames { frames, events_per_frame: events };
         self.after_input(host_id)
     }
 
     /// Publishes the waiting frames of all open lanes.
     pub(super) fn publish_waiting(&mut self, host_id: usize) -> Result<(), String> {
         for lane in Lane::ALL {
-            while let (1.., events) = self.hosts[host_id].to_publish[lane.index()]
-                && let Some(frame) = self.next_frame(host_id, lane, events)?
+            while let WaitingFrames { frames: 1.., events_per_frame } =
+                self.hosts[host_id].to_publish[lane]
+                && let Some(frame) = self.next_frame(host_id, lane, events_per_frame)?
             {
-                self.hosts[host_id].to_publish[lane.index()].0 -= 1;
+                self.hosts[host_id].to_publish[lane].frames -= 1;
                 self.transmit(host_id, Destination::All, &Packet { frame, via: None });
                 self.poll_outputs(host_id)?;
             }

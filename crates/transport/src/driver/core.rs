@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread::Thread;
 use std::time::Duration;
 
-use mailmesh_delivery::{Endpoint, Incarnation, Lane, Settings, Time};
+use mailmesh_delivery::{Endpoint, Incarnation, Lane, PerLane, Settings, Time};
 use parking_lot::{Mutex, MutexGuard};
 use tokio::sync::Notify;
 use tokio::time::Instant;
@@ -18,7 +18,7 @@ use crate::lanes::LaneQueue;
 pub(super) struct Core {
     pub(super) incarnation: Incarnation,
     node: Mutex<Endpoint>,
-    pub(super) lanes: [LaneQueue; 2],
+    pub(super) lanes: PerLane<LaneQueue>,
     start: Instant,
     stalls: StallDetector,
     /// Wakes the task: frames wait to be put, or an earlier deadline was set.
@@ -49,7 +49,7 @@ impl Core {
         Self {
             incarnation: node.identity().incarnation,
             node: Mutex::new(node),
-            lanes: Lane::ALL.map(|_| LaneQueue::new(has_sending_thread)),
+            lanes: PerLane::from_fn(|_| LaneQueue::new(has_sending_thread)),
             start,
             stalls: StallDetector::default(),
             wake: Notify::new(),
@@ -84,7 +84,7 @@ impl Core {
     }
 
     pub(super) fn lane(&self, lane: Lane) -> &LaneQueue {
-        &self.lanes[lane.index()]
+        &self.lanes[lane]
     }
 
     /// Wakes the sender of the batches that publishers leave: the sending thread, or the task if

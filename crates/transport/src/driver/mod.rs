@@ -3,14 +3,14 @@
 //! - [`sending`]: a publisher sends on its own thread while its lane is idle, and leaves a hot lane
 //!   to the sending thread.
 //! - [`receiving`]: callbacks of the bus decode, order and deliver frames themselves.
-//! - [`directs`]: direct messages wait there for the task.
+//! - [`direct_queue`]: direct messages wait there for the task.
 //! - [`pause`]: a test hook, empty without the feature `testing`.
 //! - [`shutdown`]: the steps before the goodbye.
 //! - [`task`]: keeps the deadlines, puts the endpoint's frames, and handles arrivals that callbacks
 //!   left. It does not depend on the host's runtime: see [`runtime`].
 
 mod core;
-mod directs;
+mod direct_queue;
 mod pause;
 mod receiving;
 mod runtime;
@@ -27,8 +27,10 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use mailmesh_delivery::{
-    Counters, DeliveryError, Endpoint, Frame, Incarnation, Lane, Output, PeerInfo, Settings, Via,
+    DeliveryCounters, DeliveryError, Endpoint, Frame, Incarnation, Lane, Output, PeerInfo, PerLane,
+    Settings, Via,
 };
+use serde::Serialize;
 use tokio::sync::{Mutex as AsyncMutex, watch};
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
@@ -126,12 +128,13 @@ pub struct DriverHandle {
     core: Arc<Core>,
 }
 
-/// The driver's counters since the start.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+/// The driver's counters since the start, and the bytes that it keeps now.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
 #[non_exhaustive]
 pub struct DriverCounters {
     /// The endpoint's counters.
-    pub delivery: Counters,
+    #[serde(flatten)]
+    pub delivery: DeliveryCounters,
     /// Frames dropped because the ingress queue was full.
     pub intake_dropped: u64,
     /// Direct messages dropped because the queue, or their sender's half of it, was full.
@@ -274,9 +277,9 @@ impl Driver {
 
     /// Numbers of the last events sent, per lane.
     #[must_use]
-    pub fn positions(&self) -> [u64; 2] {
+    pub fn positions(&self) -> PerLane<u64> {
         let node = self.core().node();
-        Lane::ALL.map(|lane| node.position(lane))
+        PerLane::from_fn(|lane| node.position(lane))
     }
 
     /// The counters now.

@@ -16,7 +16,7 @@ use mailmesh_delivery::{Destination, Endpoint, Frame, Incarnation, LeaveReason, 
 use parking_lot::Mutex;
 
 use super::core::Core;
-use super::directs::DirectQueue;
+use super::direct_queue::DirectQueue;
 use super::{DecodedFrame, DirectSink, FrameDecoder, Sink};
 use crate::IngressQueue;
 use crate::ingress::{Arrival, ArrivalHandler};

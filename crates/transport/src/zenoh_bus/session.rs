@@ -278,27 +278,7 @@ impl SessionParams {
         let session = session
             .map_err(|error| open_error(settings.hide(&error.to_string(), proof.as_deref())))?;
         let own = subscribe(&session, keys.one(incarnation), ingress).await?;
-        let (noted, hints) = (lost_peers.clone(), ingress.clone());
-        let alive = session
-            .liveliness()
-            .declare_subscriber(keys.everyone_alive())
-            .history(true)
-            .callback(move |sample| {
-                let peer = sample.key_expr().as_str().rsplit('/').next();
-                let Some(Ok(peer)) = peer.map(str::parse::<Incarnation>) else {
-                    return;
-                };
-                let link = match sample.kind() {
-                    SampleKind::Put => Link::Up,
-                    SampleKind::Delete => Link::Down,
-                };
-                if peer != incarnation {
-                    noted.note_link(peer, link);
-                    hints.link(peer, link);
-                }
-            })
-            .await
-            .map_err(|error| declare_error("the liveliness subscriber", &error))?;
+        let alive = self.watch_liveliness(&session).await?;
         let publisher = async |channel| {
             publisher(&session, keys.all(), channel)
                 .await
@@ -345,6 +325,32 @@ impl SessionParams {
             proof,
             _slots: slots,
         })
+    }
+
+    /// Notes the liveliness tokens of other nodes, those from before this session too.
+    async fn watch_liveliness(&self, session: &Session) -> Result<Subscriber<()>, TransportError> {
+        let (lost_peers, ingress) = (self.lost_peers.clone(), self.ingress.clone());
+        let own = self.incarnation;
+        session
+            .liveliness()
+            .declare_subscriber(self.keys.everyone_alive())
+            .history(true)
+            .callback(move |sample| {
+                let peer = sample.key_expr().as_str().rsplit('/').next();
+                let Some(Ok(peer)) = peer.map(str::parse::<Incarnation>) else {
+                    return;
+                };
+                let link = match sample.kind() {
+                    SampleKind::Put => Link::Up,
+                    SampleKind::Delete => Link::Down,
+                };
+                if peer != own {
+                    lost_peers.note_link(peer, link);
+                    ingress.link(peer, link);
+                }
+            })
+            .await
+            .map_err(|error| declare_error("the liveliness subscriber", &error))
     }
 }
 

@@ -105,19 +105,20 @@ impl Outlet {
             + frames.other_version
             + frames.malformed
             + frames.pushes;
-        let messages = status.replays_rejected
-            + status.malformed
-            + status.duplicates
-            + status.unknown_sender
-            + status.too_many_peers
-            + status.unproven_introductions
-            + status.misdirected
-            + status.admissions_deferred;
+        let delivery = status.counters.delivery;
+        let messages = delivery.replays_rejected
+            + delivery.malformed
+            + delivery.duplicates
+            + delivery.unknown_sender
+            + delivery.too_many_peers
+            + delivery.unproven_introductions
+            + delivery.misdirected
+            + delivery.admissions_deferred;
         frames + messages + status.mirror_refused + status.mirror_ahead
     }
 
     pub(crate) fn retransmitted_frames(&self) -> u64 {
-        self.node.status().retransmitted_frames
+        self.node.status().counters.delivery.retransmitted_frames
     }
 
     pub(crate) fn entries(&self) -> u64 {
