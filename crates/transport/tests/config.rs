@@ -119,7 +119,7 @@ fn a_configuration_of_nearly_a_megabyte_is_read_with_its_warnings() {
 fn a_node_that_nobody_can_find_is_warned_of() {
     let text = zenoh("{ scouting: { multicast: { enabled: false } } }");
     let coordinator = Coordinator::parse(&text).unwrap();
-    assert!(coordinator.warnings()[0].message.contains("finds nobody"));
+    assert!(coordinator.warnings()[0].message.contains("finds no other node"));
 }
 
 #[test]

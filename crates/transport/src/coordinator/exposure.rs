@@ -1,5 +1,5 @@
-//! Exposure of a node: who can reach it, and what an attacker on the path can see or do, with the
-//! settings that prevent each. The list depends on how links prove the cluster key.
+//! Exposure of a node: which hosts reach it, and what an attacker on the path can see or do, with
+//! the settings that prevent each. The list depends on how links prove the cluster key.
 
 use serde_json::Value;
 
@@ -24,8 +24,8 @@ pub(super) fn openings(settings: &ZenohSettings, protection: LinkProtection) -> 
     let interface = settings.value().pointer("/scouting/multicast/interface");
     if scouts && matches!(interface.and_then(Value::as_str), None | Some("auto" | "")) {
         open.push(
-            "looks for others, and answers, on every interface: set `scouting.multicast.interface`, \
-             or `enabled: false` there and endpoints"
+            "looks for others, and answers, on every interface: set \
+             `scouting.multicast.interface`, or `enabled: false` there and endpoints"
                 .to_owned(),
         );
     }
@@ -39,30 +39,31 @@ pub(super) fn openings(settings: &ZenohSettings, protection: LinkProtection) -> 
     let is_hidden = matches!(proof, Some(LinkProof::Tls | LinkProof::Sealed));
     if let Some(endpoint) = plain.filter(|_| !is_hidden) {
         open.push(format!(
-            "links without TLS ({}): who is on the way sees who speaks to whom, when and how much; \
-             set `mesh.links` to \"sealed\", or use `tls/` endpoints",
+            "links without TLS ({}): an attacker on the path sees which nodes speak, when and how \
+             much; set `mesh.links` to \"sealed\", or use `tls/` endpoints",
             bare(endpoint)
         ));
     }
     if proof == Some(LinkProof::Gate) && plain.is_some() {
         open.push(
-            "what follows the proof on a link is not authenticated: who is on the way can put bytes \
-             into it and end this process; set `mesh.links` to \"sealed\" where that can be"
+            "the bytes behind the proof of a link are not authenticated: an attacker on the path \
+             can insert bytes and end this process; set `mesh.links` to \"sealed\" where that is \
+             possible"
                 .to_owned(),
         );
     }
     if proof == Some(LinkProof::Challenge) && plain.is_some() {
         open.push(
-            "the one that is dialed proves nothing: who takes over an address of a member, or is on \
-             the way, or has recorded a link, can end this process; set `mesh.links` to \"sealed\" where \
-             that can be"
+            "the dialed end of a link proves nothing: an attacker who takes over the address of a \
+             member, is on the path, or has recorded a link can end this process; set \
+             `mesh.links` to \"sealed\" where that is possible"
                 .to_owned(),
         );
     }
     if proof.is_some() && scouts && !settings.discovers(protection.has_gate()) {
         open.push(
-            "dials whoever answers Zenoh's scouting, since gossip is off: switch gossip on, or \
-             multicast off and name the others in `connect.endpoints`"
+            "dials any host that answers Zenoh's scouting, since gossip is off: switch gossip on, \
+             or multicast off and name the others in `connect.endpoints`"
                 .to_owned(),
         );
     }
@@ -73,7 +74,7 @@ pub(super) fn openings(settings: &ZenohSettings, protection: LinkProtection) -> 
     let has_tls = all.iter().any(|endpoint| is_encrypted(endpoint));
     if has_tls && plain.is_none() && finds && !only_encrypted(settings) {
         open.push(
-            "links without TLS to who is found and offers no other: set \
+            "links without TLS to a found node that offers nothing else: set \
              `transport.link.protocols: ['tls']`"
                 .to_owned(),
         );
@@ -85,7 +86,7 @@ pub(super) fn openings(settings: &ZenohSettings, protection: LinkProtection) -> 
     let anonymous = tls(&listens, "enable_mtls", false);
     if let Some(endpoint) = &anonymous {
         open.push(format!(
-            "takes links from who shows no certificate ({}): set \
+            "accepts links from peers that show no certificate ({}): set \
              `transport.link.tls.enable_mtls: true`",
             bare(endpoint)
         ));
@@ -102,7 +103,8 @@ pub(super) fn openings(settings: &ZenohSettings, protection: LinkProtection) -> 
             "any certificate of the authority is good: name those of the nodes in `access_control`"
                 .to_owned()
         } else {
-            "no access control: whoever links may speak and listen on every key; set `access_control`"
+            "no access control: a linked node may publish and subscribe on every key; set \
+             `access_control`"
                 .to_owned()
         });
     } else if settings.value().pointer("/access_control/default_permission")
@@ -174,14 +176,15 @@ mod tests {
                 listen_certificate: 'c', listen_private_key: 'k',
                 connect_certificate: 'c', connect_private_key: 'k',
             } } },
-            access_control: { enabled: true, default_permission: 'deny', rules: [], subjects: [], policies: [] },
+            access_control: { enabled: true, default_permission: 'deny',
+                rules: [], subjects: [], policies: [] },
         }";
         assert!(CLOSED.contains(from), "{from}");
         openings(&CLOSED.replace(from, to))
     }
 
     #[test]
-    fn each_opening_is_named_alone_with_what_to_set() {
+    fn each_exposure_is_named_alone_with_the_setting_that_prevents_it() {
         assert_eq!(closed_but("", ""), [""; 0]);
         for (from, to, words) in [
             ("interface: 'eth1'", "", "`scouting.multicast.interface`"),
@@ -206,7 +209,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_closed_in_another_way_is_not_named() {
+    fn an_exposure_that_is_prevented_in_another_way_is_not_named() {
         for (from, to) in [
             ("tls/192.0.2.1:7447", "tls/0.0.0.0:7447#iface=eth1"),
             ("tls/192.0.2.1:7447", "tls/mx1.example.org:7447"),
@@ -223,7 +226,7 @@ mod tests {
     }
 
     #[test]
-    fn zenohs_defaults_leave_open_what_they_do() {
+    fn the_exposures_of_zenohs_defaults_are_named() {
         let open = openings("{}");
         let words = ["every interface", "(tcp/[::]:0)", "without TLS (tcp/[::]:0)", "no access"];
         assert_eq!(open.len(), words.len(), "{open:?}");
@@ -234,11 +237,13 @@ mod tests {
         let client = openings("{ mode: 'client', connect: { endpoints: ['tcp/192.0.2.1:7447'] } }");
         assert_eq!(client.len(), 2, "{client:?}");
         // No byte leaves the machine, so no line about certificates is due.
-        let local = "{ listen: { endpoints: ['tcp/127.0.0.1:0'] }, scouting: { multicast: { interface: 'lo' } } }";
+        let local = "{ listen: { endpoints: ['tcp/127.0.0.1:0'] }, \
+                       scouting: { multicast: { interface: 'lo' } } }";
         let local = openings(local);
         assert!(local.len() == 1 && local[0].contains("no access control"), "{local:?}");
         // A node that dials with TLS, but listens at the default endpoint without TLS.
-        let half = "{ connect: { endpoints: ['tls/192.0.2.1:7447'] }, scouting: { multicast: { enabled: false } } }";
+        let half = "{ connect: { endpoints: ['tls/192.0.2.1:7447'] }, \
+                      scouting: { multicast: { enabled: false } } }";
         assert!(openings(half)[1].contains("without TLS (tcp/[::]:0)"), "{:?}", openings(half));
     }
 }

@@ -9,19 +9,26 @@ use serde_json::Value;
 
 use super::Warning;
 use super::error::{ConfigError, ConfigErrorKind};
-use super::lex::{Token, TokenKind, syntax, tokens};
 use super::source::Source;
+use super::tokens::{Token, TokenKind, syntax, tokens};
 
 /// Deepest nesting accepted.
 const MAX_DEPTH: usize = 64;
 
 /// The structure of one text.
 #[derive(Debug, Default)]
-pub(super) struct Outline {
+pub(super) struct Spans {
     keys: HashMap<Vec<String>, Range<usize>>,
     values: HashMap<Vec<String>, Range<usize>>,
-    /// Bare words in places where a string is meant, each with whether it is a secret.
-    bare: Vec<(Range<usize>, bool)>,
+    /// Bare words in places where a string is meant.
+    bare: Vec<BareWord>,
+}
+
+/// A word without quotes.
+#[derive(Debug)]
+struct BareWord {
+    span: Range<usize>,
+    is_secret: bool,
 }
 
 /// An open bracket.
@@ -44,7 +51,7 @@ enum Expect {
     Nothing,
 }
 
-impl Outline {
+impl Spans {
     pub(super) fn of(source: &Source<'_>) -> Result<Self, ConfigError> {
         let tokens = match tokens(source) {
             // If the tokens fail and the first line looks like another format, report that format.
@@ -67,9 +74,9 @@ impl Outline {
             let span = if is_comment { begin..begin + 1 } else { first.span.clone() };
             return Err(source.error_at(span, kind));
         }
-        let mut outline = Self::default();
-        outline.walk(source, &tokens)?;
-        Ok(outline)
+        let mut spans = Self::default();
+        spans.walk(source, &tokens)?;
+        Ok(spans)
     }
 
     fn walk(&mut self, source: &Source<'_>, tokens: &[Token]) -> Result<(), ConfigError> {
@@ -79,9 +86,9 @@ impl Outline {
         let mut expect = Expect::Value;
         for (index, token) in tokens.iter().enumerate() {
             let span = token.span.clone();
-            let hidden = is_secret(&path) && !matches!(token.kind, TokenKind::Punctuation(_));
+            let is_hidden = is_secret(&path) && !matches!(token.kind, TokenKind::Punctuation(_));
             let shown = || {
-                if hidden {
+                if is_hidden {
                     "***".to_owned()
                 } else {
                     text[span.clone()].chars().take(40).collect()
@@ -115,7 +122,8 @@ impl Outline {
                         let expected = closing(last.bracket) as char;
                         let opened = last.bracket as char;
                         return fail(format!(
-                            "expected `{expected}` to close the `{opened}` of line {}, column {}, found `{}`",
+                            "expected `{expected}` to close the `{opened}` of line {}, column {}, \
+                             found `{}`",
                             place.line, place.column, b as char
                         ));
                     }
@@ -132,12 +140,13 @@ impl Outline {
                     match word(&text[span.clone()]) {
                         Word::Literal => {}
                         Word::Name => {
-                            let secret = is_secret(&path);
-                            self.bare.push((span.clone(), secret));
+                            let is_secret = is_secret(&path);
+                            self.bare.push(BareWord { span: span.clone(), is_secret });
                         }
                         Word::Neither => {
                             return fail(format!(
-                                "`{}` is not a value; expected a string in quotes, a number, true, false, null, `{{` or `[`",
+                                "`{}` is not a value; expected a string in quotes, a number, true, \
+                                 false, null, `{{` or `[`",
                                 shown()
                             ));
                         }
@@ -211,7 +220,7 @@ impl Outline {
 
     /// The text with bare words quoted.
     pub(super) fn repaired(&self, source: &Source<'_>) -> String {
-        quote(source.text(), 0, self.bare.iter().map(|(span, _)| span))
+        quote(source.text(), 0, self.bare.iter().map(|word| &word.span))
     }
 
     /// The value, as the json5 crate reads the repaired text.
@@ -242,15 +251,15 @@ impl Outline {
     pub(super) fn warnings(&self, source: &Source<'_>) -> Vec<Warning> {
         let mut warnings: Vec<Warning> = Vec::new();
         let mut rest = self.bare.as_slice();
-        while let [(span, secret), ..] = rest {
-            let secret = *secret;
+        while let [BareWord { span, is_secret }, ..] = rest {
+            let is_secret = *is_secret;
             let place = source.place(span.clone());
             let line = source.line(span.start);
-            let here = rest.partition_point(|(span, _)| span.end <= line.end);
+            let here = rest.partition_point(|word| word.span.end <= line.end);
             let (on_line, later) = rest.split_at(here.max(1));
             rest = later;
             let word = redact(&source.text()[span.clone()]);
-            let word = if secret { "***" } else { &word };
+            let word = if is_secret { "***" } else { &word };
             warnings.push(Warning {
                 message: format!("`{word}` must be in quotes in JSON5; taken as \"{word}\""),
                 corrected: Some(corrected(source, line.start, place.line - 1, on_line)),
@@ -315,16 +324,11 @@ fn quote<'a>(text: &str, offset: usize, spans: impl Iterator<Item = &'a Range<us
 }
 
 /// A line for display, without secrets and with its bare words in quotes.
-fn corrected(
-    source: &Source<'_>,
-    start: usize,
-    number: usize,
-    words: &[(Range<usize>, bool)],
-) -> String {
-    let shown = source.masked(number);
+fn corrected(source: &Source<'_>, start: usize, number: usize, words: &[BareWord]) -> String {
+    let shown = source.redacted_line(number);
     let mut out = String::new();
     let (mut at, mut column) = (start, 0);
-    for (span, _) in words {
+    for BareWord { span, .. } in words {
         for edge in [span.start, span.end] {
             let next = column + source.text()[at..edge].chars().count();
             out.extend(shown.get(column..next).unwrap_or_default());

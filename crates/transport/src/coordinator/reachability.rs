@@ -68,7 +68,7 @@ fn check_reach(
         }
     }
     let is_found_by_us = is_proven && settings.discovers(protection.has_gate());
-    let (group, ..) = settings.discovery_group();
+    let group = settings.discovery_group().address;
     if let (IpAddr::V6(group), Some(place)) = (group.ip(), settings.group_place())
         && settings.scouts()
         && !is_found_by_us
@@ -162,7 +162,7 @@ pub(super) fn warnings(settings: &ZenohSettings) -> Vec<Warning> {
     } else if lacks && settings.endpoints("listen").is_empty() {
         warn(
             "multicast scouting is off and neither `connect.endpoints` nor `listen.endpoints` \
-             is set: this node finds nobody and nobody finds it",
+             is set: this node finds no other node, and no other node finds it",
         );
     }
     let lease = settings.value().pointer("/transport/link/tx/lease").and_then(Value::as_u64);
@@ -206,7 +206,7 @@ pub(super) fn warnings(settings: &ZenohSettings) -> Vec<Warning> {
             warn(&format!("`connect.endpoints`: {bare} stands there more than once"));
         }
     }
-    if lingers(LINGER) {
+    if lingers(LINGER_SECONDS) {
         warn(
             "Zenoh was compiled to linger: a link that is cut delays the events of all others \
              by up to 10 s; build with `TCP_LINGER_TIMEOUT = \"0\"` and \
@@ -222,7 +222,7 @@ fn is_of_one_link(group: Ipv6Addr) -> bool {
 }
 
 /// Linger times of TCP and TLS in seconds. Zenoh reads the same variables at compile time.
-const LINGER: [Option<&str>; 2] =
+const LINGER_SECONDS: [Option<&str>; 2] =
     [option_env!("TCP_LINGER_TIMEOUT"), option_env!("TLS_LINGER_TIMEOUT")];
 
 /// Whether closing a dead link may block one of Zenoh's threads.
@@ -235,8 +235,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn this_workspace_is_built_without_linger_and_who_is_not_is_warned() {
-        assert!(!lingers(LINGER), "{LINGER:?}: see .cargo/config.toml");
+    fn this_workspace_is_built_without_linger_and_other_builds_are_warned_of() {
+        assert!(!lingers(LINGER_SECONDS), "{LINGER_SECONDS:?}: see .cargo/config.toml");
         assert!(
             lingers([None, None]) && lingers([Some("0"), None]) && lingers([Some("0"), Some("10")])
         );
