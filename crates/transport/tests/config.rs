@@ -33,9 +33,13 @@ fn the_seeds_example_is_read_as_printed_and_the_bare_word_is_repaired() {
     assert_eq!(warning.corrected.as_deref().map(str::trim), Some(r#"mode: "peer","#));
     assert_eq!(warning.place.as_ref().map(|p| (p.line, p.column)), Some((2, 8)));
     let explained = coordinator.explain();
-    for fact in
-        ["peer: links directly", "224.0.0.224:7446", "tcp/[::]:0", "after 3000 ms", "none: whoever"]
-    {
+    for fact in [
+        "peer: links directly",
+        "224.0.0.224:7446",
+        "tcp/[::]:0",
+        "after 3000 ms",
+        "none: any host",
+    ] {
         assert!(explained.contains(fact), "{fact} in:\n{explained}");
     }
     coordinator.preflight().unwrap();
