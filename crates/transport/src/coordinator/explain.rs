@@ -68,6 +68,34 @@ fn zenoh(out: &mut String, settings: &ZenohSettings, protection: LinkProtection)
         ([], _) => line(out, "listens", "tcp/[::]:0 (default): a free TCP port of every address"),
         (some, _) => line(out, "listens", &some.join(", ")),
     }
+    found(out, settings, protection);
+    match settings.others().as_slice() {
+        [] => {}
+        some => {
+            let some = some.join(", ");
+            line(out, "connects", &format!("to {some}, again and again until it can"))
+        }
+    }
+    let lease = settings.value().pointer("/transport/link/tx/lease").and_then(Value::as_u64);
+    match lease {
+        None => line(
+            out,
+            "links",
+            &format!("a silent cut is noticed after {LEASE_MS} ms (our default; Zenoh's is 10000)"),
+        ),
+        Some(lease) => line(out, "links", &format!("a silent cut is noticed after {lease} ms")),
+    }
+    links(out, settings, protection);
+    if settings.flag("/access_control/enabled", false) {
+        line(out, "access", "Zenoh's access control is on");
+    }
+    if settings.flag("/adminspace/enabled", false) {
+        line(out, "access", "Zenoh's admin space is on: a linked node can read this node's state");
+    }
+}
+
+/// How the node finds other nodes.
+fn found(out: &mut String, settings: &ZenohSettings, protection: LinkProtection) {
     let text = |pointer: &str, default: &str| {
         settings.value().pointer(pointer).and_then(Value::as_str).unwrap_or(default).to_owned()
     };
@@ -101,35 +129,9 @@ fn zenoh(out: &mut String, settings: &ZenohSettings, protection: LinkProtection)
         };
         line(out, "", found);
     }
-    match settings.others().as_slice() {
-        [] => {}
-        some => {
-            let some = some.join(", ");
-            line(out, "connects", &format!("to {some}, again and again until it can"))
-        }
-    }
-    let lease = settings.value().pointer("/transport/link/tx/lease").and_then(Value::as_u64);
-    match lease {
-        None => line(
-            out,
-            "links",
-            &format!("a silent cut is noticed after {LEASE_MS} ms (our default; Zenoh's is 10000)"),
-        ),
-        Some(lease) => line(out, "links", &format!("a silent cut is noticed after {lease} ms")),
-    }
-    links(out, settings, protection);
-    if settings.flag("/access_control/enabled", false) {
-        line(out, "access", "Zenoh's access control is on");
-    }
-    if settings.flag("/adminspace/enabled", false) {
-        line(out, "access", "Zenoh's admin space is on: a linked node can read this node's state");
-    }
 }
 
 fn links(out: &mut String, settings: &ZenohSettings, protection: LinkProtection) {
-    let tls = |section| {
-        settings.endpoints(section).iter().any(|e| e.starts_with("tls/") || e.starts_with("quic/"))
-    };
     match protection {
         LinkProtection::Proven(LinkProof::Tls) => line(
             out,
@@ -165,6 +167,13 @@ fn links(out: &mut String, settings: &ZenohSettings, protection: LinkProtection)
             "none: any host that reaches the port can link, and end or freeze this process",
         ),
     }
+    encryption(out, settings, protection);
+}
+
+fn encryption(out: &mut String, settings: &ZenohSettings, protection: LinkProtection) {
+    let tls = |section| {
+        settings.endpoints(section).iter().any(|e| e.starts_with("tls/") || e.starts_with("quic/"))
+    };
     if protection == LinkProtection::Proven(LinkProof::Sealed) {
         line(out, "encryption", "links are sealed whole (AES-256-GCM)");
     } else if matches!(protection, LinkProtection::Proven(LinkProof::Tls))

@@ -75,7 +75,7 @@ impl LinkChains {
                            only to nodes whose certificate a public authority signed; set it to \
                            the file of the authority that signed the certificates of the nodes";
             let message = message.to_owned();
-            warnings.push(Warning { message, corrected: None, place: None });
+            warnings.push(Warning::new(message));
         }
         let Some(key) = &self.authority_key else { return warnings };
         for ShownChain { shown, end, chain, place } in &self.chains {
@@ -84,7 +84,7 @@ impl LinkChains {
             }
             if let Some(why) = link_refusal(chain, &self.authorities, *end, now) {
                 let message = format!("{shown}: a node with this `{key}` refuses it: {why}");
-                warnings.push(Warning { message, corrected: None, place: Some(place.clone()) });
+                warnings.push(Warning::new(message).at(place.clone()));
             }
         }
         warnings

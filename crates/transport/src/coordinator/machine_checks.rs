@@ -33,7 +33,7 @@ pub(super) fn check_names(settings: &ZenohSettings) -> Vec<Warning> {
     }
     let mut warnings = Vec::new();
     let mut warn = |message: String| {
-        warnings.push(Warning { message, corrected: None, place: None });
+        warnings.push(Warning::new(message));
     };
     let mut unknown = Vec::new();
     for (name, found) in names.iter().zip(resolve(&names)) {
@@ -136,7 +136,7 @@ pub(super) fn check_discovery(
     }
     // A node starts nevertheless, and retries.
     let message = format!("`scouting.multicast.address`: {why}");
-    Ok(vec![Warning { message, corrected: None, place: None }])
+    Ok(vec![Warning::new(message)])
 }
 
 #[cfg(test)]

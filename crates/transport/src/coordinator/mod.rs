@@ -29,6 +29,7 @@ mod listening;
 mod machine_checks;
 mod mesh;
 mod old_syntax;
+mod other_format;
 mod placeholders;
 mod preflight;
 mod protection;
@@ -96,6 +97,17 @@ pub struct Warning {
     pub corrected: Option<String>,
     /// The position; `None` if the warning has none in the text.
     pub place: Option<Place>,
+}
+
+impl Warning {
+    /// A warning about the configuration as a whole.
+    pub(crate) fn new(message: impl Into<String>) -> Self {
+        Self { message: message.into(), corrected: None, place: None }
+    }
+
+    fn at(self, place: Place) -> Self {
+        Self { place: Some(place), ..self }
+    }
 }
 
 impl std::fmt::Display for Warning {

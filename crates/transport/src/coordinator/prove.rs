@@ -39,6 +39,24 @@ pub(super) fn prove(
     if settings.discovers(false) {
         value["scouting"]["multicast"]["enabled"] = json!(false);
     }
+    set_defaults(value);
+    match proof {
+        SessionProof::Gate(_) => Ok(()),
+        SessionProof::Challenge { own, accepted, .. } => {
+            value["transport"]["link"]["protocols"] = json!(["tcp"]);
+            value["transport"]["auth"]["usrpwd"] = json!({
+                "user": own.user,
+                "password": *own.password,
+                "dictionary_file": accepted.path(),
+            });
+            Ok(())
+        }
+        SessionProof::Tls(credentials) => encrypt(value, credentials),
+    }
+}
+
+/// Sets what the operator left unset, for links that prove the key to Zenoh itself.
+fn set_defaults(value: &mut Value) {
     let unicast = &mut value["transport"]["unicast"];
     for (key, bound) in
         [("accept_timeout", PROOF_TIMEOUT_MS), ("accept_pending", MAX_PENDING_LINKS)]
@@ -63,19 +81,6 @@ pub(super) fn prove(
     if retry.is_null() {
         *retry =
             json!({ "period_init_ms": 100, "period_max_ms": 4_000, "period_increase_factor": 2 });
-    }
-    match proof {
-        SessionProof::Gate(_) => Ok(()),
-        SessionProof::Challenge { own, accepted, .. } => {
-            value["transport"]["link"]["protocols"] = json!(["tcp"]);
-            value["transport"]["auth"]["usrpwd"] = json!({
-                "user": own.user,
-                "password": *own.password,
-                "dictionary_file": accepted.path(),
-            });
-            Ok(())
-        }
-        SessionProof::Tls(credentials) => encrypt(value, credentials),
     }
 }
 

@@ -9,11 +9,14 @@ use serde_json::Value;
 
 use super::Warning;
 use super::error::{ConfigError, ConfigErrorKind};
+use super::other_format::{first_line, other_format};
 use super::source::Source;
 use super::tokens::{Token, TokenKind, syntax, tokens};
 
 /// Deepest nesting accepted.
 const MAX_DEPTH: usize = 64;
+/// Longest token that an error shows, in characters.
+const MAX_SHOWN_CHARS: usize = 40;
 
 /// The structure of one text.
 #[derive(Debug, Default)]
@@ -80,141 +83,16 @@ impl Spans {
     }
 
     fn walk(&mut self, source: &Source<'_>, tokens: &[Token]) -> Result<(), ConfigError> {
-        let text = source.text();
-        let mut open: Vec<Open> = Vec::new();
-        let mut path: Vec<String> = Vec::new();
-        let mut expect = Expect::Value;
-        for (index, token) in tokens.iter().enumerate() {
-            let span = token.span.clone();
-            let is_hidden = is_secret(&path) && !matches!(token.kind, TokenKind::Punctuation(_));
-            let shown = || {
-                if is_hidden {
-                    "***".to_owned()
-                } else {
-                    text[span.clone()].chars().take(40).collect()
-                }
-            };
-            let fail = |message: String| Err(syntax(source, span.clone(), &message));
-            match (expect, token.kind) {
-                (Expect::Value | Expect::ValueOrEnd, TokenKind::Punctuation(b @ (b'{' | b'['))) => {
-                    if open.len() >= MAX_DEPTH {
-                        let kind = ConfigErrorKind::TooDeep { limit: MAX_DEPTH };
-                        return Err(source.error_at(span, kind));
-                    }
-                    self.values.insert(path.clone(), span.clone());
-                    open.push(Open { bracket: b, at: span, index: 0 });
-                    if b == b'[' {
-                        path.push("0".into());
-                        expect = Expect::ValueOrEnd;
-                    } else {
-                        expect = Expect::KeyOrEnd;
-                    }
-                }
-                (
-                    Expect::ValueOrEnd | Expect::KeyOrEnd | Expect::CommaOrEnd,
-                    TokenKind::Punctuation(b @ (b'}' | b']')),
-                ) => {
-                    let Some(last) = open.pop() else {
-                        return fail(format!("unexpected `{}`", shown()));
-                    };
-                    if closing(last.bracket) != b {
-                        let place = source.place(last.at);
-                        let expected = closing(last.bracket) as char;
-                        let opened = last.bracket as char;
-                        return fail(format!(
-                            "expected `{expected}` to close the `{opened}` of line {}, column {}, \
-                             found `{}`",
-                            place.line, place.column, b as char
-                        ));
-                    }
-                    if last.bracket == b'[' {
-                        path.pop();
-                    }
-                    expect = self.after_value(&mut path, &open);
-                }
-                (Expect::Value | Expect::ValueOrEnd, TokenKind::Text) => {
-                    self.values.insert(path.clone(), span);
-                    expect = self.after_value(&mut path, &open);
-                }
-                (Expect::Value | Expect::ValueOrEnd, TokenKind::Word) => {
-                    match word(&text[span.clone()]) {
-                        Word::Literal => {}
-                        Word::Name => {
-                            let is_secret = is_secret(&path);
-                            self.bare.push(BareWord { span: span.clone(), is_secret });
-                        }
-                        Word::Neither => {
-                            return fail(format!(
-                                "`{}` is not a value; expected a string in quotes, a number, true, \
-                                 false, null, `{{` or `[`",
-                                shown()
-                            ));
-                        }
-                    }
-                    self.values.insert(path.clone(), span);
-                    expect = self.after_value(&mut path, &open);
-                }
-                (Expect::KeyOrEnd, TokenKind::Text | TokenKind::Word) => {
-                    let key = key_text(&text[span.clone()]);
-                    path.push(key.clone());
-                    if self.keys.insert(path.clone(), span.clone()).is_some() {
-                        return Err(source.error_at(span, ConfigErrorKind::DuplicateKey { key }));
-                    }
-                    expect = Expect::Colon;
-                }
-                (Expect::Colon, TokenKind::Punctuation(b':')) => expect = Expect::Value,
-                (Expect::CommaOrEnd, TokenKind::Punctuation(b',')) => {
-                    expect = match open.last_mut() {
-                        Some(last) if last.bracket == b'[' => {
-                            last.index += 1;
-                            if let Some(element) = path.last_mut() {
-                                *element = last.index.to_string();
-                            }
-                            Expect::ValueOrEnd
-                        }
-                        _ => Expect::KeyOrEnd,
-                    };
-                }
-                (Expect::Nothing, _) => {
-                    return fail(
-                        "the configuration ends before this; expected nothing more".into(),
-                    );
-                }
-                (Expect::CommaOrEnd, TokenKind::Text | TokenKind::Word) => {
-                    // The mistake is directly after the previous value.
-                    let end = tokens[index - 1].span.end;
-                    return Err(syntax(
-                        source,
-                        end..end + 1,
-                        "expected `,` between this value and the next",
-                    ));
-                }
-                (expected, _) => {
-                    return fail(format!("expected {}, found `{}`", expected.describe(), shown()));
-                }
-            }
+        let mut walk =
+            Walk { spans: self, source, open: Vec::new(), path: Vec::new(), expect: Expect::Value };
+        let mut end = 0;
+        for token in tokens {
+            walk.step(token, end)?;
+            end = token.span.end;
         }
-        let Some(last) = open.pop() else {
-            return Ok(());
-        };
-        let message = format!(
-            "this `{}` is never closed: expected `{}` before the end",
-            last.bracket as char,
-            closing(last.bracket) as char
-        );
-        Err(syntax(source, last.at, &message))
-    }
-
-    /// The state after a value: a comma or a closing bracket, or nothing at the top level.
-    fn after_value(&mut self, path: &mut Vec<String>, open: &[Open]) -> Expect {
-        match open.last() {
-            None => Expect::Nothing,
-            Some(last) => {
-                if last.bracket == b'{' {
-                    path.pop();
-                }
-                Expect::CommaOrEnd
-            }
+        match walk.open.pop() {
+            Some(last) => Err(unclosed(source, last)),
+            None => Ok(()),
         }
     }
 
@@ -294,6 +172,182 @@ impl Spans {
         let path: Vec<String> = path.iter().map(|part| part.as_ref().to_owned()).collect();
         map.get(&path).cloned().unwrap_or(0..1)
     }
+}
+
+/// A walk over the tokens of a text.
+struct Walk<'a> {
+    spans: &'a mut Spans,
+    source: &'a Source<'a>,
+    open: Vec<Open>,
+    /// The path of the current key or element.
+    path: Vec<String>,
+    expect: Expect,
+}
+
+impl Walk<'_> {
+    /// Takes the next token; `end` is the end of the token before it.
+    fn step(&mut self, token: &Token, end: usize) -> Result<(), ConfigError> {
+        match (self.expect, token.kind) {
+            (Expect::Value | Expect::ValueOrEnd, TokenKind::Punctuation(b @ (b'{' | b'['))) => {
+                self.open_bracket(token, b)
+            }
+            (
+                Expect::ValueOrEnd | Expect::KeyOrEnd | Expect::CommaOrEnd,
+                TokenKind::Punctuation(b @ (b'}' | b']')),
+            ) => self.close_bracket(token, b),
+            (Expect::Value | Expect::ValueOrEnd, TokenKind::Text) => {
+                self.value(token);
+                Ok(())
+            }
+            (Expect::Value | Expect::ValueOrEnd, TokenKind::Word) => self.word(token),
+            (Expect::KeyOrEnd, TokenKind::Text | TokenKind::Word) => self.key(token),
+            (Expect::Colon, TokenKind::Punctuation(b':')) => {
+                self.expect = Expect::Value;
+                Ok(())
+            }
+            (Expect::CommaOrEnd, TokenKind::Punctuation(b',')) => {
+                self.comma();
+                Ok(())
+            }
+            (Expect::Nothing, _) => {
+                let message = "the configuration ends before this; expected nothing more";
+                Err(syntax(self.source, token.span.clone(), message))
+            }
+            (Expect::CommaOrEnd, TokenKind::Text | TokenKind::Word) => {
+                // The mistake is directly after the previous value.
+                let message = "expected `,` between this value and the next";
+                Err(syntax(self.source, end..end + 1, message))
+            }
+            (expected, _) => {
+                let found = self.shown(token);
+                self.fail(token, &format!("expected {}, found `{found}`", expected.describe()))
+            }
+        }
+    }
+
+    fn open_bracket(&mut self, token: &Token, bracket: u8) -> Result<(), ConfigError> {
+        let span = token.span.clone();
+        if self.open.len() >= MAX_DEPTH {
+            return Err(self.source.error_at(span, ConfigErrorKind::TooDeep { limit: MAX_DEPTH }));
+        }
+        self.spans.values.insert(self.path.clone(), span.clone());
+        self.open.push(Open { bracket, at: span, index: 0 });
+        if bracket == b'[' {
+            self.path.push("0".into());
+            self.expect = Expect::ValueOrEnd;
+        } else {
+            self.expect = Expect::KeyOrEnd;
+        }
+        Ok(())
+    }
+
+    fn close_bracket(&mut self, token: &Token, bracket: u8) -> Result<(), ConfigError> {
+        let Some(last) = self.open.pop() else {
+            let found = self.shown(token);
+            return self.fail(token, &format!("unexpected `{found}`"));
+        };
+        if closing(last.bracket) != bracket {
+            let place = self.source.place(last.at);
+            let expected = closing(last.bracket) as char;
+            let (opened, found) = (last.bracket as char, bracket as char);
+            let message = format!(
+                "expected `{expected}` to close the `{opened}` of line {}, column {}, found \
+                 `{found}`",
+                place.line, place.column
+            );
+            return self.fail(token, &message);
+        }
+        if last.bracket == b'[' {
+            self.path.pop();
+        }
+        self.end_value();
+        Ok(())
+    }
+
+    fn word(&mut self, token: &Token) -> Result<(), ConfigError> {
+        match word(&self.source.text()[token.span.clone()]) {
+            Word::Literal => {}
+            Word::Name => {
+                let is_secret = is_secret(&self.path);
+                self.spans.bare.push(BareWord { span: token.span.clone(), is_secret });
+            }
+            Word::Neither => {
+                let message = format!(
+                    "`{}` is not a value; expected a string in quotes, a number, true, false, \
+                     null, `{{` or `[`",
+                    self.shown(token)
+                );
+                return self.fail(token, &message);
+            }
+        }
+        self.value(token);
+        Ok(())
+    }
+
+    fn value(&mut self, token: &Token) {
+        self.spans.values.insert(self.path.clone(), token.span.clone());
+        self.end_value();
+    }
+
+    fn key(&mut self, token: &Token) -> Result<(), ConfigError> {
+        let span = token.span.clone();
+        let key = key_text(&self.source.text()[span.clone()]);
+        self.path.push(key.clone());
+        if self.spans.keys.insert(self.path.clone(), span.clone()).is_some() {
+            return Err(self.source.error_at(span, ConfigErrorKind::DuplicateKey { key }));
+        }
+        self.expect = Expect::Colon;
+        Ok(())
+    }
+
+    fn comma(&mut self) {
+        self.expect = match self.open.last_mut() {
+            Some(last) if last.bracket == b'[' => {
+                last.index += 1;
+                if let Some(element) = self.path.last_mut() {
+                    *element = last.index.to_string();
+                }
+                Expect::ValueOrEnd
+            }
+            _ => Expect::KeyOrEnd,
+        };
+    }
+
+    /// After a value comes a comma or a closing bracket, or nothing at the top level.
+    fn end_value(&mut self) {
+        self.expect = match self.open.last() {
+            None => Expect::Nothing,
+            Some(last) => {
+                if last.bracket == b'{' {
+                    self.path.pop();
+                }
+                Expect::CommaOrEnd
+            }
+        };
+    }
+
+    fn fail(&self, token: &Token, message: &str) -> Result<(), ConfigError> {
+        Err(syntax(self.source, token.span.clone(), message))
+    }
+
+    /// The text of a token for an error; a secret is hidden.
+    fn shown(&self, token: &Token) -> String {
+        let is_punctuation = matches!(token.kind, TokenKind::Punctuation(_));
+        if is_secret(&self.path) && !is_punctuation {
+            return "***".to_owned();
+        }
+        self.source.text()[token.span.clone()].chars().take(MAX_SHOWN_CHARS).collect()
+    }
+}
+
+/// The error for a bracket without its counterpart.
+fn unclosed(source: &Source<'_>, open: Open) -> ConfigError {
+    let message = format!(
+        "this `{}` is never closed: expected `{}` before the end",
+        open.bracket as char,
+        closing(open.bracket) as char
+    );
+    syntax(source, open.at, &message)
 }
 
 impl Expect {
@@ -377,50 +431,4 @@ fn word(text: &str) -> Word {
         (false, true) => Word::Name,
         (false, false) => Word::Neither,
     }
-}
-
-/// The most likely format of a text that does not begin with `{`.
-fn other_format(source: &Source<'_>, tokens: &[Token]) -> ConfigErrorKind {
-    let text = source.text();
-    let (first, _) = first_line(text);
-    let is_key = |key: &str| {
-        let bare = |c: char| c.is_ascii_alphanumeric() || ".-_\"' ".contains(c);
-        !key.trim().is_empty() && key.chars().all(bare)
-    };
-    let is_toml = first.starts_with('[') && first.ends_with(']') && !first.contains(',')
-        || first.split_once('=').is_some_and(|(key, _)| is_key(key));
-    // Sections and dotted keys of the older mail server.
-    let of_server = ["cluster", "store", "storage", "server"];
-    let is_of_server = |line: &str| {
-        let line = line.trim().trim_start_matches('[');
-        of_server.iter().any(|name| {
-            let rest = line.strip_prefix(name);
-            rest.is_some_and(|rest| rest.starts_with(['.', ']']))
-        })
-    };
-    let second_is_colon = tokens.get(1).is_some_and(|t| t.kind == TokenKind::Punctuation(b':'));
-    if first.starts_with("---") || (second_is_colon && !first.starts_with('[')) {
-        ConfigErrorKind::OtherFormat { format: "YAML, or an object without its braces" }
-    } else if first.starts_with('<') {
-        ConfigErrorKind::OtherFormat { format: "XML" }
-    } else if is_toml && text.lines().any(is_of_server) {
-        ConfigErrorKind::OlderServer
-    } else if is_toml {
-        ConfigErrorKind::OtherFormat { format: "TOML" }
-    } else {
-        ConfigErrorKind::NotAnObject
-    }
-}
-
-/// The first line that is neither blank nor a comment, trimmed, with the offset of its start.
-fn first_line(text: &str) -> (&str, usize) {
-    let mut begin = 0;
-    for line in text.split_inclusive('\n') {
-        let shown = line.trim();
-        if !shown.is_empty() && !shown.starts_with('#') && !shown.starts_with("//") {
-            return (shown, begin + (line.len() - line.trim_start().len()));
-        }
-        begin += line.len();
-    }
-    ("", 0)
 }

@@ -328,7 +328,7 @@ impl Material {
                               a file anew for each link only if nothing is to be mended";
         let mut warn = |found: &dyn Display| {
             let message = format!("`{}`: {}", self.key, self.words(found));
-            warnings.push(Warning { message, corrected: None, place: Some(self.place.clone()) });
+            warnings.push(Warning::new(message).at(self.place.clone()));
         };
         found.iter().for_each(|warning| warn(warning));
         if is_mended {
