@@ -30,7 +30,7 @@ fn check_explains_the_example_and_shows_the_corrected_line() {
         "UDP 224.0.0.224:7446",
         "a free TCP port",
         "certificates are not replicated",
-        "\nopen        links without TLS (tcp/[::]:0): who is on the way",
+        "\nopen        links without TLS (tcp/[::]:0): an attacker on the path",
     ] {
         assert!(out.contains(words), "`{words}` not in\n{out}");
     }

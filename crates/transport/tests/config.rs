@@ -33,9 +33,13 @@ fn the_seeds_example_is_read_as_printed_and_the_bare_word_is_repaired() {
     assert_eq!(warning.corrected.as_deref().map(str::trim), Some(r#"mode: "peer","#));
     assert_eq!(warning.place.as_ref().map(|p| (p.line, p.column)), Some((2, 8)));
     let explained = coordinator.explain();
-    for fact in
-        ["peer: links directly", "224.0.0.224:7446", "tcp/[::]:0", "after 3000 ms", "none: whoever"]
-    {
+    for fact in [
+        "peer: links directly",
+        "224.0.0.224:7446",
+        "tcp/[::]:0",
+        "after 3000 ms",
+        "none: any host",
+    ] {
         assert!(explained.contains(fact), "{fact} in:\n{explained}");
     }
     coordinator.preflight().unwrap();
@@ -119,7 +123,7 @@ fn a_configuration_of_nearly_a_megabyte_is_read_with_its_warnings() {
 fn a_node_that_nobody_can_find_is_warned_of() {
     let text = zenoh("{ scouting: { multicast: { enabled: false } } }");
     let coordinator = Coordinator::parse(&text).unwrap();
-    assert!(coordinator.warnings()[0].message.contains("finds nobody"));
+    assert!(coordinator.warnings()[0].message.contains("finds no other node"));
 }
 
 #[test]

@@ -15,13 +15,13 @@ use if_addrs::Interface;
 /// The usable addresses of this host when Zenoh opened its first session.
 static AT_START: OnceLock<BTreeSet<IpAddr>> = OnceLock::new();
 /// Most addresses that a node names one by one.
-const MOST: usize = 64;
+const MAX_ADDRESSES: usize = 64;
 
 /// Addresses of this host at one moment.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct HostAddresses {
     interfaces: Vec<Interface>,
-    /// Addresses that other hosts can dial, on running interfaces; at most `MOST`.
+    /// Addresses that other hosts can dial, on running interfaces; at most `MAX_ADDRESSES`.
     pub(crate) usable: BTreeSet<IpAddr>,
 }
 
@@ -46,7 +46,8 @@ impl HostAddresses {
             // IPv6 duplicate address detection takes about a second, and may reject the address.
             i.is_oper_up() && is_dialed && (ip.is_ipv4() || is_bindable(ip))
         };
-        let usable = interfaces.iter().filter(is_usable).map(Interface::ip).take(MOST).collect();
+        let usable =
+            interfaces.iter().filter(is_usable).map(Interface::ip).take(MAX_ADDRESSES).collect();
         Self { interfaces, usable }
     }
 

@@ -4,11 +4,11 @@ use mailmesh_secrets::is_secret_name;
 use serde_json::Value;
 
 use super::checked::Checked;
+use super::display_text::without_source;
 use super::error::{ConfigError, ConfigErrorKind};
-use super::known::{dotted, list, nearest};
-use super::mask::without_source;
-use super::outline::Outline;
+use super::schema::{dotted, list, nearest};
 use super::source::Source;
+use super::spans::Spans;
 use super::tls::secrets;
 
 /// Refuses unknown keys and wrong types by Zenoh's own parser. An error points into the operator's
@@ -24,9 +24,9 @@ pub(super) fn ask_zenoh(checked: &Checked<'_>, value: &Value) -> Result<(), Conf
         return Err(checked.source.error_at(checked.span(&[]), kind));
     };
     if let Some((key, known)) = unknown_field(msg) {
-        let mut paths: Vec<_> = checked.outline.paths_of(&key).collect();
+        let mut paths: Vec<_> = checked.spans.paths_of(&key).collect();
         paths.sort();
-        let span = paths.first().map_or(0..1, |path| checked.outline.key(path));
+        let span = paths.first().map_or(0..1, |path| checked.spans.key(path));
         let kind = ConfigErrorKind::UnknownKey {
             nearest: nearest(&key, known.iter().map(String::as_str)),
             expected: list(&known),
@@ -36,17 +36,17 @@ pub(super) fn ask_zenoh(checked: &Checked<'_>, value: &Value) -> Result<(), Conf
     }
     let path = location.as_ref().and_then(|location| {
         let source = Source::new("", text.as_bytes()).ok()?;
-        let outline = Outline::of(&source).ok()?;
-        outline.path_at(source.offset_of(location.line, location.column)).cloned()
+        let spans = Spans::of(&source).ok()?;
+        spans.path_at(source.offset_of(location.line, location.column)).cloned()
     });
     let span = checked.span(path.as_deref().unwrap_or_default());
     let kind = match path {
         Some(path) if !path.is_empty() => {
             let found = value.pointer(&format!("/{}", path.join("/")));
             if let (Some(found), true) = (found, msg.starts_with("error parsing"))
-                && let Some(most) = most_accepted(value, &path, found)
+                && let Some(max) = max_accepted(value, &path, found)
             {
-                let expected = format!("a whole number from 0 to {most}");
+                let expected = format!("a whole number from 0 to {max}");
                 return Err(checked.wrong(&path, found, &expected));
             }
             if let (Some(found), Some(expected)) = (found, expected_type(msg)) {
@@ -73,17 +73,17 @@ pub(super) fn ask_zenoh(checked: &Checked<'_>, value: &Value) -> Result<(), Conf
 
 /// The greatest number that Zenoh accepts in place of `found`, a whole number that is out of
 /// range. Zenoh's errors do not state the range.
-fn most_accepted(value: &Value, path: &[String], found: &Value) -> Option<u64> {
+fn max_accepted(value: &Value, path: &[String], found: &Value) -> Option<u64> {
     let given = found.as_f64().filter(|given| given.fract() == 0.0 && *given >= 0.0)?;
     let pointer = format!("/{}", path.join("/"));
     let limits = [i64::MAX as u64, u32::MAX.into(), u16::MAX.into(), u8::MAX.into()];
-    limits.into_iter().filter(|most| given > *most as f64).find(|most| {
+    limits.into_iter().filter(|max| given > *max as f64).find(|max| {
         let mut changed = value.clone();
         let Some(place) = changed.pointer_mut(&pointer) else { return false };
-        *place = Value::from(*most);
+        *place = Value::from(*max);
         let read = zenoh::Config::from_json5(&changed.to_string());
         let read = read.ok().and_then(|config| as_read(&config));
-        read.is_some_and(|read| read.pointer(&pointer) == Some(&Value::from(*most)))
+        read.is_some_and(|read| read.pointer(&pointer) == Some(&Value::from(*max)))
     })
 }
 
@@ -101,8 +101,8 @@ fn check_numbers(
 ) -> Result<(), ConfigError> {
     let Some(read) = as_read(config) else { return Ok(()) };
     let Some((path, found)) = changed_number(value, &read, &mut Vec::new()) else { return Ok(()) };
-    let expected = match most_accepted(value, &path, found) {
-        Some(most) => format!("a whole number from 0 to {most}"),
+    let expected = match max_accepted(value, &path, found) {
+        Some(max) => format!("a whole number from 0 to {max}"),
         None => "a whole number, 0 or more".to_owned(),
     };
     Err(checked.wrong(&path, found, &expected))
@@ -162,7 +162,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_unknown_key_is_told_from_the_known_ones_whatever_is_in_it() {
+    fn an_unknown_key_is_told_apart_from_the_known_ones() {
         let found = |message| unknown_field(message).unwrap();
         let known = vec!["b".to_owned(), "c".to_owned()];
         assert_eq!(

@@ -3,20 +3,20 @@ use std::ops::Range;
 use serde_json::Value;
 
 use super::error::{ConfigError, ConfigErrorKind};
-use super::known::{dotted, wrong_type};
-use super::outline::Outline;
+use super::schema::{dotted, wrong_type};
 use super::source::Source;
+use super::spans::Spans;
 
 /// The text being checked, and the path in it at which the Zenoh configuration begins.
 pub(super) struct Checked<'a> {
     pub(super) source: &'a Source<'a>,
-    pub(super) outline: &'a Outline,
+    pub(super) spans: &'a Spans,
     prefix: &'a [&'a str],
 }
 
 impl<'a> Checked<'a> {
-    pub(super) fn new(source: &'a Source<'a>, outline: &'a Outline, prefix: &'a [&'a str]) -> Self {
-        Self { source, outline, prefix }
+    pub(super) fn new(source: &'a Source<'a>, spans: &'a Spans, prefix: &'a [&'a str]) -> Self {
+        Self { source, spans, prefix }
     }
 
     fn full(&self, path: &[String]) -> Vec<String> {
@@ -25,12 +25,12 @@ impl<'a> Checked<'a> {
 
     /// The bytes of the text that hold the value at `path`.
     pub(super) fn span(&self, path: &[String]) -> Range<usize> {
-        self.outline.value(&self.full(path))
+        self.spans.value(&self.full(path))
     }
 
     /// The bytes of the text that hold the key at `path`.
     pub(super) fn key_span(&self, path: &[String]) -> Range<usize> {
-        self.outline.key(&self.full(path))
+        self.spans.key(&self.full(path))
     }
 
     pub(super) fn bad(&self, path: &[String], why: impl Into<String>) -> ConfigError {
@@ -39,6 +39,6 @@ impl<'a> Checked<'a> {
     }
 
     pub(super) fn wrong(&self, path: &[String], found: &Value, expected: &str) -> ConfigError {
-        wrong_type(self.source, self.outline, &self.full(path), found, expected)
+        wrong_type(self.source, self.spans, &self.full(path), found, expected)
     }
 }

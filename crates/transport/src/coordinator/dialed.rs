@@ -11,7 +11,7 @@ use zeroize::Zeroizing;
 use super::endpoint::Endpoint;
 use super::endpoint_lists::endpoints_of_mode;
 use super::error::ConfigError;
-use super::tls::{AUTHORITIES, CHAIN, read_pem};
+use super::tls::{MAX_AUTHORITIES, MAX_CHAIN, read_pem};
 use super::zenoh_config::given_to_zenoh;
 use super::zenoh_settings::ZenohSettings;
 use crate::link_proof::SessionProof;
@@ -79,8 +79,8 @@ pub(crate) fn dialed_endpoints(
     let is_of_cluster_key = matches!(proof, Some(SessionProof::Tls(_)));
     let dialed = endpoints_of_mode(&given, "connect", settings.mode());
     let endpoints = settings.dialed_shown().into_iter().zip(dialed);
-    let endpoints = endpoints.map(|(shown, (_, text))| {
-        let endpoint = Endpoint::of(&text);
+    let endpoints = endpoints.map(|(shown, dialed)| {
+        let endpoint = Endpoint::of(&dialed.text);
         let address = endpoint.address.to_owned();
         let link = match endpoint.protocol {
             "tcp" => DialedLink::Tcp { address },
@@ -112,7 +112,7 @@ impl TlsSettings<'_> {
     fn read(&self, is_of_cluster_key: bool) -> Result<DialedTls, String> {
         let (mut authorities, mut authorities_file) = (Vec::new(), None);
         if let Some(pem) = self.pem("root_ca_certificate")? {
-            authorities = pem::certificates(&pem.text, AUTHORITIES)
+            authorities = pem::certificates(&pem.text, MAX_AUTHORITIES)
                 .map_err(|error| format!("`root_ca_certificate`: {error}"))?;
             authorities_file = pem.file;
         }
@@ -133,7 +133,7 @@ impl TlsSettings<'_> {
     fn identity(&self) -> Result<DialerIdentity, String> {
         let (certificate, key) = ("connect_certificate", "connect_private_key");
         let chain = self.pem(certificate)?.ok_or_else(|| format!("`{certificate}` is not set"))?;
-        let chain = pem::certificates(&chain.text, CHAIN)
+        let chain = pem::certificates(&chain.text, MAX_CHAIN)
             .map_err(|error| format!("`{certificate}`: {error}"))?;
         let text = self.pem(key)?.ok_or_else(|| format!("`{key}` is not set"))?;
         let key = pem::private_key(&text.text).map_err(|error| format!("`{key}`: {error}"))?;

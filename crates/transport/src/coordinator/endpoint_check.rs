@@ -5,7 +5,7 @@ use std::net::{Ipv4Addr, Ipv6Addr};
 
 use super::addresses::is_link_local;
 use super::endpoint::{Endpoint, pairs};
-use super::known::{list, nearest};
+use super::schema::{list, nearest};
 use super::tls_endpoints::refuse_zone;
 
 const EXAMPLE: &str = "expected one like \"tcp/192.0.2.1:7447\"";
@@ -62,7 +62,7 @@ const QUIC_SETTINGS: [&str; 3] =
     ["initial_mtu", "mtu_discovery_interval_secs", "segmentation_offload"];
 const UDP_SETTINGS: [&str; 2] = ["join", "ttl"];
 /// Longest endpoint, without its settings, that Zenoh can announce, in bytes.
-const MAX_LEN: usize = 255;
+const MAX_ENDPOINT_LEN: usize = 255;
 
 /// Checks an endpoint like `tcp/192.0.2.1:7447`.
 ///
@@ -74,8 +74,10 @@ pub(super) fn check(text: &str, is_dialed: bool) -> Result<(), String> {
     }
     let endpoint = Endpoint::of(text);
     protocol(&endpoint)?;
-    if endpoint.text.len() - endpoint.settings.len() > MAX_LEN {
-        return Err(format!("it is longer than {MAX_LEN} bytes, which Zenoh does not take"));
+    if endpoint.text.len() - endpoint.settings.len() > MAX_ENDPOINT_LEN {
+        return Err(format!(
+            "it is longer than {MAX_ENDPOINT_LEN} bytes, which Zenoh does not take"
+        ));
     }
     if endpoint.protocol != "unixsock-stream" {
         address(&endpoint, is_dialed)?;
@@ -316,7 +318,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn endpoints_that_zenoh_documents_are_taken() {
+    fn endpoints_that_zenoh_documents_are_accepted() {
         for (text, is_dialed) in [
             ("tcp/[::]:0", false),
             ("tcp/localhost:7447?rel=1;prio=1-3#iface=lo;so_sndbuf=65000;dscp=0x04|0x10", true),
@@ -330,7 +332,7 @@ mod tests {
     }
 
     #[test]
-    fn what_zenoh_ignores_or_panics_on_is_refused_with_what_to_write() {
+    fn an_endpoint_that_zenoh_misreads_is_refused_with_the_form_to_write() {
         for (text, words) in [
             ("tcp/a:1#ifcae=lo", "did you mean `iface`?"),
             ("tcp/a:1?prioo=1", "did you mean `prio`?"),

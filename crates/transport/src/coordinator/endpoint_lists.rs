@@ -4,30 +4,36 @@ use serde_json::Value;
 
 use super::error::ConfigError;
 
-/// The endpoints of a section that apply to a mode, each with its path.
-pub(super) fn endpoints_of_mode(
-    value: &Value,
-    section: &str,
-    mode: &str,
-) -> Vec<(Vec<String>, String)> {
+/// An endpoint, and its place in the configuration.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct ListedEndpoint {
+    /// The path of the text, as `connect`, `endpoints`, `0`.
+    pub(super) path: Vec<String>,
+    pub(super) text: String,
+}
+
+/// The endpoints of a section that apply to a mode.
+pub(super) fn endpoints_of_mode(value: &Value, section: &str, mode: &str) -> Vec<ListedEndpoint> {
     let mut all = endpoints(value, section);
-    all.retain(|(path, _)| {
-        path.get(2).is_none_or(|part| part == mode || part.parse::<usize>().is_ok())
+    all.retain(|endpoint| {
+        endpoint.path.get(2).is_none_or(|part| part == mode || part.parse::<usize>().is_ok())
     });
     all
 }
 
-/// Every endpoint of a section, with its path.
-pub(super) fn endpoints(value: &Value, section: &str) -> Vec<(Vec<String>, String)> {
-    fn collect(value: &Value, path: &mut Vec<String>, out: &mut Vec<(Vec<String>, String)>) {
+/// Every endpoint of a section.
+pub(super) fn endpoints(value: &Value, section: &str) -> Vec<ListedEndpoint> {
+    fn collect(value: &Value, path: &mut Vec<String>, out: &mut Vec<ListedEndpoint>) {
         let mut into = |key: String, value: &Value| {
             path.push(key);
             collect(value, path, out);
             path.pop();
         };
         match value {
-            Value::String(text) => out.push((path.clone(), text.clone())),
-            // The outline bounds the depth of parsed values.
+            Value::String(text) => {
+                out.push(ListedEndpoint { path: path.clone(), text: text.clone() })
+            }
+            // `Spans::of` bounds the depth of parsed values.
             Value::Array(items) => {
                 items.iter().enumerate().for_each(|(i, item)| into(i.to_string(), item));
             }

@@ -1,6 +1,6 @@
 use std::fmt;
 
-use super::mask::{own, printable, shown};
+use super::display_text::{bounded, printable, redacted};
 
 /// A position in a configuration.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -22,7 +22,7 @@ pub struct Place {
 
 impl fmt::Display for Place {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}, line {}, column {}", own(&self.source), self.line, self.column)
+        write!(f, "{}, line {}, column {}", bounded(&self.source), self.line, self.column)
     }
 }
 
@@ -56,7 +56,8 @@ pub enum ConfigErrorKind {
     },
     /// The text contains nothing but white space and comments.
     #[error(
-        "{} is empty; expected an object like {{\"@type\": \"Zenoh\", \"config\": \"{{ mode: 'peer' }}\"}}", .name
+        "{name} is empty; expected an object like {{\"@type\": \"Zenoh\", \"config\": \"{{ mode: \
+         'peer' }}\"}}"
     )]
     Empty {
         /// The name of the file, or a description of the text.
@@ -67,7 +68,8 @@ pub enum ConfigErrorKind {
     NotAnObject,
     /// The text has another format, such as YAML.
     #[error(
-        "this looks like {format}, but a configuration is JSON5: expected an object that begins with `{{`"
+        "this looks like {format}, but a configuration is JSON5: expected an object that begins \
+         with `{{`"
     )]
     OtherFormat {
         /// The name of that format.
@@ -75,7 +77,9 @@ pub enum ConfigErrorKind {
     },
     /// The text is the whole configuration (TOML) of an older mail server.
     #[error(
-        "this looks like TOML, as older mail servers were configured; write the text of `config`, which stands there in the store of type \"zenoh\", as {{\"@type\": \"Zenoh\", \"config\": \"...\"}}, or as a file of its own"
+        "this looks like TOML, as older mail servers were configured; write the text of `config`, \
+         which stands there in the store of type \"zenoh\", as {{\"@type\": \"Zenoh\", \"config\": \
+         \"...\"}}, or as a file of its own"
     )]
     OlderServer,
     /// The text breaks the syntax of JSON5.
@@ -101,7 +105,8 @@ pub enum ConfigErrorKind {
     NoType,
     /// The mail server has this coordinator, but mailmesh does not support it.
     #[error(
-        "the server has a coordinator `{name}`, which is not built into mailmesh: it coordinates over Zenoh, without a broker; use \"Zenoh\" or \"Disabled\""
+        "the server has a coordinator `{name}`, which is not built into mailmesh: it coordinates \
+         over Zenoh, without a broker; use \"Zenoh\" or \"Disabled\""
     )]
     NotBuiltIn {
         /// The name of the coordinator.
@@ -195,31 +200,33 @@ impl ConfigErrorKind {
     /// Redacts secrets: pieces of the configuration and errors of libraries may contain some.
     fn redacted(self) -> Self {
         match self {
-            Self::Syntax { message } => Self::Syntax { message: shown(&message) },
-            Self::DuplicateKey { key } => Self::DuplicateKey { key: shown(&key) },
+            Self::Syntax { message } => Self::Syntax { message: redacted(&message) },
+            Self::DuplicateKey { key } => Self::DuplicateKey { key: redacted(&key) },
             Self::UnknownType { name, nearest } => {
-                Self::UnknownType { name: shown(&name), nearest }
+                Self::UnknownType { name: redacted(&name), nearest }
             }
             Self::UnknownKey { key, nearest, expected } => {
                 // A misspelt known key is no secret, even if it looks like one.
                 let is_slip = nearest.is_some() && is_identifier(&key);
-                let key = if is_slip { key } else { shown(&key) };
+                let key = if is_slip { key } else { redacted(&key) };
                 Self::UnknownKey { key, nearest, expected: printable(&expected) }
             }
             Self::WrongType { key, found, expected } => Self::WrongType {
-                key: shown(&key),
-                found: shown(&found),
+                key: redacted(&key),
+                found: redacted(&found),
                 expected: printable(&expected),
             },
-            Self::BadValue { key, why } => Self::BadValue { key: shown(&key), why: shown(&why) },
-            Self::Zenoh { why } => Self::Zenoh { why: shown(&why) },
-            Self::Listen { endpoint, why } => {
-                Self::Listen { endpoint: shown(&endpoint), why: own(&why) }
+            Self::BadValue { key, why } => {
+                Self::BadValue { key: redacted(&key), why: redacted(&why) }
             }
-            Self::Secret { why } => Self::Secret { why: own(&why) },
-            Self::Read { path, why } => Self::Read { path: own(&path), why: own(&why) },
-            Self::NotText { name, at } => Self::NotText { name: own(&name), at },
-            Self::Empty { name } => Self::Empty { name: own(&name) },
+            Self::Zenoh { why } => Self::Zenoh { why: redacted(&why) },
+            Self::Listen { endpoint, why } => {
+                Self::Listen { endpoint: redacted(&endpoint), why: bounded(&why) }
+            }
+            Self::Secret { why } => Self::Secret { why: bounded(&why) },
+            Self::Read { path, why } => Self::Read { path: bounded(&path), why: bounded(&why) },
+            Self::NotText { name, at } => Self::NotText { name: bounded(&name), at },
+            Self::Empty { name } => Self::Empty { name: bounded(&name) },
             other => other,
         }
     }
@@ -234,7 +241,7 @@ impl ConfigError {
 
     /// An error about a value, in mailmesh's own words, which hold no secret: paths stay whole.
     pub(crate) fn bad_value(key: &str, why: &str) -> Self {
-        let kind = ConfigErrorKind::BadValue { key: shown(key), why: own(why) };
+        let kind = ConfigErrorKind::BadValue { key: redacted(key), why: bounded(why) };
         Self { kind: Box::new(kind), place: None }
     }
 

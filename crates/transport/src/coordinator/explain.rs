@@ -5,8 +5,8 @@ use std::fmt::Write as _;
 use mailmesh_secrets::display_path;
 use serde_json::Value;
 
+use super::display_text::{escaped, printable};
 use super::exposure::openings;
-use super::mask::{escaped, printable};
 use super::mesh::{MeshSettings, Secret};
 use super::protection::LinkProtection;
 use super::zenoh_settings::{LEASE_MS, ZenohSettings};
@@ -68,39 +68,7 @@ fn zenoh(out: &mut String, settings: &ZenohSettings, protection: LinkProtection)
         ([], _) => line(out, "listens", "tcp/[::]:0 (default): a free TCP port of every address"),
         (some, _) => line(out, "listens", &some.join(", ")),
     }
-    let text = |pointer: &str, default: &str| {
-        settings.value().pointer(pointer).and_then(Value::as_str).unwrap_or(default).to_owned()
-    };
-    if settings.flag("/scouting/multicast/enabled", true) {
-        let address = text("/scouting/multicast/address", "224.0.0.224:7446");
-        let interface = match text("/scouting/multicast/interface", "auto").as_str() {
-            "auto" | "" => "every interface that can".to_owned(),
-            name => format!("interface {name}"),
-        };
-        let is_ours = matches!(protection, LinkProtection::Proven(_))
-            && settings.discovers(protection.has_gate());
-        line(
-            out,
-            "finds",
-            &if is_ours {
-                let (address, ..) = settings.discovery_group();
-                format!("holders of the cluster key by multicast: UDP {address} on {interface}")
-            } else {
-                format!("others by multicast: UDP {address} on {interface}")
-            },
-        );
-    } else {
-        line(out, "finds", "nobody by multicast: it is off");
-    }
-    if settings.flag("/scouting/gossip/enabled", true) {
-        let whom = match protection {
-            _ if protection.has_gate() => {
-                "others by those that are linked: each tells of the nodes it is linked to"
-            }
-            _ => "others by gossip: each peer tells of the peers it knows",
-        };
-        line(out, "", whom);
-    }
+    found(out, settings, protection);
     match settings.others().as_slice() {
         [] => {}
         some => {
@@ -122,18 +90,48 @@ fn zenoh(out: &mut String, settings: &ZenohSettings, protection: LinkProtection)
         line(out, "access", "Zenoh's access control is on");
     }
     if settings.flag("/adminspace/enabled", false) {
+        line(out, "access", "Zenoh's admin space is on: a linked node can read this node's state");
+    }
+}
+
+/// How the node finds other nodes.
+fn found(out: &mut String, settings: &ZenohSettings, protection: LinkProtection) {
+    let text = |pointer: &str, default: &str| {
+        settings.value().pointer(pointer).and_then(Value::as_str).unwrap_or(default).to_owned()
+    };
+    if settings.flag("/scouting/multicast/enabled", true) {
+        let address = text("/scouting/multicast/address", "224.0.0.224:7446");
+        let interface = match text("/scouting/multicast/interface", "auto").as_str() {
+            "auto" | "" => "every interface that can".to_owned(),
+            name => format!("interface {name}"),
+        };
+        let is_ours = matches!(protection, LinkProtection::Proven(_))
+            && settings.discovers(protection.has_gate());
         line(
             out,
-            "access",
-            "Zenoh's admin space is on: who reaches a link can read this node's state",
+            "finds",
+            &if is_ours {
+                let address = settings.discovery_group().address;
+                format!("holders of the cluster key by multicast: UDP {address} on {interface}")
+            } else {
+                format!("others by multicast: UDP {address} on {interface}")
+            },
         );
+    } else {
+        line(out, "finds", "no node by multicast: it is off");
+    }
+    if settings.flag("/scouting/gossip/enabled", true) {
+        let found = match protection {
+            _ if protection.has_gate() => {
+                "others by linked nodes: each reports the nodes that it is linked to"
+            }
+            _ => "others by gossip: each peer reports the peers that it knows",
+        };
+        line(out, "", found);
     }
 }
 
 fn links(out: &mut String, settings: &ZenohSettings, protection: LinkProtection) {
-    let tls = |section| {
-        settings.endpoints(section).iter().any(|e| e.starts_with("tls/") || e.starts_with("quic/"))
-    };
     match protection {
         LinkProtection::Proven(LinkProof::Tls) => line(
             out,
@@ -148,12 +146,13 @@ fn links(out: &mut String, settings: &ZenohSettings, protection: LinkProtection)
         LinkProtection::Proven(LinkProof::Sealed) => line(
             out,
             "proof",
-            "each link proves the cluster key at both ends before Zenoh reads a byte (gate, sealed)",
+            "each link proves the cluster key at both ends before Zenoh reads a byte (gate, \
+             sealed)",
         ),
         LinkProtection::Proven(_) => line(
             out,
             "proof",
-            "who dials this node proves the cluster key before a message is read (challenge)",
+            "the dialing node proves the cluster key before a message is read (challenge)",
         ),
         LinkProtection::Own(what) => line(
             out,
@@ -165,9 +164,16 @@ fn links(out: &mut String, settings: &ZenohSettings, protection: LinkProtection)
         LinkProtection::None => line(
             out,
             "proof",
-            "none: whoever reaches the port can link, and end or freeze this process",
+            "none: any host that reaches the port can link, and end or freeze this process",
         ),
     }
+    encryption(out, settings, protection);
+}
+
+fn encryption(out: &mut String, settings: &ZenohSettings, protection: LinkProtection) {
+    let tls = |section| {
+        settings.endpoints(section).iter().any(|e| e.starts_with("tls/") || e.starts_with("quic/"))
+    };
     if protection == LinkProtection::Proven(LinkProof::Sealed) {
         line(out, "encryption", "links are sealed whole (AES-256-GCM)");
     } else if matches!(protection, LinkProtection::Proven(LinkProof::Tls))
@@ -176,12 +182,12 @@ fn links(out: &mut String, settings: &ZenohSettings, protection: LinkProtection)
     {
         let mutual = matches!(protection, LinkProtection::Proven(_))
             || settings.flag("/transport/link/tls/enable_mtls", false);
-        let who = if mutual {
+        let shown = if mutual {
             "both ends show a certificate"
         } else {
             "the listening end shows a certificate"
         };
-        line(out, "encryption", &format!("links with TLS; {who}"));
+        line(out, "encryption", &format!("links with TLS; {shown}"));
     } else {
         line(
             out,
@@ -209,7 +215,8 @@ fn mesh(out: &mut String, mesh: &MeshSettings) {
         None => line(
             out,
             "key",
-            "none: whoever reaches this node's port may join and read, and can end or freeze this process; certificates are not replicated; see `mailmesh key generate`",
+            "none: any host that reaches this node's port may join and read, and can end or freeze \
+             this process; certificates are not replicated; see `mailmesh key generate`",
         ),
     }
     match &mesh.store {
@@ -219,7 +226,7 @@ fn mesh(out: &mut String, mesh: &MeshSettings) {
         None => line(out, "store", "none: a node that starts has the mirror of the others"),
     }
     let failure = mesh.failure_timeout.map_or(3_000, |timeout| timeout.as_millis());
-    line(out, "failure", &format!("a peer without a sign of life for {failure} ms has failed"));
+    line(out, "failure", &format!("a peer without a heartbeat for {failure} ms has failed"));
     let events = mesh.inbox_events.unwrap_or(65_536);
     let mib = mesh.inbox_bytes.unwrap_or(64 << 20) >> 20;
     let bounds = format!("hold at most {events} events and {mib} MiB; a slower reader gets a gap");

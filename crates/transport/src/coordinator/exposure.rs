@@ -1,5 +1,5 @@
-//! Exposure of a node: who can reach it, and what an attacker on the path can see or do, with the
-//! settings that prevent each. The list depends on how links prove the cluster key.
+//! Exposure of a node: which hosts reach it, and what an attacker on the path can see or do, with
+//! the settings that prevent each. The list depends on how links prove the cluster key.
 
 use serde_json::Value;
 
@@ -12,108 +12,170 @@ use crate::LinkProof;
 const ENCRYPTED: [&str; 2] = ["tls", "quic"];
 /// One line for each exposure.
 pub(super) fn openings(settings: &ZenohSettings, protection: LinkProtection) -> Vec<String> {
-    let proof = match protection {
-        LinkProtection::Proven(proof) => Some(proof),
-        _ => None,
-    };
+    let endpoints = Endpoints::of(settings);
+    let mut open = reach(settings, &endpoints);
+    match protection {
+        LinkProtection::Proven(proof) => {
+            open.extend(proven_links(&endpoints, proof));
+            if endpoints.scouts && !settings.discovers(protection.has_gate()) {
+                open.push(
+                    "dials any host that answers Zenoh's scouting, since gossip is off: switch \
+                     gossip on, or multicast off and name the others in `connect.endpoints`"
+                        .to_owned(),
+                );
+            }
+        }
+        _ => {
+            open.extend(endpoints.plain.as_deref().map(without_tls));
+            open.extend(tls_links(settings, &endpoints));
+            open.extend(access(settings, &endpoints));
+        }
+    }
+    open
+}
+
+/// The endpoints of a node, as far as its exposure depends on them.
+struct Endpoints {
+    listens: Vec<String>,
+    /// Those that the node listens at or dials.
+    all: Vec<String>,
+    /// The first without TLS whose links leave this machine.
+    plain: Option<String>,
+    /// Whether multicast scouting finds other nodes.
+    scouts: bool,
+}
+
+impl Endpoints {
+    fn of(settings: &ZenohSettings) -> Self {
+        let listens = settings.listens();
+        let all: Vec<_> = listens.iter().cloned().chain(settings.endpoints("connect")).collect();
+        let is_plain = |endpoint: &&String| !is_encrypted(endpoint) && !is_local(endpoint);
+        let plain = all.iter().find(is_plain).cloned();
+        let scouts = settings.mode() != "client" && settings.scouts();
+        Self { listens, all, plain, scouts }
+    }
+
+    fn have_tls(&self) -> bool {
+        self.all.iter().any(|endpoint| is_encrypted(endpoint))
+    }
+
+    /// The first listener that takes links without a certificate.
+    fn anonymous(&self, settings: &ZenohSettings) -> Option<&String> {
+        first_without(settings, &self.listens, "enable_mtls", false)
+    }
+}
+
+/// The hosts that reach the node.
+fn reach(settings: &ZenohSettings, endpoints: &Endpoints) -> Vec<String> {
     let mut open = Vec::new();
-    let listens = settings.listens();
-    let all: Vec<_> = listens.iter().cloned().chain(settings.endpoints("connect")).collect();
-    let mode = settings.mode();
-    let scouts = mode != "client" && settings.scouts();
     let interface = settings.value().pointer("/scouting/multicast/interface");
-    if scouts && matches!(interface.and_then(Value::as_str), None | Some("auto" | "")) {
+    if endpoints.scouts && matches!(interface.and_then(Value::as_str), None | Some("auto" | "")) {
         open.push(
-            "looks for others, and answers, on every interface: set `scouting.multicast.interface`, \
-             or `enabled: false` there and endpoints"
+            "looks for others, and answers, on every interface: set \
+             `scouting.multicast.interface`, or `enabled: false` there and endpoints"
                 .to_owned(),
         );
     }
-    if let Some(endpoint) = listens.iter().find(|endpoint| is_everywhere(endpoint)) {
+    if let Some(endpoint) = endpoints.listens.iter().find(|endpoint| is_everywhere(endpoint)) {
         open.push(format!(
             "listens on every address ({}): name one in `listen.endpoints`, or add `#iface=NAME`",
             bare(endpoint)
         ));
     }
-    let plain = all.iter().find(|endpoint| !is_encrypted(endpoint) && !is_local(endpoint));
-    let is_hidden = matches!(proof, Some(LinkProof::Tls | LinkProof::Sealed));
-    if let Some(endpoint) = plain.filter(|_| !is_hidden) {
-        open.push(format!(
-            "links without TLS ({}): who is on the way sees who speaks to whom, when and how much; \
-             set `mesh.links` to \"sealed\", or use `tls/` endpoints",
-            bare(endpoint)
-        ));
-    }
-    if proof == Some(LinkProof::Gate) && plain.is_some() {
-        open.push(
-            "what follows the proof on a link is not authenticated: who is on the way can put bytes \
-             into it and end this process; set `mesh.links` to \"sealed\" where that can be"
+    open
+}
+
+fn without_tls(endpoint: &str) -> String {
+    format!(
+        "links without TLS ({}): an attacker on the path sees which nodes speak, when and how \
+         much; set `mesh.links` to \"sealed\", or use `tls/` endpoints",
+        bare(endpoint)
+    )
+}
+
+/// The exposure of links that prove the cluster key.
+fn proven_links(endpoints: &Endpoints, proof: LinkProof) -> Vec<String> {
+    let Some(plain) = &endpoints.plain else { return Vec::new() };
+    match proof {
+        LinkProof::Tls | LinkProof::Sealed => Vec::new(),
+        LinkProof::Gate => vec![
+            without_tls(plain),
+            "the bytes behind the proof of a link are not authenticated: an attacker on the path \
+             can insert bytes and end this process; set `mesh.links` to \"sealed\" where that is \
+             possible"
                 .to_owned(),
-        );
-    }
-    if proof == Some(LinkProof::Challenge) && plain.is_some() {
-        open.push(
-            "the one that is dialed proves nothing: who takes over an address of a member, or is on \
-             the way, or has recorded a link, can end this process; set `mesh.links` to \"sealed\" where \
-             that can be"
+        ],
+        LinkProof::Challenge => vec![
+            without_tls(plain),
+            "the dialed end of a link proves nothing: an attacker who takes over the address of a \
+             member, is on the path, or has recorded a link can end this process; set \
+             `mesh.links` to \"sealed\" where that is possible"
                 .to_owned(),
-        );
+        ],
     }
-    if proof.is_some() && scouts && !settings.discovers(protection.has_gate()) {
+}
+
+/// The exposure of TLS links of the configuration's own.
+fn tls_links(settings: &ZenohSettings, endpoints: &Endpoints) -> Vec<String> {
+    let mut open = Vec::new();
+    let gossips = settings.mode() != "client" && settings.gossips();
+    let finds = endpoints.scouts || gossips;
+    let is_all_tls = endpoints.have_tls() && endpoints.plain.is_none();
+    if is_all_tls && finds && !only_encrypted(settings) {
         open.push(
-            "dials whoever answers Zenoh's scouting, since gossip is off: switch gossip on, or \
-             multicast off and name the others in `connect.endpoints`"
-                .to_owned(),
-        );
-    }
-    if proof.is_some() {
-        return open;
-    }
-    let finds = scouts || (mode != "client" && settings.flag("/scouting/gossip/enabled", true));
-    let has_tls = all.iter().any(|endpoint| is_encrypted(endpoint));
-    if has_tls && plain.is_none() && finds && !only_encrypted(settings) {
-        open.push(
-            "links without TLS to who is found and offers no other: set \
+            "links without TLS to a found node that offers nothing else: set \
              `transport.link.protocols: ['tls']`"
                 .to_owned(),
         );
     }
-    let tls = |endpoints: &[String], key: &str, default: bool| {
-        let mut encrypted = endpoints.iter().filter(|endpoint| is_encrypted(endpoint));
-        encrypted.find(|endpoint| !tls_flag(settings, endpoint, key, default)).cloned()
-    };
-    let anonymous = tls(&listens, "enable_mtls", false);
-    if let Some(endpoint) = &anonymous {
+    if let Some(endpoint) = endpoints.anonymous(settings) {
         open.push(format!(
-            "takes links from who shows no certificate ({}): set \
+            "accepts links from peers that show no certificate ({}): set \
              `transport.link.tls.enable_mtls: true`",
             bare(endpoint)
         ));
     }
-    if tls(&all, "verify_name_on_connect", true).is_some() {
+    if first_without(settings, &endpoints.all, "verify_name_on_connect", true).is_some() {
         open.push(
             "takes a certificate for any host: leave `transport.link.tls.verify_name_on_connect` on"
                 .to_owned(),
         );
     }
-    if !settings.flag("/access_control/enabled", false) {
-        let shows_certificates = has_tls && plain.is_none() && anonymous.is_none();
-        open.push(if shows_certificates {
-            "any certificate of the authority is good: name those of the nodes in `access_control`"
-                .to_owned()
-        } else {
-            "no access control: whoever links may speak and listen on every key; set `access_control`"
-                .to_owned()
-        });
-    } else if settings.value().pointer("/access_control/default_permission")
-        == Some(&Value::from("allow"))
-    {
-        open.push(
-            "access control allows what no rule denies: set `default_permission: 'deny'` there"
-                .to_owned(),
-        );
-    }
     open
+}
+
+/// The first TLS endpoint without the flag `key`.
+fn first_without<'a>(
+    settings: &ZenohSettings,
+    endpoints: &'a [String],
+    key: &str,
+    default: bool,
+) -> Option<&'a String> {
+    let mut encrypted = endpoints.iter().filter(|endpoint| is_encrypted(endpoint));
+    encrypted.find(|endpoint| !tls_flag(settings, endpoint, key, default))
+}
+
+/// What a linked node may do.
+fn access(settings: &ZenohSettings, endpoints: &Endpoints) -> Option<String> {
+    let default = settings.value().pointer("/access_control/default_permission");
+    let is_on = settings.flag("/access_control/enabled", false);
+    let shows_certificates = endpoints.have_tls()
+        && endpoints.plain.is_none()
+        && endpoints.anonymous(settings).is_none();
+    let open = match (is_on, shows_certificates) {
+        (false, true) => {
+            "any certificate of the authority is good: name those of the nodes in `access_control`"
+        }
+        (false, false) => {
+            "no access control: a linked node may publish and subscribe on every key; set \
+             `access_control`"
+        }
+        (true, _) if default == Some(&Value::from("allow")) => {
+            "access control allows what no rule denies: set `default_permission: 'deny'` there"
+        }
+        (true, _) => return None,
+    };
+    Some(open.to_owned())
 }
 
 fn is_encrypted(endpoint: &str) -> bool {
@@ -174,14 +236,15 @@ mod tests {
                 listen_certificate: 'c', listen_private_key: 'k',
                 connect_certificate: 'c', connect_private_key: 'k',
             } } },
-            access_control: { enabled: true, default_permission: 'deny', rules: [], subjects: [], policies: [] },
+            access_control: { enabled: true, default_permission: 'deny',
+                rules: [], subjects: [], policies: [] },
         }";
         assert!(CLOSED.contains(from), "{from}");
         openings(&CLOSED.replace(from, to))
     }
 
     #[test]
-    fn each_opening_is_named_alone_with_what_to_set() {
+    fn each_exposure_is_named_alone_with_the_setting_that_prevents_it() {
         assert_eq!(closed_but("", ""), [""; 0]);
         for (from, to, words) in [
             ("interface: 'eth1'", "", "`scouting.multicast.interface`"),
@@ -206,7 +269,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_closed_in_another_way_is_not_named() {
+    fn an_exposure_that_is_prevented_in_another_way_is_not_named() {
         for (from, to) in [
             ("tls/192.0.2.1:7447", "tls/0.0.0.0:7447#iface=eth1"),
             ("tls/192.0.2.1:7447", "tls/mx1.example.org:7447"),
@@ -223,7 +286,7 @@ mod tests {
     }
 
     #[test]
-    fn zenohs_defaults_leave_open_what_they_do() {
+    fn the_exposures_of_zenohs_defaults_are_named() {
         let open = openings("{}");
         let words = ["every interface", "(tcp/[::]:0)", "without TLS (tcp/[::]:0)", "no access"];
         assert_eq!(open.len(), words.len(), "{open:?}");
@@ -234,11 +297,13 @@ mod tests {
         let client = openings("{ mode: 'client', connect: { endpoints: ['tcp/192.0.2.1:7447'] } }");
         assert_eq!(client.len(), 2, "{client:?}");
         // No byte leaves the machine, so no line about certificates is due.
-        let local = "{ listen: { endpoints: ['tcp/127.0.0.1:0'] }, scouting: { multicast: { interface: 'lo' } } }";
+        let local = "{ listen: { endpoints: ['tcp/127.0.0.1:0'] }, \
+                       scouting: { multicast: { interface: 'lo' } } }";
         let local = openings(local);
         assert!(local.len() == 1 && local[0].contains("no access control"), "{local:?}");
         // A node that dials with TLS, but listens at the default endpoint without TLS.
-        let half = "{ connect: { endpoints: ['tls/192.0.2.1:7447'] }, scouting: { multicast: { enabled: false } } }";
+        let half = "{ connect: { endpoints: ['tls/192.0.2.1:7447'] }, \
+                      scouting: { multicast: { enabled: false } } }";
         assert!(openings(half)[1].contains("without TLS (tcp/[::]:0)"), "{:?}", openings(half));
     }
 }

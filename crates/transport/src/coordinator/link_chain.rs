@@ -5,6 +5,7 @@ use serde_json::Value;
 
 use super::Warning;
 use super::endpoint::Endpoint;
+use super::endpoint_lists::ListedEndpoint;
 use super::error::Place;
 
 /// The certificates of a configuration for its links.
@@ -32,14 +33,14 @@ pub(super) struct TlsLinks {
 }
 
 impl TlsLinks {
-    pub(super) fn of(value: &Value, endpoints: &[(Vec<String>, String)]) -> Self {
+    pub(super) fn of(value: &Value, endpoints: &[ListedEndpoint]) -> Self {
         let is_tls = |text: &str| matches!(Endpoint::of(text).protocol, "tls" | "quic");
         let global = value.pointer("/transport/link/tls/enable_mtls").and_then(Value::as_bool);
-        let is_mutual = |(_, text): &(Vec<String>, String)| {
-            Endpoint::of(text).setting("enable_mtls") == Some("true")
+        let is_mutual = |endpoint: &ListedEndpoint| {
+            Endpoint::of(&endpoint.text).setting("enable_mtls") == Some("true")
         };
         Self {
-            dials: endpoints.iter().any(|(path, text)| path[0] == "connect" && is_tls(text)),
+            dials: endpoints.iter().any(|one| one.path[0] == "connect" && is_tls(&one.text)),
             is_mutual: global == Some(true) || endpoints.iter().any(is_mutual),
         }
     }
@@ -74,7 +75,7 @@ impl LinkChains {
                            only to nodes whose certificate a public authority signed; set it to \
                            the file of the authority that signed the certificates of the nodes";
             let message = message.to_owned();
-            warnings.push(Warning { message, corrected: None, place: None });
+            warnings.push(Warning::new(message));
         }
         let Some(key) = &self.authority_key else { return warnings };
         for ShownChain { shown, end, chain, place } in &self.chains {
@@ -83,7 +84,7 @@ impl LinkChains {
             }
             if let Some(why) = link_refusal(chain, &self.authorities, *end, now) {
                 let message = format!("{shown}: a node with this `{key}` refuses it: {why}");
-                warnings.push(Warning { message, corrected: None, place: Some(place.clone()) });
+                warnings.push(Warning::new(message).at(place.clone()));
             }
         }
         warnings

@@ -5,9 +5,9 @@ use serde_json::Value;
 use super::checked::Checked;
 use super::error::ConfigError;
 
-/// The least value of settings of `transport`, and the reason. If a batch has no room for a
+/// The smallest value of settings of `transport`, and the reason. If a batch has no room for a
 /// message, Zenoh 1.10.2 panics, also on the node at the other end.
-const LEAST: [(&str, u64, &str); 9] = [
+const MIN_VALUES: [(&str, u64, &str); 9] = [
     ("link/tx/batch_size", 1_024, "a message of a link has no room in less"),
     ("link/tx/lease", 100, "links would end before a keep-alive has come"),
     ("link/tx/keep_alive", 1, "links would end for want of one"),
@@ -19,7 +19,7 @@ const LEAST: [(&str, u64, &str); 9] = [
     ("unicast/max_links", 1, "no link would be taken"),
 ];
 /// Range of the batches of one priority that may wait for a link.
-const QUEUE: std::ops::RangeInclusive<u64> = 1..=16;
+const QUEUE_BATCHES: std::ops::RangeInclusive<u64> = 1..=16;
 
 pub(super) fn check(checked: &Checked<'_>, value: &Value) -> Result<(), ConfigError> {
     check_hops(checked, value)?;
@@ -28,17 +28,17 @@ pub(super) fn check(checked: &Checked<'_>, value: &Value) -> Result<(), ConfigEr
         let path = std::iter::once("transport").chain(name.split('/'));
         path.map(str::to_owned).collect::<Vec<_>>()
     };
-    for (name, least, why) in LEAST {
+    for (name, min, why) in MIN_VALUES {
         let set = transport.pointer(&format!("/{name}")).and_then(Value::as_u64);
-        if let Some(set) = set.filter(|set| *set < least) {
-            return Err(checked.bad(&path(name), format!("{set} is less than {least}: {why}")));
+        if let Some(set) = set.filter(|set| *set < min) {
+            return Err(checked.bad(&path(name), format!("{set} is less than {min}: {why}")));
         }
     }
     let queues = transport.pointer("/link/tx/queue/size").and_then(Value::as_object);
     for (name, size) in queues.into_iter().flatten() {
-        if let Some(size) = size.as_u64().filter(|size| !QUEUE.contains(size)) {
-            let (least, most) = QUEUE.into_inner();
-            let why = format!("{size} is not from {least} to {most} batches");
+        if let Some(size) = size.as_u64().filter(|size| !QUEUE_BATCHES.contains(size)) {
+            let (min, max) = QUEUE_BATCHES.into_inner();
+            let why = format!("{size} is not from {min} to {max} batches");
             return Err(checked.bad(&path(&format!("link/tx/queue/size/{name}")), why));
         }
     }

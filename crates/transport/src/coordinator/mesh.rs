@@ -10,11 +10,11 @@ use mailmesh_secrets::{display_path, io_error_text, redact};
 use serde_json::{Map, Value};
 use zeroize::Zeroizing;
 
+use super::display_text::bounded;
 use super::error::{ConfigError, ConfigErrorKind, Place};
-use super::known::{check_keys, wrong_type};
-use super::mask::own;
-use super::outline::Outline;
+use super::schema::{check_keys, wrong_type};
 use super::source::Source;
+use super::spans::Spans;
 use crate::{KeySpace, LinkProof};
 
 /// Longest accepted file with a key, in bytes.
@@ -168,7 +168,7 @@ pub(super) fn taken_from(path: &Path) -> String {
 /// A path for display, redacted where it looks like a key. Unlike [`display_path`], this does not
 /// access the file system: a hung mount would block the log line.
 fn path_text(path: &Path) -> String {
-    own(&redact(&path.to_string_lossy()))
+    bounded(&redact(&path.to_string_lossy()))
 }
 
 /// The excessive access to a file with keys, if any. The group may read the file: orchestrators
@@ -222,17 +222,17 @@ impl MeshSettings {
 
     pub(super) fn check(
         source: &Source<'_>,
-        outline: &Outline,
+        spans: &Spans,
         value: Option<&Value>,
     ) -> Result<Self, ConfigError> {
         let Some(value) = value else {
             return Ok(Self::default());
         };
         let Value::Object(object) = value else {
-            return Err(wrong_type(source, outline, &["mesh"], value, "an object"));
+            return Err(wrong_type(source, spans, &["mesh"], value, "an object"));
         };
-        check_keys(source, outline, &["mesh"], object, &Self::KEYS)?;
-        let reader = Reader { source, outline, object };
+        check_keys(source, spans, &["mesh"], object, &Self::KEYS)?;
+        let reader = Reader { source, spans, object };
         Ok(Self {
             name: reader.text("name")?.map(|name| reader.parse_name(name)).transpose()?,
             cluster: reader.text("cluster")?.map(|name| reader.parse_cluster(name)).transpose()?,
@@ -248,7 +248,7 @@ impl MeshSettings {
                 .number("inboxBytes", 1 << 20, 1 << 40)?
                 .and_then(|bytes| usize::try_from(bytes).ok()),
             links: reader.links()?,
-            links_at: object.get("links").map(|_| source.place(outline.value(&["mesh", "links"]))),
+            links_at: object.get("links").map(|_| source.place(spans.value(&["mesh", "links"]))),
             names: reader.host_names()?,
             open: reader.flag("open")?.unwrap_or(false),
         })
@@ -267,7 +267,7 @@ fn is_host(name: &str) -> bool {
 
 struct Reader<'a> {
     source: &'a Source<'a>,
-    outline: &'a Outline,
+    spans: &'a Spans,
     object: &'a Map<String, Value>,
 }
 
@@ -277,7 +277,7 @@ impl Reader<'_> {
             None => Ok(None),
             Some(Value::String(text)) => Ok(Some(text)),
             Some(other) => {
-                Err(wrong_type(self.source, self.outline, &["mesh", key], other, "a string"))
+                Err(wrong_type(self.source, self.spans, &["mesh", key], other, "a string"))
             }
         }
     }
@@ -302,16 +302,16 @@ impl Reader<'_> {
             Some(Value::Bool(flag)) => Ok(Some(*flag)),
             Some(other) => {
                 let expected = "`true` or `false`";
-                Err(wrong_type(self.source, self.outline, &["mesh", key], other, expected))
+                Err(wrong_type(self.source, self.spans, &["mesh", key], other, expected))
             }
         }
     }
 
     /// A list of strings, written as an array or as an object of `"value": true`.
-    fn texts(&self, key: &str, most: usize) -> Result<Vec<String>, ConfigError> {
+    fn texts(&self, key: &str, max: usize) -> Result<Vec<String>, ConfigError> {
         let wrong = |found| {
             let expected = "a list of strings";
-            wrong_type(self.source, self.outline, &["mesh", key], found, expected)
+            wrong_type(self.source, self.spans, &["mesh", key], found, expected)
         };
         let texts: Vec<String> = match self.object.get(key) {
             None => Vec::new(),
@@ -326,8 +326,8 @@ impl Reader<'_> {
                 .collect(),
             Some(other) => return Err(wrong(other)),
         };
-        if texts.len() > most {
-            return Err(self.bad(key, &format!("it has {} entries, at most {most}", texts.len())));
+        if texts.len() > max {
+            return Err(self.bad(key, &format!("it has {} entries, at most {max}", texts.len())));
         }
         Ok(texts)
     }
@@ -347,7 +347,7 @@ impl Reader<'_> {
         }
     }
 
-    fn number(&self, key: &str, least: u64, most: u64) -> Result<Option<u64>, ConfigError> {
+    fn number(&self, key: &str, min: u64, max: u64) -> Result<Option<u64>, ConfigError> {
         let Some(value) = self.object.get(key) else {
             return Ok(None);
         };
@@ -355,10 +355,10 @@ impl Reader<'_> {
             value.as_f64().filter(|f| f.fract() == 0.0 && (0.0..1e15).contains(f)).map(|f| f as u64)
         });
         match whole {
-            Some(number) if (least..=most).contains(&number) => Ok(Some(number)),
+            Some(number) if (min..=max).contains(&number) => Ok(Some(number)),
             _ => {
-                let expected = format!("a whole number from {least} to {most}");
-                Err(wrong_type(self.source, self.outline, &["mesh", key], value, &expected))
+                let expected = format!("a whole number from {min} to {max}");
+                Err(wrong_type(self.source, self.spans, &["mesh", key], value, &expected))
             }
         }
     }
@@ -386,7 +386,7 @@ impl Reader<'_> {
             Value::String(text) => return Ok(Secret::Value(Zeroizing::new(text.clone()))),
             Value::Object(object) => object,
             other => {
-                return Err(wrong_type(self.source, self.outline, &path, other, expected));
+                return Err(wrong_type(self.source, self.spans, &path, other, expected));
             }
         };
         let (field, make): (&str, fn(&str) -> Secret) =
@@ -401,7 +401,7 @@ impl Reader<'_> {
                     return Err(self.bad("key", why));
                 }
             };
-        check_keys(self.source, self.outline, &path, object, &["@type", field])?;
+        check_keys(self.source, self.spans, &path, object, &["@type", field])?;
         match object.get(field).and_then(Value::as_str) {
             Some(text) if !text.is_empty() => Ok(make(text)),
             _ => Err(self.bad("key", &format!("it needs `{field}`, a string"))),
@@ -410,6 +410,6 @@ impl Reader<'_> {
 
     fn bad(&self, key: &str, why: &str) -> ConfigError {
         let kind = ConfigErrorKind::BadValue { key: format!("mesh.{key}"), why: why.into() };
-        self.source.error_at(self.outline.value(&["mesh", key]), kind)
+        self.source.error_at(self.spans.value(&["mesh", key]), kind)
     }
 }

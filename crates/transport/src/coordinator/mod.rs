@@ -1,13 +1,13 @@
 //! The configuration: the Coordinator object of the mail server, unchanged.
 //!
 //! ```text
-//! text --lex--> tokens --outline--> places of every key and value
+//! text --tokens--> tokens --spans--> places of every key and value
 //!      --repair (bare words)--> JSON5 --json5--> value --check--> Coordinator
 //! ```
 //!
-//! The outline is mailmesh's own, over tokens. The parser of the `json5` crate recurses without
-//! limit, repairs nothing, and reports where an error is but not the correction. The outline does
-//! not decide values: `json5` does.
+//! The reader of tokens and spans is mailmesh's own. The parser of the `json5` crate recurses
+//! without limit, repairs nothing, and reports where an error is but not the correction. The reader
+//! does not decide values: `json5` does.
 
 mod address_cache;
 mod addresses;
@@ -15,36 +15,37 @@ mod ask_zenoh;
 mod bind;
 mod checked;
 mod dialed;
+mod display_text;
 mod endpoint;
 mod endpoint_check;
 mod endpoint_lists;
 mod error;
 mod explain;
 mod exposure;
-mod former;
-mod known;
-mod lex;
 mod link_chain;
 mod link_limits;
 mod link_names;
 mod listening;
-mod machine;
-mod mask;
+mod machine_checks;
 mod mesh;
-mod outline;
+mod old_syntax;
+mod other_format;
 mod placeholders;
 mod preflight;
 mod protection;
 mod prove;
-mod reach;
+mod reachability;
 mod readdress;
 mod resolve;
+mod schema;
 mod session_settings;
 mod shapes;
 mod source;
+mod spans;
 mod tls;
 mod tls_endpoints;
 mod tls_settings;
+mod tokens;
 mod zenoh_check;
 mod zenoh_config;
 mod zenoh_settings;
@@ -58,19 +59,20 @@ use serde_json::Value;
 pub(crate) use address_cache::AddressCache;
 pub(crate) use addresses::{HostAddresses, note_addresses_of_start};
 pub(crate) use dialed::{DialedEndpoint, DialedLink, DialedTls, DialerIdentity, dialed_endpoints};
+pub(crate) use display_text::escaped;
 pub(crate) use link_names::names_for_links;
 pub(crate) use listening::Listening;
-pub(crate) use mask::escaped;
 pub(crate) use readdress::depends_on_addresses;
 pub(crate) use zenoh_config::{introducing_config, zenoh_config};
 
 pub use error::{ConfigError, ConfigErrorKind, Place};
 pub use mesh::{MeshSettings, Secret};
 pub use protection::LinkProtection;
+pub(crate) use zenoh_settings::MulticastGroup;
 pub use zenoh_settings::ZenohSettings;
 
-use outline::Outline;
 use source::Source;
+use spans::Spans;
 use zenoh_check::check_zenoh;
 
 /// Longest accepted configuration, in bytes.
@@ -95,6 +97,17 @@ pub struct Warning {
     pub corrected: Option<String>,
     /// The position; `None` if the warning has none in the text.
     pub place: Option<Place>,
+}
+
+impl Warning {
+    /// A warning about the configuration as a whole.
+    pub(crate) fn new(message: impl Into<String>) -> Self {
+        Self { message: message.into(), corrected: None, place: None }
+    }
+
+    fn at(self, place: Place) -> Self {
+        Self { place: Some(place), ..self }
+    }
 }
 
 impl std::fmt::Display for Warning {
@@ -185,47 +198,47 @@ impl Coordinator {
 
     fn from_bytes(bytes: &[u8], name: &str) -> Result<Self, ConfigError> {
         let source = Source::new(name, bytes)?;
-        let outline = Outline::of(&source)?;
-        let mut warnings = outline.warnings(&source);
-        let value = outline.parse(&source)?;
+        let spans = Spans::of(&source)?;
+        let mut warnings = spans.warnings(&source);
+        let value = spans.parse(&source)?;
         let Value::Object(object) = &value else {
             return Err(source.error_at(0..1, ConfigErrorKind::NotAnObject));
         };
-        placeholders::check(&source, &outline, &value, &mut Vec::new())?;
+        placeholders::check(&source, &spans, &value, &mut Vec::new())?;
         let Some(kind) = object.get("@type") else {
             let looks_outer = ["config", "mesh"].iter().find(|key| object.contains_key(**key));
             if let Some(key) = looks_outer {
-                let span = outline.key(&[key]);
+                let span = spans.key(&[key]);
                 return Err(source.error_at(span, ConfigErrorKind::NoType));
             }
-            let settings = check_zenoh(&source, &outline, &[], value)?;
-            warnings.extend(reach::warnings(&settings));
+            let settings = check_zenoh(&source, &spans, &[], value)?;
+            warnings.extend(reachability::warnings(&settings));
             let (backend, mesh) = (Backend::Zenoh(Box::new(settings)), MeshSettings::default());
             return Ok(Self { backend, mesh, warnings });
         };
         let backend = match kind.as_str() {
             Some("Disabled") => {
-                known::check_keys(&source, &outline, &[], object, &["@type", "mesh"])?;
+                schema::check_keys(&source, &spans, &[], object, &["@type", "mesh"])?;
                 Backend::Disabled
             }
             Some("Zenoh") => {
                 let keys = ["@type", "config", "mesh"];
-                known::check_places(&source, &outline, object, &MeshSettings::KEYS)?;
-                known::check_keys(&source, &outline, &[], object, &keys)?;
-                let settings = embedded(&source, &outline, object.get("config"), &mut warnings)?;
-                warnings.extend(reach::warnings(&settings));
+                schema::check_places(&source, &spans, object, &MeshSettings::KEYS)?;
+                schema::check_keys(&source, &spans, &[], object, &keys)?;
+                let settings = embedded(&source, &spans, object.get("config"), &mut warnings)?;
+                warnings.extend(reachability::warnings(&settings));
                 Backend::Zenoh(Box::new(settings))
             }
             Some(other) => {
-                let kind = known::unknown_type(other);
-                return Err(source.error_at(outline.value(&["@type"]), kind));
+                let kind = schema::unknown_type(other);
+                return Err(source.error_at(spans.value(&["@type"]), kind));
             }
             None => {
                 let expected = "a string: \"Zenoh\" or \"Disabled\"";
-                return Err(known::wrong_type(&source, &outline, &["@type"], kind, expected));
+                return Err(schema::wrong_type(&source, &spans, &["@type"], kind, expected));
             }
         };
-        let mesh = MeshSettings::check(&source, &outline, object.get("mesh"))?;
+        let mesh = MeshSettings::check(&source, &spans, object.get("mesh"))?;
         let mut backend = backend;
         if let Backend::Zenoh(settings) = &mut backend {
             settings.link_as(&mesh.names, mesh.links);
@@ -291,7 +304,7 @@ impl Coordinator {
     /// [`ConfigErrorKind::BadValue`] for a setting with which no session of Zenoh opens.
     pub fn check_links(&self, has_key: bool) -> Result<Vec<Warning>, ConfigError> {
         match &self.backend {
-            Backend::Zenoh(settings) => reach::check_links(settings, &self.mesh, has_key),
+            Backend::Zenoh(settings) => reachability::check_links(settings, &self.mesh, has_key),
             Backend::Disabled => Ok(Vec::new()),
         }
     }
@@ -307,9 +320,9 @@ impl Coordinator {
     pub fn check_machine(&self, has_key: bool) -> Result<Vec<Warning>, ConfigError> {
         match &self.backend {
             Backend::Zenoh(settings) => {
-                machine::check_opens(settings)?;
-                let mut warnings = machine::check_discovery(settings, has_key)?;
-                warnings.extend(machine::check_names(settings));
+                machine_checks::check_opens(settings)?;
+                let mut warnings = machine_checks::check_discovery(settings, has_key)?;
+                warnings.extend(machine_checks::check_names(settings));
                 Ok(warnings)
             }
             Backend::Disabled => Ok(Vec::new()),
@@ -329,13 +342,13 @@ fn is_path(text: &str) -> bool {
 /// convenience, an object.
 fn embedded(
     source: &Source<'_>,
-    outline: &Outline,
+    spans: &Spans,
     config: Option<&Value>,
     warnings: &mut Vec<Warning>,
 ) -> Result<ZenohSettings, ConfigError> {
     match config {
         None => {
-            let span = outline.value(&["@type"]);
+            let span = spans.value(&["@type"]);
             Err(source.error_at(span, ConfigErrorKind::Missing { key: "config" }))
         }
         Some(Value::String(text)) if is_path(text) => {
@@ -343,21 +356,21 @@ fn embedded(
                            write the content of that file there, or give that file itself as the \
                            configuration";
             let kind = ConfigErrorKind::Syntax { message: message.to_owned() };
-            Err(source.error_at(outline.value(&["config"]), kind))
+            Err(source.error_at(spans.value(&["config"]), kind))
         }
         Some(Value::String(text)) => {
             let name = format!("`config` in {}", source.name());
             let inner = Source::new(&name, text.as_bytes())?;
-            let inner_outline = Outline::of(&inner)?;
-            warnings.extend(inner_outline.warnings(&inner));
-            let value = inner_outline.parse(&inner)?;
-            placeholders::check(&inner, &inner_outline, &value, &mut Vec::new())?;
-            check_zenoh(&inner, &inner_outline, &[], value)
+            let inner_spans = Spans::of(&inner)?;
+            warnings.extend(inner_spans.warnings(&inner));
+            let value = inner_spans.parse(&inner)?;
+            placeholders::check(&inner, &inner_spans, &value, &mut Vec::new())?;
+            check_zenoh(&inner, &inner_spans, &[], value)
         }
-        Some(value @ Value::Object(_)) => check_zenoh(source, outline, &["config"], value.clone()),
+        Some(value @ Value::Object(_)) => check_zenoh(source, spans, &["config"], value.clone()),
         Some(other) => {
             let expected = "a string that holds a Zenoh configuration";
-            Err(known::wrong_type(source, outline, &["config"], other, expected))
+            Err(schema::wrong_type(source, spans, &["config"], other, expected))
         }
     }
 }

@@ -6,17 +6,17 @@ use serde_json::Value;
 use mailmesh_secrets::is_secret_name;
 
 use super::error::{ConfigError, ConfigErrorKind};
-use super::known::dotted;
-use super::outline::Outline;
+use super::schema::dotted;
 use super::source::Source;
+use super::spans::Spans;
 
 /// Sections whose texts belong to the operator or to another program.
-const FREE: [&str; 2] = ["metadata", "plugins"];
+const FREE_SECTIONS: [&str; 2] = ["metadata", "plugins"];
 
 /// Refuses the first text with a placeholder. `path` is the path of `value`.
 pub(super) fn check(
     source: &Source<'_>,
-    outline: &Outline,
+    spans: &Spans,
     value: &Value,
     path: &mut Vec<String>,
 ) -> Result<(), ConfigError> {
@@ -36,24 +36,24 @@ pub(super) fn check(
                      itself{instead}"
                 );
                 let kind = ConfigErrorKind::BadValue { key: dotted(path), why };
-                Err(source.error_at(outline.value(path), kind))
+                Err(source.error_at(spans.value(path), kind))
             }
             None => Ok(()),
         },
         Value::Array(items) => items.iter().enumerate().try_for_each(|(number, item)| {
             path.push(number.to_string());
-            let found = check(source, outline, item, path);
+            let found = check(source, spans, item, path);
             path.pop();
             found
         }),
         Value::Object(map) => map.iter().try_for_each(|(key, item)| {
-            if FREE.contains(&key.as_str())
+            if FREE_SECTIONS.contains(&key.as_str())
                 || (path.is_empty() && key == "config" && item.is_string())
             {
                 return Ok(());
             }
             path.push(key.clone());
-            let found = check(source, outline, item, path);
+            let found = check(source, spans, item, path);
             path.pop();
             found
         }),

@@ -10,48 +10,48 @@ use super::Warning;
 use super::bind::bind;
 use super::checked::Checked;
 use super::endpoint::Endpoint;
-use super::endpoint_lists::{endpoints, endpoints_of_mode};
+use super::endpoint_lists::{ListedEndpoint, endpoints, endpoints_of_mode};
 use super::error::{ConfigError, ConfigErrorKind, Place};
-use super::resolve::{Found, WITHIN, resolve, zoned};
+use super::resolve::{RESOLVE_TIMEOUT, Resolution, resolve, zoned};
 use super::tls::Credentials;
 use super::{session_settings, tls_settings};
 
 /// Ports, files and interfaces that the machine must have. Holds secrets, so it has no `Debug`.
 #[derive(Clone, Default)]
-pub(super) struct Needs {
+pub(super) struct Requirements {
     listens: Vec<(String, Place)>,
     credentials: Credentials,
     interface: Option<(String, Place)>,
     group: Option<Place>,
 }
 
-impl Needs {
+impl Requirements {
     pub(super) fn of(checked: &Checked<'_>, value: &Value) -> Result<Self, ConfigError> {
-        let mut needs = Self::default();
+        let mut requirements = Self::default();
         let place = |path: &[String]| checked.source.place(checked.span(path));
         let mode = value.get("mode").and_then(Value::as_str).unwrap_or("peer");
-        for (path, text) in endpoints_of_mode(value, "listen", mode) {
-            if needs.listens.iter().any(|(other, _)| *other == text) {
-                let why = "it stands twice in this list, and the second cannot be listened on; take \
-                           one out";
+        for ListedEndpoint { path, text } in endpoints_of_mode(value, "listen", mode) {
+            if requirements.listens.iter().any(|(other, _)| *other == text) {
+                let why = "it stands twice in this list, and the second cannot be listened on; \
+                           take one out";
                 return Err(checked.bad(&path, why));
             }
-            needs.listens.push((text, place(&path)));
+            requirements.listens.push((text, place(&path)));
         }
         let endpoints: Vec<_> =
             ["listen", "connect"].iter().flat_map(|section| endpoints(value, section)).collect();
-        needs.credentials = Credentials::of(checked, value, &endpoints);
+        requirements.credentials = Credentials::of(checked, value, &endpoints);
         tls_settings::check(checked, value, mode)?;
         session_settings::check(checked, value, mode)?;
         let interface = value.pointer("/scouting/multicast/interface").and_then(Value::as_str);
         if let Some(name) = interface.filter(|name| !name.is_empty() && *name != "auto") {
             let path = ["scouting", "multicast", "interface"].map(str::to_owned);
-            needs.interface = Some((name.to_owned(), place(&path)));
+            requirements.interface = Some((name.to_owned(), place(&path)));
         }
         let group = ["scouting", "multicast", "address"].map(str::to_owned);
         let is_set = value.pointer(&format!("/{}", group.join("/"))).is_some();
-        needs.group = is_set.then(|| place(&group));
-        Ok(needs)
+        requirements.group = is_set.then(|| place(&group));
+        Ok(requirements)
     }
 
     pub(super) fn group(&self) -> Option<&Place> {
@@ -100,17 +100,17 @@ fn listen(text: &str, bound: &[(&str, Vec<TcpListener>)]) -> Result<Option<TcpLi
         return Ok(None);
     }
     let address = endpoint.address;
-    let literal = zoned(address).map(|address| Found::Addresses(vec![address]));
+    let literal = zoned(address).map(|address| Resolution::Addresses(vec![address]));
     let resolved = match literal.or_else(|| resolve(&[address.to_owned()]).pop()) {
-        Some(Found::Addresses(resolved)) => resolved,
-        Some(Found::Nothing(why)) => {
+        Some(Resolution::Addresses(resolved)) => resolved,
+        Some(Resolution::Nothing(why)) => {
             return Err(format!(
                 "its host does not resolve: {why}; write an address of this host, or 0.0.0.0"
             ));
         }
         _ => {
-            let within = WITHIN.as_secs();
-            return Err(format!("its host was not resolved within {within} s; write an address"));
+            let seconds = RESOLVE_TIMEOUT.as_secs();
+            return Err(format!("its host was not resolved within {seconds} s; write an address"));
         }
     };
     let interface = endpoint.setting("iface");
@@ -136,8 +136,8 @@ fn listen(text: &str, bound: &[(&str, Vec<TcpListener>)]) -> Result<Option<TcpLi
             ));
         }
         (ErrorKind::AddrInUse, None) => {
-            "another process listens there; if that is the node itself, which runs, use `--offline`; \
-             else stop it, or choose another port"
+            "another process listens there; if that is the node itself, which runs, use \
+             `--offline`; else stop it, or choose another port"
         }
         (ErrorKind::PermissionDenied, _) => {
             "choose a port above 1023, or give the process the right"

@@ -5,18 +5,18 @@ use serde_json::{Value, json};
 use super::endpoint_lists::each_text;
 use super::error::ConfigError;
 use super::listening::Listening;
-use super::tls_endpoints::{PROOF_MS, as_tls};
+use super::tls_endpoints::{PROOF_TIMEOUT_MS, as_tls};
 use super::zenoh_settings::ZenohSettings;
 use crate::gate::SessionSlots;
 use crate::link_keys::TlsCredentials;
 use crate::link_proof::SessionProof;
 
 /// Most open links that have not proven the key.
-const PENDING: u32 = 1_000;
+const MAX_PENDING_LINKS: u32 = 1_000;
 /// Timeout of a slot that waits for a link before Zenoh dials it again, in milliseconds: a day.
-const SLOT_MS: u32 = 86_400_000;
+const SLOT_TIMEOUT_MS: u32 = 86_400_000;
 /// Links that Zenoh accepts behind the gate: the 1,024 of the gate, and as many that are closing.
-const SESSIONS: u64 = 2_048;
+const MIN_SESSIONS: u64 = 2_048;
 
 /// Changes a configuration so that every link proves the cluster key.
 ///
@@ -39,8 +39,28 @@ pub(super) fn prove(
     if settings.discovers(false) {
         value["scouting"]["multicast"]["enabled"] = json!(false);
     }
+    set_defaults(value);
+    match proof {
+        SessionProof::Gate(_) => Ok(()),
+        SessionProof::Challenge { own, accepted, .. } => {
+            value["transport"]["link"]["protocols"] = json!(["tcp"]);
+            value["transport"]["auth"]["usrpwd"] = json!({
+                "user": own.user,
+                "password": *own.password,
+                "dictionary_file": accepted.path(),
+            });
+            Ok(())
+        }
+        SessionProof::Tls(credentials) => encrypt(value, credentials),
+    }
+}
+
+/// Sets what the operator left unset, for links that prove the key to Zenoh itself.
+fn set_defaults(value: &mut Value) {
     let unicast = &mut value["transport"]["unicast"];
-    for (key, bound) in [("accept_timeout", PROOF_MS), ("accept_pending", PENDING)] {
+    for (key, bound) in
+        [("accept_timeout", PROOF_TIMEOUT_MS), ("accept_pending", MAX_PENDING_LINKS)]
+    {
         if unicast[key].is_null() {
             unicast[key] = json!(bound);
         }
@@ -62,19 +82,6 @@ pub(super) fn prove(
         *retry =
             json!({ "period_init_ms": 100, "period_max_ms": 4_000, "period_increase_factor": 2 });
     }
-    match proof {
-        SessionProof::Gate(_) => Ok(()),
-        SessionProof::Challenge { own, accepted, .. } => {
-            value["transport"]["link"]["protocols"] = json!(["tcp"]);
-            value["transport"]["auth"]["usrpwd"] = json!({
-                "user": own.user,
-                "password": *own.password,
-                "dictionary_file": accepted.path(),
-            });
-            Ok(())
-        }
-        SessionProof::Tls(credentials) => encrypt(value, credentials),
-    }
 }
 
 /// Makes Zenoh listen for the gate and dial the gate, and nothing else.
@@ -91,11 +98,11 @@ fn behind_the_gate(value: &mut Value, settings: &ZenohSettings, slots: &SessionS
     value["open"]["return_conditions"] = json!({ "connect_scouted": false, "declares": false });
     value["transport"]["link"]["protocols"] = json!(["unixsock-stream"]);
     let unicast = &mut value["transport"]["unicast"];
-    unicast["open_timeout"] = json!(SLOT_MS);
+    unicast["open_timeout"] = json!(SLOT_TIMEOUT_MS);
     // Only proven nodes get this far.
-    unicast["accept_pending"] = json!(PENDING);
-    let most = unicast["max_sessions"].as_u64().unwrap_or(0).max(SESSIONS);
-    unicast["max_sessions"] = json!(most);
+    unicast["accept_pending"] = json!(MAX_PENDING_LINKS);
+    let max_sessions = unicast["max_sessions"].as_u64().unwrap_or(0).max(MIN_SESSIONS);
+    unicast["max_sessions"] = json!(max_sessions);
 }
 
 fn encrypt(value: &mut Value, credentials: &TlsCredentials) -> Result<(), ConfigError> {

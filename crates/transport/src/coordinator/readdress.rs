@@ -19,9 +19,9 @@ pub(super) fn name_addresses(
             settings.listens().iter().flat_map(|endpoint| host.endpoints(endpoint)).collect();
         value["listen"]["endpoints"] = json!({ settings.mode(): endpoints });
     }
-    let (group, interfaces, _) = settings.discovery_group();
-    let scouted = host.scouted(&interfaces);
-    if settings.scouts() && group.is_ipv4() && !scouted.is_empty() {
+    let group = settings.discovery_group();
+    let scouted = host.scouted(&group.interfaces);
+    if settings.scouts() && group.address.is_ipv4() && !scouted.is_empty() {
         value["scouting"]["multicast"]["interface"] = json!(scouted.join(","));
     }
 }

@@ -9,13 +9,13 @@ use std::time::{Duration, Instant};
 use mailmesh_secrets::redact;
 
 /// Timeout for all names together.
-pub(super) const WITHIN: Duration = Duration::from_secs(3);
+pub(super) const RESOLVE_TIMEOUT: Duration = Duration::from_secs(3);
 /// Most names that are looked up.
-const MOST: usize = 64;
+const MAX_NAMES: usize = 64;
 
 /// The result of one lookup.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Found {
+pub(super) enum Resolution {
     /// At least one address.
     Addresses(Vec<SocketAddr>),
     /// No address, with the error of the system.
@@ -27,8 +27,8 @@ pub(super) enum Found {
 }
 
 /// Looks up hosts with their ports, in parallel.
-pub(super) fn resolve(hosts: &[String]) -> Vec<Found> {
-    resolve_by(|host| host.to_socket_addrs().map(Iterator::collect), hosts, WITHIN)
+pub(super) fn resolve(hosts: &[String]) -> Vec<Resolution> {
+    resolve_by(|host| host.to_socket_addrs().map(Iterator::collect), hosts, RESOLVE_TIMEOUT)
 }
 
 /// The address and port of a literal. The zone of an IPv6 address may be the name of an interface,
@@ -46,13 +46,13 @@ pub(super) fn zoned(address: &str) -> Option<SocketAddr> {
 fn resolve_by(
     look_up: impl Fn(&str) -> io::Result<Vec<SocketAddr>> + Copy + Send + 'static,
     hosts: &[String],
-    within: Duration,
-) -> Vec<Found> {
-    let mut all = vec![Found::NotAsked; hosts.len()];
+    timeout: Duration,
+) -> Vec<Resolution> {
+    let mut all = vec![Resolution::NotAsked; hosts.len()];
     let (answers, answered) = channel();
-    let end = Instant::now() + within;
+    let end = Instant::now() + timeout;
     let mut waiting = 0;
-    for (number, host) in hosts.iter().enumerate().take(MOST) {
+    for (number, host) in hosts.iter().enumerate().take(MAX_NAMES) {
         let (host, answers) = (host.clone(), answers.clone());
         let ask = move || {
             // The caller may have stopped waiting.
@@ -61,7 +61,7 @@ fn resolve_by(
         // A thread that hangs in the system's resolver is not joined.
         let asked = std::thread::Builder::new().name("mailmesh-resolve".to_owned()).spawn(ask);
         if asked.is_ok() {
-            all[number] = Found::Unknown;
+            all[number] = Resolution::Unknown;
             waiting += 1;
         }
     }
@@ -71,9 +71,9 @@ fn resolve_by(
     {
         waiting -= 1;
         all[number] = match answer {
-            Ok(found) if !found.is_empty() => Found::Addresses(found),
-            Ok(_) => Found::Nothing("it has no address".to_owned()),
-            Err(error) => Found::Nothing(redact(&error.to_string())),
+            Ok(found) if !found.is_empty() => Resolution::Addresses(found),
+            Ok(_) => Resolution::Nothing("it has no address".to_owned()),
+            Err(error) => Resolution::Nothing(redact(&error.to_string())),
         };
     }
     all
@@ -109,15 +109,15 @@ mod tests {
         assert_eq!(
             found,
             [
-                Found::Unknown,
-                Found::Nothing("no such name".into()),
-                Found::Nothing("it has no address".into()),
-                Found::Addresses(vec![([192, 0, 2, 1], 1).into()]),
+                Resolution::Unknown,
+                Resolution::Nothing("no such name".into()),
+                Resolution::Nothing("it has no address".into()),
+                Resolution::Addresses(vec![([192, 0, 2, 1], 1).into()]),
             ]
         );
-        let many = vec!["mx1:1".to_owned(); MOST + 1];
+        let many = vec!["mx1:1".to_owned(); MAX_NAMES + 1];
         let found = resolve_by(look_up, &many, Duration::from_secs(10));
-        assert_eq!(found[MOST], Found::NotAsked);
-        assert!(found[..MOST].iter().all(|found| matches!(found, Found::Addresses(_))));
+        assert_eq!(found[MAX_NAMES], Resolution::NotAsked);
+        assert!(found[..MAX_NAMES].iter().all(|found| matches!(found, Resolution::Addresses(_))));
     }
 }

@@ -8,9 +8,9 @@ use serde_json::Value;
 use super::checked::Checked;
 use super::endpoint::Endpoint;
 use super::endpoint_check::{is_protocol, known_protocol};
-use super::endpoint_lists::endpoints_of_mode;
+use super::endpoint_lists::{ListedEndpoint, endpoints_of_mode};
 use super::error::ConfigError;
-use super::known::nearest;
+use super::schema::nearest;
 
 /// Lists whose entries may have an `id`, which must be unique.
 const WITH_IDS: [&str; 3] = ["/downsampling", "/low_pass_filter", "/qos/network"];
@@ -47,10 +47,10 @@ fn check_protocols(checked: &Checked<'_>, value: &Value, mode: &str) -> Result<(
         let why = format!("{why}; name \"tcp\" or \"tls\", or take `protocols` out");
         return Err(checked.bad(&path(POINTER), why));
     }
-    // A peer or router starts even if it cannot dial an endpoint; `reach.rs` warns of that.
+    // A peer or router starts even if it cannot dial an endpoint; `reachability.rs` warns of that.
     let sections = if mode == "client" { &["listen", "connect"][..] } else { &["listen"] };
     for section in sections {
-        for (at, text) in endpoints_of_mode(value, section, mode) {
+        for ListedEndpoint { path: at, text } in endpoints_of_mode(value, section, mode) {
             let protocol = Endpoint::of(&text).protocol;
             if !usable.contains(&protocol) {
                 let why = format!(

@@ -4,8 +4,8 @@ use std::ops::Range;
 use mailmesh_secrets::redact_source;
 
 use super::MAX_CONFIG_LEN;
+use super::display_text::is_unprintable;
 use super::error::{ConfigError, ConfigErrorKind, Place};
-use super::mask::is_unprintable;
 
 /// A configuration text and its origin.
 #[derive(Debug)]
@@ -19,7 +19,7 @@ pub(super) struct Source<'a> {
 }
 
 /// Longest piece of a line shown in an error, in characters.
-const SHOWN: usize = 120;
+const MAX_EXCERPT_CHARS: usize = 120;
 
 impl<'a> Source<'a> {
     pub(super) fn new(name: &str, bytes: &'a [u8]) -> Result<Self, ConfigError> {
@@ -68,11 +68,11 @@ impl<'a> Source<'a> {
         let end = self.floor(span.end.clamp(start, bounds.end));
         let width = self.text[start..end].chars().count().max(1);
         // Of a very long line, show the piece around the position.
-        let skipped = column.saturating_sub(SHOWN / 2);
-        let shown = self.masked(line - 1).iter().skip(skipped).take(SHOWN);
+        let skipped = column.saturating_sub(MAX_EXCERPT_CHARS / 2);
+        let shown = self.redacted_line(line - 1).iter().skip(skipped).take(MAX_EXCERPT_CHARS);
         let excerpt = shown.map(|c| if is_unprintable(*c) { ' ' } else { *c }).collect();
         let caret = column - 1 - skipped;
-        let width = width.min(SHOWN - caret.min(SHOWN - 1));
+        let width = width.min(MAX_EXCERPT_CHARS - caret.min(MAX_EXCERPT_CHARS - 1));
         Place { source: self.name.clone(), line, column, excerpt, caret, width }
     }
 
@@ -84,7 +84,7 @@ impl<'a> Source<'a> {
     }
 
     /// The redacted line of this number, from 0; as many characters as the line has.
-    pub(super) fn masked(&self, line: usize) -> &[char] {
+    pub(super) fn redacted_line(&self, line: usize) -> &[char] {
         let lines = self.shown.get_or_init(|| {
             redact_source(self.text).split('\n').map(|line| line.chars().collect()).collect()
         });

@@ -14,17 +14,17 @@ use zeroize::Zeroizing;
 
 use super::Warning;
 use super::checked::Checked;
-use super::endpoint_lists::each_text;
+use super::endpoint_lists::{ListedEndpoint, each_text};
 use super::error::{ConfigError, Place};
-use super::known::dotted;
 use super::link_chain::{LinkChains, TlsLinks};
 use super::mesh::taken_from;
+use super::schema::dotted;
 
 /// Longest file that is read, in bytes.
-const MAX_FILE: u64 = 4 << 20;
-/// Most certificates of a chain, and most authorities.
-pub(super) const CHAIN: usize = 64;
-pub(super) const AUTHORITIES: usize = 4096;
+const MAX_FILE_LEN: u64 = 4 << 20;
+/// Most certificates of a chain, and most authorities, that are read.
+pub(super) const MAX_CHAIN: usize = 64;
+pub(super) const MAX_AUTHORITIES: usize = 4096;
 /// Path of Zenoh's TLS settings.
 const TLS: [&str; 3] = ["transport", "link", "tls"];
 
@@ -32,14 +32,14 @@ const TLS: [&str; 3] = ["transport", "link", "tls"];
 #[derive(Clone, Default)]
 pub(super) struct Credentials {
     authorities: Vec<Material>,
-    identities: Vec<Identity>,
+    identities: Vec<IdentityMaterial>,
     dictionary: Option<(String, PathBuf, Place)>,
     links: TlsLinks,
 }
 
 /// A certificate and the private key that must match it.
 #[derive(Clone, Default)]
-struct Identity {
+struct IdentityMaterial {
     certificate: Option<Material>,
     private_key: Option<Material>,
 }
@@ -63,12 +63,8 @@ enum Origin {
 }
 
 impl Credentials {
-    /// The credentials of a configuration and of `endpoints`, given as paths and texts.
-    pub(super) fn of(
-        checked: &Checked<'_>,
-        value: &Value,
-        endpoints: &[(Vec<String>, String)],
-    ) -> Self {
+    /// The credentials of a configuration and of its `endpoints`.
+    pub(super) fn of(checked: &Checked<'_>, value: &Value, endpoints: &[ListedEndpoint]) -> Self {
         let global = |name: &str| {
             let find = |setting: String, from: fn(&str) -> Origin| {
                 let path = TLS.iter().map(|part| (*part).to_owned()).chain([setting]);
@@ -83,13 +79,13 @@ impl Credentials {
         let mut all = Self { links: TlsLinks::of(value, endpoints), ..Self::default() };
         all.authorities.extend(global("root_ca_certificate"));
         for role in ["listen", "connect"] {
-            all.identities.push(Identity {
+            all.identities.push(IdentityMaterial {
                 certificate: global(&format!("{role}_certificate")),
                 private_key: global(&format!("{role}_private_key")),
             });
         }
-        for (path, endpoint) in endpoints {
-            let Some((_, settings)) = endpoint.split_once('#') else { continue };
+        for ListedEndpoint { path, text } in endpoints {
+            let Some((_, settings)) = text.split_once('#') else { continue };
             let own = |name: &str| {
                 let find = |suffix: &str, from: fn(&str) -> Origin| {
                     let key = format!("{name}_{suffix}");
@@ -107,7 +103,7 @@ impl Credentials {
                     (format!("{role}_certificate"), format!("{role}_private_key"));
                 let (own_certificate, own_key) = (own(&certificate), own(&private_key));
                 if own_certificate.is_some() || own_key.is_some() {
-                    all.identities.push(Identity {
+                    all.identities.push(IdentityMaterial {
                         certificate: own_certificate.or_else(|| global(&certificate)),
                         private_key: own_key.or_else(|| global(&private_key)),
                     });
@@ -129,12 +125,12 @@ impl Credentials {
         let (mut warnings, mut chains) = (Vec::new(), LinkChains::default());
         for material in self.authorities.iter().filter(|material| material.is_here(files)) {
             let text = material.read()?;
-            let found = material.said(pem::authorities(&text, AUTHORITIES, now()))?;
+            let found = material.located(pem::authorities(&text, MAX_AUTHORITIES, now()))?;
             let is_mended = !pem::are_portable(&text, &found.certificates);
             material.warn(&found.warnings, is_mended, &mut warnings);
             chains.add_authorities(&material.key, found.certificates);
         }
-        for Identity { certificate, private_key } in &self.identities {
+        for IdentityMaterial { certificate, private_key } in &self.identities {
             let certificate = certificate.as_ref().filter(|material| material.is_here(files));
             let private_key = private_key.as_ref().filter(|material| material.is_here(files));
             match (certificate, private_key) {
@@ -142,21 +138,21 @@ impl Credentials {
                     let (chain_text, key_text) = (certificate.read()?, key.read()?);
                     let found = read_pair((certificate, &chain_text), (key, &key_text))?;
                     let is_mended = !found.is_chain_portable(&chain_text);
-                    let said = found.warnings.iter().cloned().chain(found.dates(now()));
-                    let said = said.filter(|said| matters(said, is_mended));
+                    let all = found.warnings.iter().cloned().chain(found.dates(now()));
+                    let all = all.filter(|warning| matters(warning, is_mended));
                     let (of_key, of_chain): (Vec<_>, Vec<_>) =
-                        said.partition(|said| said.input() == Expected::PrivateKey);
+                        all.partition(|warning| warning.input() == Expected::PrivateKey);
                     key.warn(&of_key, !found.is_key_portable(&key_text), &mut warnings);
                     certificate.warn(&of_chain, is_mended, &mut warnings);
                     let (name, shown) = (&certificate.name, certificate.shown());
                     chains.add_chain(name, shown, found.chain, certificate.place.clone());
                 }
                 (Some(certificate), None) => {
-                    certificate.said(pem::certificates(&certificate.read()?, CHAIN))?;
+                    certificate.located(pem::certificates(&certificate.read()?, MAX_CHAIN))?;
                 }
                 (None, Some(key)) => {
-                    let found = key.said(pem::private_key(&key.read()?))?;
-                    key.said(pem::check_key(&found))?;
+                    let found = key.located(pem::private_key(&key.read()?))?;
+                    key.located(pem::check_key(&found))?;
                 }
                 (None, None) => {}
             }
@@ -178,16 +174,16 @@ impl Credentials {
     pub(super) fn mend(&self, value: &mut Value) {
         for material in &self.authorities {
             let Ok(text) = material.read() else { continue };
-            let Ok(found) = pem::authorities(&text, AUTHORITIES, now()) else { continue };
+            let Ok(found) = pem::authorities(&text, MAX_AUTHORITIES, now()) else { continue };
             if !pem::are_portable(&text, &found.certificates) {
                 let plain = pem::certificates_to_pem(&found.certificates);
                 replace(value, material, &STANDARD.encode(plain));
             }
         }
-        for Identity { certificate, private_key } in &self.identities {
+        for IdentityMaterial { certificate, private_key } in &self.identities {
             let (Some(certificate), Some(key)) = (certificate, private_key) else { continue };
             let (Ok(chain_text), Ok(key_text)) = (certificate.read(), key.read()) else { continue };
-            let Ok(found) = pem::identity(&chain_text, &key_text, CHAIN, Some(now())) else {
+            let Ok(found) = pem::identity(&chain_text, &key_text, MAX_CHAIN, Some(now())) else {
                 continue;
             };
             if !found.is_chain_portable(&chain_text) {
@@ -208,7 +204,7 @@ fn read_pair(
     (certificate, chain_text): (&Material, &[u8]),
     (key, key_text): (&Material, &[u8]),
 ) -> Result<pem::Identity, ConfigError> {
-    pem::identity(chain_text, key_text, CHAIN, Some(now())).map_err(|error| match error.input {
+    pem::identity(chain_text, key_text, MAX_CHAIN, Some(now())).map_err(|error| match error.input {
         Expected::Certificates => certificate.because(error.error),
         Expected::PrivateKey => key.because(error.error),
     })
@@ -309,7 +305,8 @@ impl Material {
         }
     }
 
-    fn said<T>(&self, result: Result<T, PemError>) -> Result<T, ConfigError> {
+    /// Adds the location of the material to an error.
+    fn located<T>(&self, result: Result<T, PemError>) -> Result<T, ConfigError> {
         result.map_err(|error| self.because(error))
     }
 
@@ -326,14 +323,14 @@ impl Material {
         }
     }
 
-    fn warn(&self, said: &[PemWarning], is_mended: bool, warnings: &mut Vec<Warning>) {
+    fn warn(&self, found: &[PemWarning], is_mended: bool, warnings: &mut Vec<Warning>) {
         const MENDED: &str = "Zenoh is given a mended copy, made when the node starts; it reads \
                               a file anew for each link only if nothing is to be mended";
         let mut warn = |found: &dyn Display| {
             let message = format!("`{}`: {}", self.key, self.words(found));
-            warnings.push(Warning { message, corrected: None, place: Some(self.place.clone()) });
+            warnings.push(Warning::new(message).at(self.place.clone()));
         };
-        said.iter().for_each(|warning| warn(warning));
+        found.iter().for_each(|warning| warn(warning));
         if is_mended {
             warn(&MENDED);
         }
@@ -377,10 +374,10 @@ fn read(path: &Path, what: &str) -> Result<Zeroizing<Vec<u8>>, String> {
         )
     };
     let file = std::fs::File::open(path).map_err(failed)?;
-    let mut bytes = Zeroizing::new(buffer_for(&file, MAX_FILE));
-    file.take(MAX_FILE + 1).read_to_end(&mut bytes).map_err(failed)?;
-    if bytes.len() as u64 > MAX_FILE {
-        return Err(format!("{shown} is longer than {MAX_FILE} bytes; is it the right file?"));
+    let mut bytes = Zeroizing::new(buffer_for(&file, MAX_FILE_LEN));
+    file.take(MAX_FILE_LEN + 1).read_to_end(&mut bytes).map_err(failed)?;
+    if bytes.len() as u64 > MAX_FILE_LEN {
+        return Err(format!("{shown} is longer than {MAX_FILE_LEN} bytes; is it the right file?"));
     }
     Ok(bytes)
 }
@@ -415,7 +412,7 @@ pub(super) fn secrets(value: &Value, is_secret: bool, found: &mut Vec<Zeroizing<
             let secret = pairs.filter(|(name, _)| is_secret_name(name));
             found.extend(secret.map(|(_, text)| Zeroizing::new(text.to_owned())));
         }
-        // The outline bounds the depth of parsed values.
+        // `Spans::of` bounds the depth of parsed values.
         Value::Array(items) => items.iter().for_each(|item| secrets(item, is_secret, found)),
         Value::Object(map) => {
             map.iter().for_each(|(key, item)| {

@@ -13,7 +13,7 @@ use super::error::{ConfigError, ConfigErrorKind};
 
 /// Timeout for a dialer to prove the key, in milliseconds. The connection rate of strangers times
 /// this bounds the descriptors and the memory that they hold.
-pub(super) const PROOF_MS: u32 = 2_000;
+pub(super) const PROOF_TIMEOUT_MS: u32 = 2_000;
 
 /// Removes the brackets from the IPv6 addresses of all TLS and QUIC endpoints.
 pub(super) fn take_brackets(value: &mut Value) {
@@ -111,8 +111,8 @@ pub(super) fn as_tls(endpoint: &str, listens: bool) -> Result<String, ConfigErro
     };
     let timeout = match (listens, settings.contains('#')) {
         (false, _) => String::new(),
-        (true, true) => format!(";tls_handshake_timeout_ms={PROOF_MS}"),
-        (true, false) => format!("#tls_handshake_timeout_ms={PROOF_MS}"),
+        (true, true) => format!(";tls_handshake_timeout_ms={PROOF_TIMEOUT_MS}"),
+        (true, false) => format!("#tls_handshake_timeout_ms={PROOF_TIMEOUT_MS}"),
     };
     Ok(format!("tls/{address}{settings}{timeout}"))
 }

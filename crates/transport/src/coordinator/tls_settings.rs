@@ -5,7 +5,7 @@ use serde_json::Value;
 
 use super::checked::Checked;
 use super::endpoint::Endpoint;
-use super::endpoint_lists::endpoints_of_mode;
+use super::endpoint_lists::{ListedEndpoint, endpoints_of_mode};
 use super::error::{ConfigError, ConfigErrorKind};
 
 const TLS: &str = "/transport/link/tls";
@@ -22,7 +22,7 @@ const TEXTS: [&str; 5] = [
 pub(super) fn check(checked: &Checked<'_>, value: &Value, mode: &str) -> Result<(), ConfigError> {
     check_forms(checked, value)?;
     for section in ["listen", "connect"] {
-        for (at, text) in endpoints_of_mode(value, section, mode) {
+        for ListedEndpoint { path: at, text } in endpoints_of_mode(value, section, mode) {
             let endpoint = Endpoint::of(&text);
             if endpoint.protocol == "tls" {
                 let end = End { value, endpoint, is_listener: section == "listen" };

@@ -1,20 +1,20 @@
-//! Checks a Zenoh configuration: mailmesh's own checks, whose errors are clearer, and then the check
-//! by Zenoh's own parser, which decides.
+//! Checks a Zenoh configuration: mailmesh's own checks, whose errors are clearer, and then the
+//! check by Zenoh's own parser, which decides.
 
 use serde_json::Value;
 
 use super::ask_zenoh::ask_zenoh;
 use super::checked::Checked;
 use super::endpoint_check;
-use super::endpoint_lists::endpoints;
+use super::endpoint_lists::{ListedEndpoint, endpoints};
 use super::error::ConfigError;
-use super::former;
-use super::known::{list, nearest};
 use super::link_limits;
-use super::outline::Outline;
-use super::preflight::Needs;
+use super::old_syntax;
+use super::preflight::Requirements;
+use super::schema::{list, nearest};
 use super::shapes;
 use super::source::Source;
+use super::spans::Spans;
 use super::zenoh_settings::ZenohSettings;
 
 const MODES: [&str; 3] = ["peer", "client", "router"];
@@ -25,17 +25,17 @@ const MODES: [&str; 3] = ["peer", "client", "router"];
 /// The first fault found.
 pub(super) fn check_zenoh(
     source: &Source<'_>,
-    outline: &Outline,
+    spans: &Spans,
     prefix: &[&str],
     value: Value,
 ) -> Result<ZenohSettings, ConfigError> {
-    let checked = Checked::new(source, outline, prefix);
+    let checked = Checked::new(source, spans, prefix);
     check_mode(&checked, &value)?;
     check_multicast_address(&checked, &value)?;
     check_negative(&checked, &value, &mut Vec::new())?;
-    former::check(&checked, &value)?;
+    old_syntax::check(&checked, &value)?;
     for section in ["listen", "connect"] {
-        for (path, text) in endpoints(&value, section) {
+        for ListedEndpoint { path, text } in endpoints(&value, section) {
             let is_dialed = section == "connect";
             endpoint_check::check(&text, is_dialed).map_err(|why| checked.bad(&path, why))?;
         }
@@ -43,8 +43,8 @@ pub(super) fn check_zenoh(
     shapes::check(&checked, &value)?;
     link_limits::check(&checked, &value)?;
     ask_zenoh(&checked, &value)?;
-    let needs = Needs::of(&checked, &value)?;
-    Ok(ZenohSettings::new(value, needs))
+    let requirements = Requirements::of(&checked, &value)?;
+    Ok(ZenohSettings::new(value, requirements))
 }
 
 fn check_mode(checked: &Checked<'_>, value: &Value) -> Result<(), ConfigError> {
@@ -85,7 +85,8 @@ fn check_multicast_address(checked: &Checked<'_>, value: &Value) -> Result<(), C
     };
     if !address.ip().is_multicast() {
         let why = format!(
-            "{} is not a multicast address; expected one from 224.0.0.0 to 239.255.255.255, or ff00::/8",
+            "{} is not a multicast address; expected one from 224.0.0.0 to 239.255.255.255, or \
+             ff00::/8",
             address.ip()
         );
         return Err(checked.bad(&path, why));

@@ -23,10 +23,10 @@ use crate::link_proof::SessionProof;
 const KEEP_ALIVES: u64 = 2;
 /// Default of the largest message accepted from a link, in bytes: almost two of mailmesh's largest
 /// frames (260 KiB each). Zenoh's default is 1 GiB.
-const MAX_MESSAGE: usize = 512 << 10;
+const MAX_MESSAGE_LEN: usize = 512 << 10;
 /// Default number of 64 KiB batches of events that may wait for a link: enough for one flight while
 /// the link's task is not scheduled. Zenoh's default is 2.
-const DATA_QUEUE: usize = 4;
+const DATA_QUEUE_BATCHES: usize = 4;
 
 /// The configuration for Zenoh, with mailmesh's defaults for unset values. With a proof, each
 /// link proves the cluster key, and the node listens at `listening`.
@@ -47,8 +47,8 @@ pub(crate) fn zenoh_config(
     let defaults = [
         ("/transport/link/tx/lease", LEASE_MS.to_string()),
         ("/transport/link/tx/keep_alive", KEEP_ALIVES.to_string()),
-        ("/transport/link/rx/max_message_size", MAX_MESSAGE.to_string()),
-        ("/transport/link/tx/queue/size/data", DATA_QUEUE.to_string()),
+        ("/transport/link/rx/max_message_size", MAX_MESSAGE_LEN.to_string()),
+        ("/transport/link/tx/queue/size/data", DATA_QUEUE_BATCHES.to_string()),
     ];
     for (pointer, default) in defaults {
         if settings.value().pointer(pointer).is_none() {

@@ -8,16 +8,27 @@ use mailmesh_secrets::redact;
 use serde_json::Value;
 
 use super::Warning;
+use super::display_text::without_source;
 use super::endpoint::Endpoint;
 use super::endpoint_lists::endpoints_of_mode;
 use super::error::{ConfigError, Place};
-use super::mask::without_source;
-use super::preflight::Needs;
+use super::preflight::Requirements;
 use super::tls::secrets;
 use crate::link_proof::{LinkProof, SessionProof};
 
 /// Default link lease in milliseconds. With Zenoh's default, a cut goes unnoticed for 10 s.
 pub(super) const LEASE_MS: u64 = 3_000;
+/// The destination of the questions of discovery.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct MulticastGroup {
+    /// The multicast address.
+    pub(crate) address: SocketAddr,
+    /// Names or addresses of interfaces, separated by commas; `auto` for all.
+    pub(crate) interfaces: String,
+    /// The IP TTL of questions: one more than the routers that a question may pass.
+    pub(crate) ttl: u32,
+}
+
 /// Default listen endpoints of a peer and of a router.
 const DEFAULT_LISTEN: [&str; 2] = ["tcp/[::]:0", "tcp/[::]:7447"];
 
@@ -25,7 +36,7 @@ const DEFAULT_LISTEN: [&str; 2] = ["tcp/[::]:0", "tcp/[::]:7447"];
 #[derive(Clone)]
 pub struct ZenohSettings {
     value: Value,
-    needs: Needs,
+    requirements: Requirements,
     /// `mesh.names`: more names by which other nodes dial this one.
     names: Vec<String>,
     /// How links prove the cluster key, if there is a key.
@@ -43,9 +54,9 @@ impl fmt::Debug for ZenohSettings {
 impl ZenohSettings {
     /// Settings of a configuration that was checked. Links prove the cluster key by the default
     /// method until `mesh` says otherwise.
-    pub(super) fn new(value: Value, needs: Needs) -> Self {
+    pub(super) fn new(value: Value, requirements: Requirements) -> Self {
         let proof = Some(LinkProof::default());
-        Self { value, needs, names: Vec::new(), proof, first_slots: None }
+        Self { value, requirements, names: Vec::new(), proof, first_slots: None }
     }
 
     /// Sets how many links a gated node may dial before its session is reopened.
@@ -77,7 +88,7 @@ impl ZenohSettings {
 
     /// Replaces the credentials in `value` that Zenoh would read differently from mailmesh.
     pub(super) fn mend(&self, value: &mut Value) {
-        self.needs.mend(value);
+        self.requirements.mend(value);
     }
 
     /// Whether multicast scouting is on.
@@ -92,11 +103,11 @@ impl ZenohSettings {
     /// # Errors
     /// The first fault found.
     pub fn preflight(&self) -> Result<Vec<Warning>, ConfigError> {
-        self.needs.check()
+        self.requirements.check()
     }
 
     pub(super) fn check_embedded(&self) -> Result<Vec<Warning>, ConfigError> {
-        self.needs.check_embedded()
+        self.requirements.check_embedded()
     }
 
     /// Removes the secrets of the configuration and of the session from an error of a library that
@@ -104,7 +115,7 @@ impl ZenohSettings {
     pub(crate) fn hide(&self, words: &str, proof: Option<&SessionProof>) -> String {
         // Includes the secrets that Zenoh was given in place of files.
         let mut given = self.value.clone();
-        self.needs.mend(&mut given);
+        self.requirements.mend(&mut given);
         let mut found = Vec::new();
         secrets(&self.value, false, &mut found);
         secrets(&given, false, &mut found);
@@ -126,7 +137,7 @@ impl ZenohSettings {
     /// The endpoints of a section that apply to the mode.
     pub(super) fn endpoints(&self, section: &str) -> Vec<String> {
         let all = endpoints_of_mode(&self.value, section, self.mode());
-        all.into_iter().map(|(_, text)| text).collect()
+        all.into_iter().map(|endpoint| endpoint.text).collect()
     }
 
     /// The endpoints that this node dials: `connect.endpoints` without its own listen endpoints.
@@ -143,7 +154,7 @@ impl ZenohSettings {
 
     /// The position of the multicast group, if the configuration names one.
     pub(super) fn group_place(&self) -> Option<&Place> {
-        self.needs.group()
+        self.requirements.group()
     }
 
     /// The listen endpoints of the node: the configured ones, or the default of its mode.
@@ -216,13 +227,14 @@ impl ZenohSettings {
 
     /// The multicast group of mailmesh's discovery, with its interfaces and TTL. The group is that
     /// of Zenoh's scouting, with the next port.
-    pub(crate) fn discovery_group(&self) -> (SocketAddr, String, u32) {
+    pub(crate) fn discovery_group(&self) -> MulticastGroup {
         let multicast = |key: &str| self.value().pointer(&format!("/scouting/multicast/{key}"));
         let mut address = self.scouting_group();
         address.set_port(address.port().checked_add(1).unwrap_or(u16::MAX - 1));
         let interfaces = multicast("interface").and_then(Value::as_str).unwrap_or("auto");
         let ttl = multicast("ttl").and_then(Value::as_u64).unwrap_or(1);
-        (address, interfaces.to_owned(), u32::try_from(ttl).unwrap_or(1))
+        let (interfaces, ttl) = (interfaces.to_owned(), u32::try_from(ttl).unwrap_or(1));
+        MulticastGroup { address, interfaces, ttl }
     }
 }
 

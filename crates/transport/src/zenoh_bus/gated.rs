@@ -7,7 +7,7 @@ use mailmesh_delivery::Incarnation;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
-use super::discovery::{Discovery, DiscoveryContext, Linker, MulticastGroup};
+use super::discovery::{Discovery, DiscoveryContext, Linker};
 use super::lost_peers::LostPeers;
 use crate::coordinator::Listening;
 use crate::gate::{Gate, GateSetup};
@@ -62,8 +62,7 @@ impl GatedLinks {
         })?;
         let gate = Arc::new(gate);
         let discovery = settings.discovers(true).then(|| {
-            let (address, interfaces, ttl) = settings.discovery_group();
-            let group = MulticastGroup { address, interfaces, ttl };
+            let group = settings.discovery_group();
             let found = Linker::Gate(gate.clone(), incarnation.0);
             let (listening, tag) = (listening.clone(), keys.tag());
             let (lost_peers, other_keys) = (lost_peers.clone(), other_keys.clone());

@@ -18,7 +18,7 @@ use zenoh::pubsub::{Publisher, Subscriber};
 use zenoh::qos::{CongestionControl, Priority};
 use zenoh::sample::{Locality, Sample, SampleKind};
 
-use super::discovery::{Discovery, DiscoveryContext, Linker, MulticastGroup};
+use super::discovery::{Discovery, DiscoveryContext, Linker};
 use super::introduce::Introducer;
 use super::lost_peers::LostPeers;
 use super::reconnect::Reconnector;
@@ -301,8 +301,7 @@ impl SessionParams {
         let search = match (listening, links) {
             _ if slots.is_some() => PeerSearch::Gate,
             (Some(listening), Some(links)) if settings.discovers(false) => {
-                let (address, interfaces, ttl) = settings.discovery_group();
-                let group = MulticastGroup { address, interfaces, ttl };
+                let group = settings.discovery_group();
                 let (lost_peers, other_keys) = (lost_peers.clone(), other_keys.clone());
                 let context = DiscoveryContext { tag: keys.tag(), lost_peers, other_keys };
                 let links_of = Linker::Zenoh(Box::new(introducer));

@@ -30,7 +30,7 @@ use zenoh::config::ZenohId;
 use super::introduce::{Introducer, UnlinkedNode};
 use super::lost_peers::LostPeers;
 use crate::bus::ClusterTag;
-use crate::coordinator::Listening;
+use crate::coordinator::{Listening, MulticastGroup};
 use crate::gate::Gate;
 use crate::{LinkKeys, LogThrottle, OtherKeys};
 use answer_limiter::{AnswerLimiter, AnswerMode};
@@ -39,7 +39,6 @@ use datagram_filter::DatagramFilter;
 pub use message::fuzz_datagram;
 use message::{Body, MAX_LEN, Message, Nonce, Zid};
 use sockets::DiscoverySockets;
-pub(crate) use sockets::MulticastGroup;
 
 /// Pauses between the first questions of a session; after that [`IDLE_INTERVAL`].
 const STARTUP_INTERVALS: [Duration; 6] = [

@@ -9,16 +9,7 @@ use if_addrs::Interface;
 use socket2::{Domain, Protocol, SockAddr, Socket, Type};
 use tokio::net::UdpSocket;
 
-/// The destination of questions.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct MulticastGroup {
-    /// The multicast address.
-    pub(crate) address: SocketAddr,
-    /// Names or addresses of interfaces, separated by commas; `auto` for all.
-    pub(crate) interfaces: String,
-    /// The IP TTL of questions: one more than the routers that a question may pass.
-    pub(crate) ttl: u32,
-}
+use crate::coordinator::MulticastGroup;
 
 #[derive(Debug)]
 pub(super) struct DiscoverySockets {

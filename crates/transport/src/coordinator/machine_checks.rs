@@ -13,13 +13,13 @@ use super::Warning;
 use super::endpoint::Endpoint;
 use super::error::{ConfigError, ConfigErrorKind};
 use super::protection::LinkProtection;
-use super::resolve::{Found, WITHIN, resolve};
+use super::resolve::{RESOLVE_TIMEOUT, Resolution, resolve};
 use super::zenoh_config::trial_config;
 use super::zenoh_settings::ZenohSettings;
 use crate::open_error::open_error;
 
 /// Timeout for opening the trial session, which neither listens nor dials.
-const OPENING: Duration = Duration::from_secs(10);
+const TRIAL_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Warns of names in `connect.endpoints` that do not resolve now; they may resolve later.
 pub(super) fn check_names(settings: &ZenohSettings) -> Vec<Warning> {
@@ -33,18 +33,18 @@ pub(super) fn check_names(settings: &ZenohSettings) -> Vec<Warning> {
     }
     let mut warnings = Vec::new();
     let mut warn = |message: String| {
-        warnings.push(Warning { message, corrected: None, place: None });
+        warnings.push(Warning::new(message));
     };
     let mut unknown = Vec::new();
     for (name, found) in names.iter().zip(resolve(&names)) {
         let host = name.rsplit_once(':').map_or(name.as_str(), |(host, _)| host);
         match found {
-            Found::Addresses(_) | Found::NotAsked => {}
-            Found::Nothing(why) => warn(format!(
+            Resolution::Addresses(_) | Resolution::NotAsked => {}
+            Resolution::Nothing(why) => warn(format!(
                 "`connect.endpoints`: the name {host} does not resolve here now: {why}; the \
                  node goes on trying"
             )),
-            Found::Unknown => unknown.push(host),
+            Resolution::Unknown => unknown.push(host),
         }
     }
     if let [first, more @ ..] = unknown.as_slice() {
@@ -52,9 +52,9 @@ pub(super) fn check_names(settings: &ZenohSettings) -> Vec<Warning> {
             0 => "was".to_owned(),
             more => format!("and {more} more were"),
         };
-        let within = WITHIN.as_secs();
+        let seconds = RESOLVE_TIMEOUT.as_secs();
         warn(format!(
-            "`connect.endpoints`: {first} {more} not resolved within {within} s; check the \
+            "`connect.endpoints`: {first} {more} not resolved within {seconds} s; check the \
              resolver of this host (`/etc/resolv.conf`)"
         ));
     }
@@ -69,16 +69,16 @@ pub(super) fn check_opens(settings: &ZenohSettings) -> Result<(), ConfigError> {
     let (answer, answered) = channel();
     let open = move || {
         let opened = zenoh::open(config).wait();
-        let said = opened.and_then(|session| session.close().wait());
+        let result = opened.and_then(|session| session.close().wait());
         // The caller may have stopped waiting.
-        let _late = answer.send(said.map_err(|error| error.to_string()));
+        let _late = answer.send(result.map_err(|error| error.to_string()));
     };
     // Zenoh blocks, which is not allowed on a thread of an async runtime, and it may panic.
     let thread = std::thread::Builder::new().name("mailmesh-trial".to_owned()).spawn(open);
     if thread.is_err() {
         return Ok(());
     }
-    match answered.recv_timeout(OPENING) {
+    match answered.recv_timeout(TRIAL_TIMEOUT) {
         Ok(Ok(())) | Err(RecvTimeoutError::Timeout) => Ok(()),
         Ok(Err(why)) => {
             let error = open_error(settings.hide(&why, None)).to_string();
@@ -104,7 +104,7 @@ pub(super) fn check_discovery(
     let protection = settings.link_protection(has_key);
     let is_ours = matches!(protection, LinkProtection::Proven(_))
         && settings.discovers(protection.has_gate());
-    let (ours, ..) = settings.discovery_group();
+    let ours = settings.discovery_group().address;
     let group = if is_ours { ours } else { settings.scouting_group() };
     // mailmesh's discovery binds the unspecified address, Zenoh's scouting the group itself.
     let address = match group.ip() {
@@ -136,7 +136,7 @@ pub(super) fn check_discovery(
     }
     // A node starts nevertheless, and retries.
     let message = format!("`scouting.multicast.address`: {why}");
-    Ok(vec![Warning { message, corrected: None, place: None }])
+    Ok(vec![Warning::new(message)])
 }
 
 #[cfg(test)]
@@ -147,7 +147,7 @@ mod tests {
     use crate::{Backend, Coordinator};
 
     #[test]
-    fn settings_with_which_zenoh_opens_no_session_are_found() {
+    fn settings_with_which_zenoh_opens_no_session_are_refused() {
         let refused = |value: serde_json::Value| {
             let coordinator = Coordinator::parse("{ mode: 'client' }").unwrap();
             let Backend::Zenoh(settings) = coordinator.backend() else { panic!() };
@@ -156,10 +156,10 @@ mod tests {
         };
         assert_eq!(refused(json!({})), None);
         let low = json!({ "mode": "router", "transport": { "unicast": { "lowlatency": true } } });
-        let said = refused(low).unwrap();
-        assert!(said.contains("incompatible; take `transport.unicast.lowlatency` out"), "{said}");
+        let error = refused(low).unwrap();
+        assert!(error.contains("incompatible; take `transport.unicast.lowlatency` out"), "{error}");
         let empty = json!({ "access_control": { "enabled": true, "default_permission": "deny" } });
-        let said = refused(empty).unwrap();
-        assert!(said.contains("mend `access_control`") && !said.contains(".rs"), "{said}");
+        let error = refused(empty).unwrap();
+        assert!(error.contains("mend `access_control`") && !error.contains(".rs"), "{error}");
     }
 }

@@ -4,7 +4,7 @@
 use mailmesh_secrets::redact;
 
 /// Longest piece of a configuration in a message, in characters.
-const SHOWN: usize = 400;
+const MAX_CHARS: usize = 400;
 
 /// Replaces unprintable characters by their escapes.
 pub(crate) fn escaped(text: &str) -> String {
@@ -30,8 +30,8 @@ pub(super) fn printable(text: &str) -> String {
     escaped(&redact(text))
 }
 
-/// The same, cut to at most `SHOWN` characters.
-pub(super) fn shown(text: &str) -> String {
+/// The same, cut to at most [`MAX_CHARS`] characters.
+pub(super) fn redacted(text: &str) -> String {
     cut(&printable(text))
 }
 
@@ -58,13 +58,13 @@ pub(super) fn without_source(words: &str) -> String {
 }
 
 /// A text of mailmesh whose quoted pieces are redacted already: escaped, and cut to at most
-/// `SHOWN` characters.
-pub(super) fn own(text: &str) -> String {
+/// [`MAX_CHARS`] characters.
+pub(super) fn bounded(text: &str) -> String {
     cut(&escaped(text))
 }
 
 fn cut(text: &str) -> String {
-    match text.char_indices().nth(SHOWN) {
+    match text.char_indices().nth(MAX_CHARS) {
         Some((at, _)) => format!("{}…", &text[..at]),
         None => text.to_owned(),
     }
@@ -75,24 +75,24 @@ mod tests {
     use super::*;
 
     #[test]
-    fn overrides_of_direction_and_controls_of_eight_bits_are_escaped_too() {
+    fn overrides_of_direction_and_controls_of_eight_bits_are_escaped() {
         assert_eq!(escaped("a\u{9b}2Jb\u{202e}c\u{2028}"), "a\\u{9b}2Jb\\u{202e}c\\u{2028}");
     }
 
     #[test]
     fn places_in_the_source_of_zenoh_are_left_out() {
-        let said = "Can not listen: [x: in use (os error 98) at /a/tcp.rs:62.] at /b/c.rs:307.";
-        assert_eq!(without_source(said), "Can not listen: [x: in use (os error 98)]");
+        let text = "Can not listen: [x: in use (os error 98) at /a/tcp.rs:62.] at /b/c.rs:307.";
+        assert_eq!(without_source(text), "Can not listen: [x: in use (os error 98)]");
         for kept in ["look at /etc/a.pem", "at 3 at 4", "a.rs:1", "at b.rs:c"] {
             assert_eq!(without_source(kept), kept);
         }
     }
 
     #[test]
-    fn what_is_shown_is_one_line_of_printable_characters_and_not_long() {
-        assert_eq!(shown("a\nb\u{1b}[2Jä"), "a\\nb\\u{1b}[2Jä");
-        assert_eq!(shown("tls/a#x_base64=QUJD"), "tls/a#x_base64=****");
-        assert_eq!(shown(&"ä ".repeat(201)), "ä ".repeat(200) + "…");
-        assert_eq!(own("key: a\nb"), "key: a\\nb");
+    fn a_text_is_shown_as_one_line_of_printable_characters_of_limited_length() {
+        assert_eq!(redacted("a\nb\u{1b}[2Jä"), "a\\nb\\u{1b}[2Jä");
+        assert_eq!(redacted("tls/a#x_base64=QUJD"), "tls/a#x_base64=****");
+        assert_eq!(redacted(&"ä ".repeat(201)), "ä ".repeat(200) + "…");
+        assert_eq!(bounded("key: a\nb"), "key: a\\nb");
     }
 }

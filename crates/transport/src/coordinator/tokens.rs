@@ -1,5 +1,5 @@
 //! Tokens of JSON5 (<https://spec.json5.org>, section 4). One rule is more lenient: any run of
-//! other characters is a word, which the outline judges by its position.
+//! other characters is a word, which `Spans` judges by its position.
 
 use std::ops::Range;
 

@@ -4,14 +4,14 @@ use mailmesh_secrets::is_secret_name;
 use serde_json::{Map, Value};
 
 use super::error::{ConfigError, ConfigErrorKind};
-use super::outline::Outline;
 use super::source::Source;
+use super::spans::Spans;
 
 /// Coordinators that the mail server has and mailmesh does not support.
-const OTHERS: [&str; 7] =
+const UNSUPPORTED_COORDINATORS: [&str; 7] =
     ["Default", "Kafka", "Keep", "Nats", "Redis", "RedisCluster", "RedisSentinel"];
 /// Names that older mail servers and operators use for Zenoh.
-const NAMES_OF_ZENOH: [&str; 4] = ["peer-to-peer", "PeerToPeer", "peer_to_peer", "p2p"];
+const ZENOH_ALIASES: [&str; 4] = ["peer-to-peer", "PeerToPeer", "peer_to_peer", "p2p"];
 
 /// The entry of `known` most similar to `word`, if it is similar enough to be meant.
 pub(super) fn nearest<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> Option<String> {
@@ -24,10 +24,10 @@ pub(super) fn nearest<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) 
 
 pub(super) fn unknown_type(name: &str) -> ConfigErrorKind {
     let shown = name.chars().take(40).collect::<String>();
-    match OTHERS.iter().find(|known| known.eq_ignore_ascii_case(name)) {
+    match UNSUPPORTED_COORDINATORS.iter().find(|known| known.eq_ignore_ascii_case(name)) {
         Some(known) => ConfigErrorKind::NotBuiltIn { name: (*known).into() },
         None => {
-            let is_zenoh = NAMES_OF_ZENOH.iter().any(|known| known.eq_ignore_ascii_case(name));
+            let is_zenoh = ZENOH_ALIASES.iter().any(|known| known.eq_ignore_ascii_case(name));
             let nearest = match is_zenoh {
                 true => Some("Zenoh".to_owned()),
                 false => nearest(name, ["Zenoh", "Disabled"]),
@@ -38,20 +38,20 @@ pub(super) fn unknown_type(name: &str) -> ConfigErrorKind {
 }
 
 /// Sections of a Zenoh configuration that operators write beside it.
-const OF_ZENOH: [&str; 7] =
+const ZENOH_SECTIONS: [&str; 7] =
     ["access_control", "connect", "listen", "mode", "scouting", "transport", "timestamping"];
 
 /// Refuses the first key of the outer object that belongs into `mesh` or `config`.
 pub(super) fn check_places(
     source: &Source<'_>,
-    outline: &Outline,
+    spans: &Spans,
     object: &Map<String, Value>,
     of_mesh: &[&str],
 ) -> Result<(), ConfigError> {
     for key in object.keys() {
         let into = match key.as_str() {
             key if of_mesh.contains(&key) => "mesh",
-            key if OF_ZENOH.contains(&key) => "config",
+            key if ZENOH_SECTIONS.contains(&key) => "config",
             _ => continue,
         };
         let message = format!(
@@ -59,7 +59,7 @@ pub(super) fn check_places(
              beside `@type`"
         );
         let kind = ConfigErrorKind::Syntax { message };
-        return Err(source.error_at(outline.key(&[key]), kind));
+        return Err(source.error_at(spans.key(&[key]), kind));
     }
     Ok(())
 }
@@ -67,7 +67,7 @@ pub(super) fn check_places(
 /// Refuses the first key of `object` that is not in `known`; `path` is the path of `object`.
 pub(super) fn check_keys(
     source: &Source<'_>,
-    outline: &Outline,
+    spans: &Spans,
     path: &[&str],
     object: &Map<String, Value>,
     known: &[&str],
@@ -81,7 +81,7 @@ pub(super) fn check_keys(
         nearest: nearest(key, known.iter().copied()),
         expected: list(known),
     };
-    Err(source.error_at(outline.key(&path), kind))
+    Err(source.error_at(spans.key(&path), kind))
 }
 
 /// "one of `a`, `b`, `c`"
@@ -95,7 +95,7 @@ pub(super) fn list<S: AsRef<str>>(known: &[S]) -> String {
 
 pub(super) fn wrong_type<S: AsRef<str>>(
     source: &Source<'_>,
-    outline: &Outline,
+    spans: &Spans,
     path: &[S],
     found: &Value,
     expected: &str,
@@ -105,7 +105,7 @@ pub(super) fn wrong_type<S: AsRef<str>>(
         found: describe(found, path.iter().any(|part| is_secret_name(part.as_ref()))),
         expected: expected.into(),
     };
-    source.error_at(outline.value(path), kind)
+    source.error_at(spans.value(path), kind)
 }
 
 /// `a.b.0`

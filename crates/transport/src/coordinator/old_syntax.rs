@@ -4,12 +4,12 @@
 use serde_json::Value;
 
 use super::checked::Checked;
-use super::endpoint_lists::endpoints;
+use super::endpoint_lists::{ListedEndpoint, endpoints};
 use super::error::{ConfigError, ConfigErrorKind};
-use super::known::dotted;
+use super::schema::dotted;
 
 /// TLS settings before Zenoh 1.0, and their present names.
-const TLS: [(&str, &str); 10] = [
+const RENAMED_TLS_SETTINGS: [(&str, &str); 10] = [
     ("server_certificate", "listen_certificate"),
     ("server_certificate_base64", "listen_certificate_base64"),
     ("server_private_key", "listen_private_key"),
@@ -22,10 +22,10 @@ const TLS: [(&str, &str); 10] = [
     ("server_name_verification", "verify_name_on_connect"),
 ];
 /// Settings that list the kinds of nodes to link to.
-const MATCHERS: [&str; 3] =
+const MATCHER_POINTERS: [&str; 3] =
     ["/scouting/multicast/autoconnect", "/scouting/gossip/autoconnect", "/scouting/gossip/target"];
 /// Most endpoints that an error repeats.
-const REPEATED: usize = 4;
+const MAX_REPEATED_ENDPOINTS: usize = 4;
 
 /// Refuses the first such form; the error names the replacement.
 pub(super) fn check(checked: &Checked<'_>, value: &Value) -> Result<(), ConfigError> {
@@ -33,7 +33,7 @@ pub(super) fn check(checked: &Checked<'_>, value: &Value) -> Result<(), ConfigEr
     for section in ["listen", "connect"] {
         check_endpoints(checked, value, section)?;
     }
-    for pointer in MATCHERS {
+    for pointer in MATCHER_POINTERS {
         check_matcher(checked, value, pointer)?;
     }
     check_tls(checked, value)
@@ -61,10 +61,10 @@ fn check_endpoints(checked: &Checked<'_>, value: &Value, section: &str) -> Resul
     };
     let list = |value: &Value| {
         let texts: Vec<&Value> = match value {
-            Value::Array(items) => items.iter().take(REPEATED).collect(),
+            Value::Array(items) => items.iter().take(MAX_REPEATED_ENDPOINTS).collect(),
             one => vec![one],
         };
-        let more = matches!(value, Value::Array(items) if items.len() > REPEATED);
+        let more = matches!(value, Value::Array(items) if items.len() > MAX_REPEATED_ENDPOINTS);
         let texts: Vec<String> = texts.iter().map(ToString::to_string).collect();
         format!("endpoints: [{}{}]", texts.join(", "), if more { ", ..." } else { "" })
     };
@@ -101,9 +101,17 @@ fn check_groups(
     let children: Vec<(String, &Value)> = match value {
         Value::Object(group) if ["strategy", "locators"].iter().any(|k| group.contains_key(*k)) => {
             let listed = group.get("locators").and_then(Value::as_array);
-            let locators: Vec<String> =
-                listed.into_iter().flatten().take(REPEATED).map(ToString::to_string).collect();
-            let more = if listed.is_some_and(|all| all.len() > REPEATED) { ", ..." } else { "" };
+            let locators: Vec<String> = listed
+                .into_iter()
+                .flatten()
+                .take(MAX_REPEATED_ENDPOINTS)
+                .map(ToString::to_string)
+                .collect();
+            let more = if listed.is_some_and(|all| all.len() > MAX_REPEATED_ENDPOINTS) {
+                ", ..."
+            } else {
+                ""
+            };
             let why = format!(
                 "groups of locators are not supported; write each locator as an endpoint of its \
                  own: `endpoints: [{}{more}]`",
@@ -154,14 +162,14 @@ fn check_matcher(checked: &Checked<'_>, value: &Value, pointer: &str) -> Result<
 
 /// Refuses `server_certificate` and the other old names, in TLS settings and in endpoints.
 fn check_tls(checked: &Checked<'_>, value: &Value) -> Result<(), ConfigError> {
-    let say = |found: &[(&str, &str)]| {
+    let describe = |found: &[(&str, &str)]| {
         let all: Vec<String> =
             found.iter().map(|(old, new)| format!("`{old}` is now `{new}`")).collect();
         format!("named as in Zenoh before 1.0: {}", all.join(", "))
     };
     let tls = ["transport", "link", "tls"].map(str::to_owned);
     if let Some(Value::Object(set)) = value.pointer("/transport/link/tls") {
-        let found = TLS.iter().filter(|(old, _)| set.contains_key(*old)).copied();
+        let found = RENAMED_TLS_SETTINGS.iter().filter(|(old, _)| set.contains_key(*old)).copied();
         let mut found: Vec<(&str, &str)> = found.collect();
         let place = |(old, _): &(&str, &str)| {
             let path = tls.iter().cloned().chain([(*old).to_owned()]);
@@ -169,21 +177,21 @@ fn check_tls(checked: &Checked<'_>, value: &Value) -> Result<(), ConfigError> {
         };
         found.sort_by_key(|names| place(names).start);
         if let Some(first) = found.first() {
-            let kind = ConfigErrorKind::BadValue { key: dotted(&tls), why: say(&found) };
+            let kind = ConfigErrorKind::BadValue { key: dotted(&tls), why: describe(&found) };
             return Err(checked.source.error_at(place(first), kind));
         }
     }
     for section in ["listen", "connect"] {
-        for (path, endpoint) in endpoints(value, section) {
-            let Some((_, settings)) = endpoint.split_once('#') else { continue };
+        for ListedEndpoint { path, text } in endpoints(value, section) {
+            let Some((_, settings)) = text.split_once('#') else { continue };
             let is_set = |name: &str| {
                 let mut names = settings.split(';').filter_map(|set| set.split_once('='));
                 names.any(|(set, _)| set.strip_suffix("_file").unwrap_or(set) == name)
             };
-            let found = TLS.iter().filter(|(old, _)| is_set(old)).copied();
+            let found = RENAMED_TLS_SETTINGS.iter().filter(|(old, _)| is_set(old)).copied();
             let found: Vec<(&str, &str)> = found.collect();
             if !found.is_empty() {
-                return Err(checked.bad(&path, say(&found)));
+                return Err(checked.bad(&path, describe(&found)));
             }
         }
     }

@@ -48,11 +48,8 @@ pub(super) fn check_links(
         )),
         _ => None,
     };
-    warnings.extend(message.map(|message| Warning {
-        message,
-        corrected: None,
-        place: place.cloned(),
-    }));
+    warnings
+        .extend(message.map(|message| Warning { place: place.cloned(), ..Warning::new(message) }));
     Ok(warnings)
 }
 
@@ -60,7 +57,6 @@ fn check_reach(
     settings: &ZenohSettings,
     protection: LinkProtection,
 ) -> Result<Vec<Warning>, ConfigError> {
-    let mut warnings = Vec::new();
     let is_proven = matches!(protection, LinkProtection::Proven(_));
     if protection == LinkProtection::Proven(LinkProof::Tls) {
         for endpoint in settings.listens().iter().chain(&settings.others()) {
@@ -68,60 +64,35 @@ fn check_reach(
         }
     }
     let is_found_by_us = is_proven && settings.discovers(protection.has_gate());
-    let (group, ..) = settings.discovery_group();
-    if let (IpAddr::V6(group), Some(place)) = (group.ip(), settings.group_place())
-        && settings.scouts()
-        && !is_found_by_us
-    {
-        let message = if is_of_one_link(group) {
-            let why = format!(
-                "{group} is of one link, and Zenoh's scouting, which a node without a cluster \
-                 key has, can name no interface for it: no session opens; write \
-                 \"224.0.0.224:7446\""
-            );
-            let key = "scouting.multicast.address".to_owned();
-            let kind = ConfigErrorKind::BadValue { key, why };
-            return Err(ConfigError::new(kind).at(place.clone()));
-        } else {
-            format!(
-                "`scouting.multicast.address`: Zenoh joins {group} on one interface of the \
-                 system's choice, and asks from addresses of IPv4 where there are some: nodes \
-                 may not find each other; write \"224.0.0.224:7446\", or set `mesh.key` on \
-                 every node"
-            )
-        };
-        warnings.push(Warning { message, corrected: None, place: Some(place.clone()) });
+    let mut warnings = Vec::new();
+    if settings.scouts() && !is_found_by_us {
+        warnings.extend(check_zenohs_group(settings)?);
     }
     if is_found_by_us && HostAddresses::now().is_some_and(|now| now.has_only_link_local()) {
-        let message = "`scouting.multicast`: every address of this host is of one link, or of \
-                       the loopback, and nodes that are found are not given such addresses: \
-                       give the host another address, or name the others in \
-                       `connect.endpoints`, as in \"tcp/[fe80::1%eth0]:7447\"";
-        let message = message.to_owned();
-        warnings.push(Warning { message, corrected: None, place: None });
+        warnings.push(Warning::new(
+            "`scouting.multicast`: every address of this host is of one link, or of the loopback, \
+             and nodes that are found are not given such addresses: give the host another \
+             address, or name the others in `connect.endpoints`, as in \
+             \"tcp/[fe80::1%eth0]:7447\"",
+        ));
     }
     let finds = settings.scouts() || settings.gossips();
     if protection == LinkProtection::Own("transport.link.tls")
         && finds
         && tls_settings::shows_nothing(settings.value())
     {
-        let message = "`transport.link.tls`: with `enable_mtls` a node that dials shows a \
-                       certificate too, and this node has none to show to nodes that it finds: \
-                       set `connect_certificate` and `connect_private_key`";
-        let message = message.to_owned();
-        warnings.push(Warning { message, corrected: None, place: None });
+        warnings.push(Warning::new(
+            "`transport.link.tls`: with `enable_mtls` a node that dials shows a certificate too, \
+             and this node has none to show to nodes that it finds: set `connect_certificate` and \
+             `connect_private_key`",
+        ));
     }
-    let own = settings.endpoints("listen");
-    if settings.names_nobody()
-        && !own.is_empty()
-        && own.iter().all(|one| Endpoint::of(one).is_loopback())
-    {
-        let message = "multicast scouting is off, `connect.endpoints` names no other node and \
-                       `listen.endpoints` is of the loopback: only nodes on this host that \
-                       dial it are ever linked; if that is not meant, listen at an address \
-                       that the others reach";
-        let message = message.to_owned();
-        warnings.push(Warning { message, corrected: None, place: None });
+    if settings.names_nobody() && is_on_loopback(settings) {
+        warnings.push(Warning::new(
+            "multicast scouting is off, `connect.endpoints` names no other node and \
+             `listen.endpoints` is of the loopback: only nodes on this host that dial it are ever \
+             linked; if that is not meant, listen at an address that the others reach",
+        ));
     }
     if settings.mode() == "client" && !settings.scouts() && settings.endpoints("connect").is_empty()
     {
@@ -130,6 +101,33 @@ fn check_reach(
         return Err(ConfigError::bad_value("connect.endpoints", why));
     }
     Ok(warnings)
+}
+
+/// Checks an IPv6 group of Zenoh's own scouting, which joins it on one interface.
+fn check_zenohs_group(settings: &ZenohSettings) -> Result<Option<Warning>, ConfigError> {
+    let IpAddr::V6(group) = settings.discovery_group().address.ip() else { return Ok(None) };
+    let Some(place) = settings.group_place() else { return Ok(None) };
+    if is_of_one_link(group) {
+        let why = format!(
+            "{group} is of one link, and Zenoh's scouting, which a node without a cluster key \
+             has, can name no interface for it: no session opens; write \"224.0.0.224:7446\""
+        );
+        let key = "scouting.multicast.address".to_owned();
+        let kind = ConfigErrorKind::BadValue { key, why };
+        return Err(ConfigError::new(kind).at(place.clone()));
+    }
+    let message = format!(
+        "`scouting.multicast.address`: Zenoh joins {group} on one interface of the system's \
+         choice, and asks from addresses of IPv4 where there are some: nodes may not find each \
+         other; write \"224.0.0.224:7446\", or set `mesh.key` on every node"
+    );
+    Ok(Some(Warning::new(message).at(place.clone())))
+}
+
+/// Whether `listen.endpoints` is set, and names the loopback only.
+fn is_on_loopback(settings: &ZenohSettings) -> bool {
+    let own = settings.endpoints("listen");
+    !own.is_empty() && own.iter().all(|one| Endpoint::of(one).is_loopback())
 }
 
 /// Settings in use that belong to features of Zenoh that are not built in.
@@ -149,10 +147,7 @@ fn not_built_in(settings: &ZenohSettings) -> Vec<&'static str> {
 /// Warnings of the checks that need neither the machine nor the key.
 pub(super) fn warnings(settings: &ZenohSettings) -> Vec<Warning> {
     let mut warnings = Vec::new();
-    let mut warn = |message: &str| {
-        let message = message.to_owned();
-        warnings.push(Warning { message, corrected: None, place: None });
-    };
+    let mut warn = |message: &str| warnings.push(Warning::new(message));
     let lacks = settings.names_nobody() && settings.mode() != "client";
     if lacks && settings.listens().is_empty() {
         warn(
@@ -162,7 +157,7 @@ pub(super) fn warnings(settings: &ZenohSettings) -> Vec<Warning> {
     } else if lacks && settings.endpoints("listen").is_empty() {
         warn(
             "multicast scouting is off and neither `connect.endpoints` nor `listen.endpoints` \
-             is set: this node finds nobody and nobody finds it",
+             is set: this node finds no other node, and no other node finds it",
         );
     }
     let lease = settings.value().pointer("/transport/link/tx/lease").and_then(Value::as_u64);
@@ -181,10 +176,24 @@ pub(super) fn warnings(settings: &ZenohSettings) -> Vec<Warning> {
     for ignored in not_built_in(settings) {
         warn(&format!("`{ignored}` is ignored: it is not built into mailmesh; take it out"));
     }
+    endpoint_warnings(settings).iter().for_each(|message| warn(message));
+    if lingers(LINGER_SECONDS) {
+        warn(
+            "Zenoh was compiled to linger: a link that is cut delays the events of all others \
+             by up to 10 s; build with `TCP_LINGER_TIMEOUT = \"0\"` and \
+             `TLS_LINGER_TIMEOUT = \"0\"` below `[env]` in `.cargo/config.toml`",
+        );
+    }
+    warnings
+}
+
+/// Warnings of endpoints and protocols by which no link is made, and of repeated endpoints.
+fn endpoint_warnings(settings: &ZenohSettings) -> Vec<String> {
+    let mut warnings = Vec::new();
     let listed = settings.value().pointer("/transport/link/protocols").and_then(Value::as_array);
     for name in listed.into_iter().flatten().filter_map(Value::as_str) {
         if let Err(why) = known_protocol(name) {
-            warn(&format!("`transport.link.protocols`: {why}; nothing is linked by it"));
+            warnings.push(format!("`transport.link.protocols`: {why}; nothing is linked by it"));
         }
     }
     let others = settings.others();
@@ -195,7 +204,7 @@ pub(super) fn warnings(settings: &ZenohSettings) -> Vec<Warning> {
     for other in others.iter().filter(|other| !is_usable(other)) {
         let Endpoint { protocol, .. } = Endpoint::of(other);
         let bare = Endpoint::of(other).bare();
-        warn(&format!(
+        warnings.push(format!(
             "`connect.endpoints`: {bare} is never linked, since `transport.link.protocols` has \
              no \"{protocol}\"; add it there, or take the endpoint out"
         ));
@@ -203,15 +212,8 @@ pub(super) fn warnings(settings: &ZenohSettings) -> Vec<Warning> {
     for (number, other) in others.iter().enumerate() {
         if others[..number].contains(other) && !others[number + 1..].contains(other) {
             let bare = Endpoint::of(other).bare();
-            warn(&format!("`connect.endpoints`: {bare} stands there more than once"));
+            warnings.push(format!("`connect.endpoints`: {bare} stands there more than once"));
         }
-    }
-    if lingers(LINGER) {
-        warn(
-            "Zenoh was compiled to linger: a link that is cut delays the events of all others \
-             by up to 10 s; build with `TCP_LINGER_TIMEOUT = \"0\"` and \
-             `TLS_LINGER_TIMEOUT = \"0\"` below `[env]` in `.cargo/config.toml`",
-        );
     }
     warnings
 }
@@ -222,7 +224,7 @@ fn is_of_one_link(group: Ipv6Addr) -> bool {
 }
 
 /// Linger times of TCP and TLS in seconds. Zenoh reads the same variables at compile time.
-const LINGER: [Option<&str>; 2] =
+const LINGER_SECONDS: [Option<&str>; 2] =
     [option_env!("TCP_LINGER_TIMEOUT"), option_env!("TLS_LINGER_TIMEOUT")];
 
 /// Whether closing a dead link may block one of Zenoh's threads.
@@ -235,8 +237,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn this_workspace_is_built_without_linger_and_who_is_not_is_warned() {
-        assert!(!lingers(LINGER), "{LINGER:?}: see .cargo/config.toml");
+    fn this_workspace_is_built_without_linger_and_other_builds_are_warned_of() {
+        assert!(!lingers(LINGER_SECONDS), "{LINGER_SECONDS:?}: see .cargo/config.toml");
         assert!(
             lingers([None, None]) && lingers([Some("0"), None]) && lingers([Some("0"), Some("10")])
         );
