@@ -1,6 +1,6 @@
 //! The encoding of the messages about cluster keys.
 
-use mailmesh_events::{KeyAction, KeySecret, KeysHeld, limits};
+use mailmesh_events::{KeyAction, KeyId, KeySecret, KeysHeld, limits};
 use zeroize::Zeroizing;
 
 use crate::CodecError;
@@ -15,9 +15,9 @@ const RETIRE: u64 = 3;
 pub(crate) fn write_action(w: &mut Writer<'_>, action: &KeyAction) -> Result<(), CodecError> {
     match action {
         KeyAction::List => w.u64(LIST).nil(),
-        KeyAction::Add(key) => w.u64(ADD).bytes(key.bytes()),
-        KeyAction::Activate(id) => w.u64(ACTIVATE).bytes(id),
-        KeyAction::Retire(id) => w.u64(RETIRE).bytes(id),
+        KeyAction::Add(key) => w.u64(ADD).bytes(key.as_bytes()),
+        KeyAction::Activate(id) => w.u64(ACTIVATE).bytes(&id.0),
+        KeyAction::Retire(id) => w.u64(RETIRE).bytes(&id.0),
         _ => return Err(CodecError::Type { what: "key action" }),
     };
     Ok(())
@@ -35,8 +35,8 @@ pub(crate) fn read_action(fields: &mut Fields<'_, '_>) -> Result<KeyAction, Code
             let bytes = Zeroizing::new(read_array(operand, "the key")?);
             KeyAction::Add(KeySecret::new(bytes))
         }
-        ACTIVATE => KeyAction::Activate(read_array(operand, "the key id")?),
-        RETIRE => KeyAction::Retire(read_array(operand, "the key id")?),
+        ACTIVATE => KeyAction::Activate(KeyId(read_array(operand, "the key id")?)),
+        RETIRE => KeyAction::Retire(KeyId(read_array(operand, "the key id")?)),
         value => {
             return Err(CodecError::UnknownValue { what: "key action", value });
         }
@@ -71,7 +71,7 @@ pub(crate) fn write_report(w: &mut Writer<'_>, held: &KeysHeld) -> Result<(), Co
     }
     w.array(keys);
     for id in &held.keys {
-        w.bytes(id);
+        w.bytes(&id.0);
     }
     w.u64(held.kept.into());
     match &held.refused {
@@ -90,7 +90,8 @@ pub(crate) fn write_report(w: &mut Writer<'_>, held: &KeysHeld) -> Result<(), Co
 pub(crate) fn read_report(fields: &mut Fields<'_, '_>) -> Result<KeysHeld, CodecError> {
     let reader = fields.required("the keys")?;
     let len = reader.array("the keys", limits::CLUSTER_KEYS)?;
-    let keys = (0..len).map(|_| read_array(reader, "the key id")).collect::<Result<_, _>>()?;
+    let keys =
+        (0..len).map(|_| read_array(reader, "the key id").map(KeyId)).collect::<Result<_, _>>()?;
     let kept = fields.u64("whether keys are stored")? != 0;
     let reader = fields.required("the reason")?;
     let refused = if reader.nil() {

@@ -1,4 +1,4 @@
-use crate::Printable;
+use crate::{Kind, Printable};
 
 /// The reason why a constructor refused a value.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -28,6 +28,17 @@ pub enum EventError {
     BadNetwork {
         /// The text, cut to 80 characters.
         text: String,
+    },
+    /// The text is not the id of a cluster key.
+    #[error(
+        "not the id of a cluster key: 16 hexadecimal digits, as `mailmesh key list` shows them"
+    )]
+    BadKeyId,
+    /// The text is not the name of a [`Kind`](crate::Kind).
+    #[error("`{}` is not a kind of event; the kinds are {}", Printable(.name), kind_names())]
+    UnknownKind {
+        /// The text, cut to 80 characters.
+        name: String,
     },
     /// The prefix is so wide that blocking it is most likely a mistake.
     #[error(
@@ -77,6 +88,10 @@ pub enum EventError {
         /// The error of the serialiser.
         why: String,
     },
+}
+
+fn kind_names() -> String {
+    Kind::ALL.map(Kind::name).join(", ")
 }
 
 /// Checks a length against its limit; `what` names the field in the error.

@@ -10,8 +10,8 @@ use crate::{
 
 /// An event of a kind that this version does not know, in its encoded form. Decoding keeps it, so
 /// that a rolling upgrade does not lose the other events of the frame.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Unknown {
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize)]
+pub struct UnknownEvent {
     /// The tag on the wire.
     pub tag: u64,
     /// The whole event as one MessagePack value, tag included.
@@ -50,7 +50,7 @@ pub enum Event {
     Custom(Custom),
     /// An event of a kind that only a newer version knows.
     #[serde(skip_deserializing)]
-    Unknown(Unknown),
+    Unknown(UnknownEvent),
 }
 
 impl Event {
@@ -153,11 +153,11 @@ impl TryFrom<Event> for Change {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{AccountId, CacheKind, ChangeId, ObjectId, RegistryObject};
+    use crate::{AccountId, CacheKind, ChangeId, ObjectId, ObjectType, RegistryObject};
 
     #[test]
     fn json_names_the_kind_and_round_trips() {
-        let object = RegistryObject { object_type: 4, id: ObjectId(9) };
+        let object = RegistryObject::new(ObjectType(4), ObjectId(9));
         for event in [
             Event::from(QueueSignal::Paused),
             StateChange::new(AccountId(1), ChangeId(2)).into(),

@@ -1,7 +1,7 @@
 use std::net::IpAddr;
 use std::time::Duration;
 
-use mailmesh_events::{Block, Network, Rule};
+use mailmesh_events::{Network, Rule, RuleDetails};
 use mailmesh_state::{Batch, NetworkEntry, Verdict};
 
 use crate::parts::Inner;
@@ -94,7 +94,7 @@ impl<'a> Blocks<'a> {
     ///
     /// # Errors
     /// Same as [`add`](Self::add).
-    pub async fn add_block(&self, network: Network, block: Block) -> Result<(), Error> {
+    pub async fn add_block(&self, network: Network, block: RuleDetails) -> Result<(), Error> {
         self.node
             .publisher
             .publish_change(self.node.replication.mirror.block(
@@ -142,7 +142,7 @@ impl<'a> Blocks<'a> {
     pub async fn import(
         &self,
         rule: Rule,
-        networks: Vec<(Network, Block)>,
+        networks: Vec<(Network, RuleDetails)>,
         progress: impl FnMut(usize),
     ) -> Result<Imported, Error> {
         let batch =
@@ -157,7 +157,7 @@ impl<'a> Blocks<'a> {
     pub async fn import_of_any_width(
         &self,
         rule: Rule,
-        networks: Vec<(Network, Block)>,
+        networks: Vec<(Network, RuleDetails)>,
         progress: impl FnMut(usize),
     ) -> Result<Imported, Error> {
         let batch = self.node.replication.mirror.set_all_of_any_width(
@@ -187,11 +187,11 @@ impl<'a> Blocks<'a> {
     ///
     /// # Errors
     /// [`Error::Event`] if a text is too long, which no entry from [`lists`](crate::lists) is.
-    pub fn listed(&self, entry: &mailmesh_lists::Entry) -> Result<Block, Error> {
+    pub fn listed(&self, entry: &mailmesh_lists::Entry) -> Result<RuleDetails, Error> {
         let now = self.node.replication.now();
         let own = self.node.identity.name.as_str();
         let origin = if entry.origin.is_empty() { own } else { &entry.origin };
-        let mut block = Block::new(&*entry.reason, now)?.with_origin(origin)?;
+        let mut block = RuleDetails::new(&*entry.reason, now)?.with_origin(origin)?;
         block.expires = entry.ends.moment(now);
         Ok(block)
     }
@@ -224,11 +224,11 @@ impl<'a> Blocks<'a> {
         self.node.replication.mirror.networks(rule, self.node.replication.now())
     }
 
-    fn block(&self, reason: &str, ttl: Option<Duration>) -> Result<Block, Error> {
-        let block = Block::new(reason, self.node.replication.now())?
+    fn block(&self, reason: &str, ttl: Option<Duration>) -> Result<RuleDetails, Error> {
+        let block = RuleDetails::new(reason, self.node.replication.now())?
             .with_origin(self.node.identity.name.as_str())?;
         Ok(match ttl {
-            Some(ttl) => block.expiring_at(self.node.replication.now().plus(ttl)),
+            Some(ttl) => block.with_expiry(self.node.replication.now().plus(ttl)),
             None => block,
         })
     }

@@ -76,8 +76,8 @@ impl Node {
         for member in &mut members {
             let reading = time.reading(member.incarnation);
             let micros = |took: Duration| u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
-            member.round_trip_us = reading.map(|(took, _)| micros(took));
-            member.clock_ahead_ms = reading.map(|(_, ahead)| ahead);
+            member.round_trip_us = reading.map(|reading| micros(reading.round_trip));
+            member.clock_ahead_ms = reading.map(|reading| reading.ahead_ms);
         }
         for status in self.endpoint_statuses() {
             let is_linked = status.state == EndpointState::Linked;

@@ -167,8 +167,8 @@ impl Replication {
         // After a clock step, only the dropping waits.
         let restored = if self.time.may_sweep() {
             let swept = self.mirror.sweep(self.now());
-            for (change, days) in &swept.ending {
-                warn_of_expiry(change, *days);
+            for warning in &swept.expiring {
+                warn_of_expiry(&warning.change, warning.days_left);
             }
             swept.unexpired
         } else {

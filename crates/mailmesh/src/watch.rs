@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::sync::{Arc, Weak};
 
 use mailmesh_events::{
-    Block, Certificate, CertificateChange, Change, DomainNames, Network, NetworkChange, Rule,
+    Certificate, CertificateChange, Change, DomainNames, Network, NetworkChange, Rule, RuleDetails,
 };
 use mailmesh_state::{Mirror, NetworkEntry, Observed, Observer};
 use parking_lot::Mutex;
@@ -72,7 +72,7 @@ impl BlockWatch {
                     return Some(BlockUpdate::State(state));
                 }
                 Item::Change(change) => match &change {
-                    Change::Network(NetworkChange { rule, network, block: None, .. }) => {
+                    Change::Network(NetworkChange { rule, network, details: None, .. }) => {
                         return Some(BlockUpdate::Removed(*rule, *network));
                     }
                     change => {
@@ -128,8 +128,8 @@ impl CertWatch {
 
 fn network(change: &Change) -> Option<(Rule, NetworkEntry)> {
     match change {
-        Change::Network(NetworkChange { rule, network, block: Some(block), .. }) => {
-            Some((*rule, NetworkEntry { network: *network, block: Block::clone(block) }))
+        Change::Network(NetworkChange { rule, network, details: Some(details), .. }) => {
+            Some((*rule, NetworkEntry::new(*network, RuleDetails::clone(details))))
         }
         _ => None,
     }
@@ -225,8 +225,9 @@ impl Queue {
 
 impl Observer for Queue {
     fn observe(&self, observed: Observed<'_>) {
-        let (Observed::Changed(change) | Observed::Expired(change) | Observed::Ending(change, _)) =
-            observed
+        let (Observed::Changed(change)
+        | Observed::Expired(change)
+        | Observed::Expiring { change, .. }) = observed
         else {
             return;
         };
@@ -235,7 +236,7 @@ impl Observer for Queue {
         }
         let next = match observed {
             Observed::Expired(_) => Item::Expired(change.clone()),
-            Observed::Ending(_, days) => Item::Ending(change.clone(), days),
+            Observed::Expiring { days_left, .. } => Item::Ending(change.clone(), days_left),
             _ => Item::Change(change.clone()),
         };
         let mut waiting = self.waiting.lock();

@@ -85,23 +85,29 @@ pub fn check_pair(
     }
 }
 
+/// The trust anchors of a text.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Authorities {
+    /// The certificates, in their order.
+    pub certificates: Vec<CertificateDer<'static>>,
+    /// What was corrected, and which certificates have expired.
+    pub warnings: Vec<PemWarning>,
+}
+
 /// Reads at most `limit` certificates of a text as trust anchors. Warns of certificates that have
 /// expired `now` seconds after 1970.
 ///
 /// # Errors
 /// As [`certificates`].
-pub fn authorities(
-    text: &[u8],
-    limit: usize,
-    now: i64,
-) -> Result<(Vec<CertificateDer<'static>>, Vec<PemWarning>), PemError> {
-    let read::Read { items, mut warnings } = read::certificates(text, limit)?;
+pub fn authorities(text: &[u8], limit: usize, now: i64) -> Result<Authorities, PemError> {
+    let read::Read { items: certificates, mut warnings } = read::certificates(text, limit)?;
     let mut store = rustls::RootCertStore::empty();
-    for (index, certificate) in items.iter().enumerate() {
+    for (index, certificate) in certificates.iter().enumerate() {
         store
             .add(certificate.clone())
             .map_err(|error| refusal::refused(certificate, index + 1, &error))?;
-        let info = CertificateInfo::of(certificate).ok();
+        let info = CertificateInfo::from_der(certificate).ok();
         warnings.extend(
             info.filter(|info| info.not_after <= now).map(|info| PemWarning::MemberExpired {
                 subject: info.subject,
@@ -109,5 +115,5 @@ pub fn authorities(
             }),
         );
     }
-    Ok((items, warnings))
+    Ok(Authorities { certificates, warnings })
 }

@@ -15,6 +15,7 @@ use super::warning::PemWarning;
 const MAX_CERTIFICATES: usize = 512;
 
 /// A certificate, its chain and its key.
+#[non_exhaustive]
 pub struct Identity {
     /// The chain, leaf first, without the root.
     pub chain: Vec<CertificateDer<'static>>,
@@ -36,6 +37,7 @@ impl std::fmt::Debug for Identity {
 /// The error of [`identity`], and the text that caused it.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{error}")]
+#[non_exhaustive]
 pub struct IdentityError {
     /// Which of the two texts caused the error.
     pub input: Expected,

@@ -10,7 +10,7 @@ use super::error::PemError;
 use super::key_fault;
 
 /// The kind of a public or private key.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum KeyKind {
     /// RSA.

@@ -351,8 +351,9 @@ fn authorities_are_read_and_an_expired_one_is_reported() {
     ended.not_after = rcgen::date_time_ymd(2026, 2, 1);
     let ended = signed(ended, KeyPair::generate().unwrap(), None);
     let text = format!("{}{}{}{}", leaf.key_pem(), root.pem, middle.pem, ended.pem);
-    let (found, warnings) = authorities(text.as_bytes(), 3, 1_790_000_000).unwrap();
-    assert_eq!((found.len(), warnings.len()), (3, 1));
+    let Authorities { certificates, warnings } =
+        authorities(text.as_bytes(), 3, 1_790_000_000).unwrap();
+    assert_eq!((certificates.len(), warnings.len()), (3, 1));
     assert!(warnings[0].to_string().contains("CN=Ended Root"));
     let error = authorities(text.as_bytes(), 2, 0).unwrap_err();
     assert_eq!(error, PemError::TooMany { limit: 2 });

@@ -129,9 +129,10 @@ impl Credentials {
         let (mut warnings, mut chains) = (Vec::new(), LinkChains::default());
         for material in self.authorities.iter().filter(|material| material.is_here(files)) {
             let text = material.read()?;
-            let (found, said) = material.said(pem::authorities(&text, AUTHORITIES, now()))?;
-            material.warn(&said, !pem::are_portable(&text, &found), &mut warnings);
-            chains.add_authorities(&material.key, found);
+            let found = material.said(pem::authorities(&text, AUTHORITIES, now()))?;
+            let is_portable = pem::are_portable(&text, &found.certificates);
+            material.warn(&found.warnings, !is_portable, &mut warnings);
+            chains.add_authorities(&material.key, found.certificates);
         }
         for Identity { certificate, private_key } in &self.identities {
             let certificate = certificate.as_ref().filter(|material| material.is_here(files));
@@ -177,9 +178,9 @@ impl Credentials {
     pub(super) fn mend(&self, value: &mut Value) {
         for material in &self.authorities {
             let Ok(text) = material.read() else { continue };
-            let Ok((found, _)) = pem::authorities(&text, AUTHORITIES, now()) else { continue };
-            if !pem::are_portable(&text, &found) {
-                let plain = pem::certificates_to_pem(&found);
+            let Ok(found) = pem::authorities(&text, AUTHORITIES, now()) else { continue };
+            if !pem::are_portable(&text, &found.certificates) {
+                let plain = pem::certificates_to_pem(&found.certificates);
                 replace(value, material, &STANDARD.encode(plain));
             }
         }
