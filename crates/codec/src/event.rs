@@ -1,5 +1,6 @@
 //! The encoding of events: each is one MessagePack array, `[tag, field, ...]`.
 
+use std::fmt;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -178,12 +179,22 @@ fn write_cache(w: &mut Writer<'_>, e: &CacheInvalidation) -> Result<(), CodecErr
 }
 
 /// The iterator of [`decode_events`].
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct Events<'a> {
     rest: &'a [u8],
     remaining: u16,
     /// The kind of the last custom event. The next one often has the same and then shares it.
     kind: Option<Arc<str>>,
+}
+
+/// Shows lengths only: the bytes may hold a private key.
+impl fmt::Debug for Events<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Events")
+            .field("remaining", &self.remaining)
+            .field("bytes", &self.rest.len())
+            .finish_non_exhaustive()
+    }
 }
 
 /// Decodes the `count` events of a body, one at a time. The iterator always yields `count` items.
