@@ -1,4 +1,4 @@
-use crate::{Kind, Printable};
+use crate::Printable;
 
 /// The reason why a constructor refused a value.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -35,10 +35,12 @@ pub enum EventError {
     )]
     BadKeyId,
     /// The text is not the name of a [`Kind`](crate::Kind).
-    #[error("`{}` is not a kind of event; the kinds are {}", Printable(.name), kind_names())]
+    #[error("`{}` is not a kind of event; the kinds are {known}", Printable(.name))]
     UnknownKind {
         /// The text, cut to 80 characters.
         name: String,
+        /// The names of all kinds, with commas between.
+        known: String,
     },
     /// The prefix is so wide that blocking it is most likely a mistake.
     #[error(
@@ -88,10 +90,6 @@ pub enum EventError {
         /// The error of the serialiser.
         why: String,
     },
-}
-
-fn kind_names() -> String {
-    Kind::ALL.map(Kind::name).join(", ")
 }
 
 /// Checks a length against its limit; `what` names the field in the error.

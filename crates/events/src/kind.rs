@@ -110,10 +110,10 @@ impl FromStr for Kind {
 
     /// Parses a [`name`](Self::name).
     fn from_str(name: &str) -> Result<Self, EventError> {
-        Self::ALL
-            .into_iter()
-            .find(|kind| kind.name() == name)
-            .ok_or_else(|| EventError::UnknownKind { name: name.chars().take(80).collect() })
+        Self::ALL.into_iter().find(|kind| kind.name() == name).ok_or_else(|| {
+            let name = name.chars().take(80).collect();
+            EventError::UnknownKind { name, known: Self::ALL.map(Self::name).join(", ") }
+        })
     }
 }
 
