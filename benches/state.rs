@@ -52,7 +52,7 @@ fn lookup(c: &mut Criterion) {
     done.store(true, Ordering::Relaxed);
     writer.join().expect("the writer ends");
     c.bench_function("state/block an address again, of 1,120,000", |b| {
-        let block = Block::new("x", NOW).expect("short");
+        let block = RuleDetails::new("x", NOW).expect("short");
         let mut n = 0;
         b.iter(|| {
             n = (n + 1) % ADDRESSES;

@@ -4,7 +4,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use mailmesh_events::{Block, Network, NodeId, Rule, UnixMillis};
+use mailmesh_events::{Network, NodeId, Rule, RuleDetails, UnixMillis};
 use mailmesh_state::Mirror;
 
 /// Time of all changes and lookups.
@@ -48,12 +48,12 @@ pub fn network(n: u32) -> Network {
 /// # Panics
 /// Never: the reasons are short enough.
 #[must_use]
-pub fn block(n: u32) -> Block {
+pub fn block(n: u32) -> RuleDetails {
     const REASONS: [&str; 4] =
         ["too many failed logins", "spam trap", "scans ports", "listed by a feed"];
-    let block = Block::new(REASONS[n as usize % 4], NOW).expect("a short reason");
+    let block = RuleDetails::new(REASONS[n as usize % 4], NOW).expect("a short reason");
     let days = Duration::from_secs(86_400 * (1 + u64::from(n) % 30) + u64::from(n) % 977);
-    block.expiring_at(NOW.plus(days))
+    block.with_expiry(NOW.plus(days))
 }
 
 /// Number of addresses looked up in turn: more than CPU caches hold.

@@ -32,7 +32,7 @@ const ARROWS: [(&str, &[&str]); 14] = [
     ),
     ("mailmesh-sim", &["mailmesh-codec", "mailmesh-delivery", "mailmesh-events", "mailmesh-state"]),
     ("mailmesh-cli", &["mailmesh"]),
-    ("mailmesh-contender", &["mailmesh", "mailmesh-codec", "mailmesh-state"]),
+    ("mailmesh-contender", &["mailmesh", "mailmesh-codec", "mailmesh-events", "mailmesh-state"]),
     ("mailmesh-trials", &["mailmesh-contender"]),
     (
         "mailmesh-fuzz",

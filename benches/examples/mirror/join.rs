@@ -15,7 +15,7 @@ pub(crate) async fn fill(node: &Node) -> Result<(), Box<dyn Error>> {
     let now = mailmesh::UnixMillis::from(std::time::SystemTime::now());
     let all = (0..ADDRESSES).map(|n| {
         let ends = now.plus(Duration::from_secs(86_400 + u64::from(n) % 86_400));
-        (Network::single(corpus::v4(n)), corpus::block(n).expiring_at(ends))
+        (Network::single(corpus::v4(n)), corpus::block(n).with_expiry(ends))
     });
     node.blocks().import(Rule::Block, all).await?;
     Ok(())

@@ -29,7 +29,7 @@ pub(crate) fn measure() -> Result<Vec<Row>, Box<dyn Error>> {
     for n in 0..ADDRESSES {
         let stamp = Stamp::new(NOW, n as u16, NodeId(2));
         let (network, block) = (Network::single(corpus::v4(n)), Some(Arc::new(corpus::block(n))));
-        let change = NetworkChange { rule: Rule::Block, network, stamp, block };
+        let change = NetworkChange::new(Rule::Block, network, stamp, block);
         mirror.apply(&Change::Network(change), NOW);
     }
     let ours = (resident()? - before) / f64::from(ADDRESSES);

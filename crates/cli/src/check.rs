@@ -109,7 +109,7 @@ fn load_keys(coordinator: &Coordinator, offline: bool) -> Result<Option<Keyring>
         return Ok(None);
     }
     let text = secret.resolve()?;
-    let keys = Keyring::from_text(&text);
+    let keys = text.parse::<Keyring>();
     let file = match secret {
         Secret::File(path) => Some(path.clone()),
         _ => None,

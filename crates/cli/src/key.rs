@@ -158,7 +158,7 @@ async fn export(path: &Path, id: Option<&str>, client: &mut Client) -> Result<()
     let Value::String(text) = client.ask(&Request::KeyExport { id }).await? else {
         return Err(Failure::failed("the node's answer is not a key"));
     };
-    let key = ClusterKey::from_text(&Zeroizing::new(text));
+    let key = Zeroizing::new(text).parse::<ClusterKey>();
     let key = key.map_err(|error| Failure::failed(error.to_string()))?;
     save_key(path, &key)?;
     note!("wrote {}; anyone who reads it can join the cluster", path.display());
@@ -254,7 +254,7 @@ fn read_keys(path: &Path) -> Result<Vec<SecretText>, Failure> {
     };
     let read = from.take(MAX_KEY_TEXT_LEN).read_to_string(&mut text);
     read.map_err(|error| failed(io_error_text(&error)))?;
-    let keys = Keyring::from_text(&text).map_err(|error| failed(error.to_string()))?;
+    let keys = text.parse::<Keyring>().map_err(|error| failed(error.to_string()))?;
     Ok(keys.keys().iter().rev().map(|key| SecretText(key.to_text())).collect())
 }
 

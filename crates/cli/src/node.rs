@@ -101,7 +101,7 @@ fn builder(options: &NodeArgs) -> Result<mailmesh::NodeBuilder, Failure> {
     }
     if let Some(path) = &options.key_file {
         let text = Secret::File(path.clone()).resolve()?;
-        let keys = Keyring::from_text(&text);
+        let keys = text.parse::<Keyring>();
         let keys = keys.map_err(|e| Failure::config(format!("{}: {e}", display_path(path))))?;
         builder = builder.keyring(keys, Some(path.clone()));
     }

@@ -6,9 +6,9 @@ use std::process::ExitCode;
 use mailmesh::secrets::redact;
 use mailmesh::{
     AccountId, AlertId, CacheInvalidation, CacheKind, CalendarAlert, CalendarEventId, ChangeId,
-    Custom, DataTypes, EmailId, EmailPush, Event, MailboxId, ObjectId, PushSubscriptionChange,
-    QueueSignal, RegistryChange, RegistryObject, StateChange, SubscriptionChange, SubscriptionId,
-    UnixMillis,
+    Custom, DataTypes, EmailId, EmailPush, Event, MailboxId, ObjectId, ObjectType,
+    PushSubscriptionChange, QueueSignal, RegistryChange, RegistryObject, StateChange,
+    SubscriptionChange, SubscriptionId, UnixMillis,
 };
 use mailmesh_cli::protocol::Request;
 use serde_json::Value;
@@ -72,29 +72,29 @@ fn parse_event(options: PublishEvent) -> Result<Event, String> {
         }
         PublishEvent::EmailPush { account, email, change, received, size, mailboxes } => {
             EmailPush::new(AccountId(account), EmailId(email), ChangeId(change))
-                .received_at(UnixMillis(received))
+                .with_received(UnixMillis(received))
                 .with_size(size)
                 .with_mailboxes(mailboxes.into_iter().map(MailboxId).collect())
                 .map_err(text)?
                 .into()
         }
-        PublishEvent::CalendarAlert { account, event, alert, due } => CalendarAlert {
-            account: AccountId(account),
-            event: CalendarEventId(event),
-            alert: AlertId(alert),
-            due: UnixMillis(due),
-        }
+        PublishEvent::CalendarAlert { account, event, alert, due } => CalendarAlert::new(
+            AccountId(account),
+            CalendarEventId(event),
+            AlertId(alert),
+            UnixMillis(due),
+        )
         .into(),
         PublishEvent::PushSubscription { account, subscription, change } => {
-            PushSubscriptionChange {
-                account: AccountId(account),
-                subscription: SubscriptionId(subscription),
-                change: match change {
+            PushSubscriptionChange::new(
+                AccountId(account),
+                SubscriptionId(subscription),
+                match change {
                     args::SubscriptionArg::Created => SubscriptionChange::Created,
                     args::SubscriptionArg::Updated => SubscriptionChange::Updated,
                     args::SubscriptionArg::Removed => SubscriptionChange::Removed,
                 },
-            }
+            )
             .into()
         }
         PublishEvent::Cache { cache, ids, negative, all } => {
@@ -113,12 +113,14 @@ fn parse_event(options: PublishEvent) -> Result<Event, String> {
         }
         PublishEvent::Registry(change) => match change {
             args::RegistryArg::Insert { object_type, id } => {
-                RegistryChange::Insert(RegistryObject { object_type, id: ObjectId(id) })
+                RegistryChange::Insert(RegistryObject::new(ObjectType(object_type), ObjectId(id)))
             }
             args::RegistryArg::Delete { object_type, id } => {
-                RegistryChange::Delete(RegistryObject { object_type, id: ObjectId(id) })
+                RegistryChange::Delete(RegistryObject::new(ObjectType(object_type), ObjectId(id)))
             }
-            args::RegistryArg::Reload { object_type } => RegistryChange::Reload(object_type),
+            args::RegistryArg::Reload { object_type } => {
+                RegistryChange::Reload(object_type.map(ObjectType))
+            }
         }
         .into(),
         PublishEvent::Queue { signal } => match signal {

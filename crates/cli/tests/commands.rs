@@ -72,7 +72,7 @@ fn every_failure_has_its_exit_code_and_says_what_to_do() {
         (&["publish", "json", "{"], 2, "not an event"),
         (&["block", "add", "10.0.0.0/33"], 2, "not an IP address or prefix"),
         (&["block", "add", "10.0.0.0/8", "--ttl", "1y"], 2, "90s, 15m, 2h or 7d"),
-        (&["watch", "--kind", "nonsense"], 2, "unknown kind"),
+        (&["watch", "--kind", "nonsense"], 2, "not a kind of event"),
         (&["cert", "add", "/nonexistent/a", "/nonexistent/b"], 4, "no node of this user runs"),
         (&["demo", "--mbox", "/nonexistent/mbox"], 1, "/nonexistent/mbox"),
         (&["frobnicate"], 2, "unrecognized subcommand"),
@@ -160,7 +160,7 @@ fn a_generated_key_is_for_its_owner_only_and_is_never_overwritten() {
     assert_eq!(std::fs::read_to_string(path).unwrap(), key);
     let printed = text(&mailmesh(&["key", "generate"]).stdout);
     assert_ne!(printed, key);
-    mailmesh::ClusterKey::from_text(&printed).unwrap();
+    printed.parse::<mailmesh::ClusterKey>().unwrap();
 }
 
 #[test]

@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use mailmesh_events::{
-    Block, Certificate, CertificateChange, CertificateFingerprint, CertificateParts, DomainNames,
-    Network, NetworkChange, NodeId, PrivateKey, Rule, Stamp, UnixMillis, Value, ValueChange,
+    Certificate, CertificateChange, CertificateFingerprint, CertificateParts, DomainNames, Network,
+    NetworkChange, NodeId, PrivateKey, Rule, RuleDetails, Stamp, UnixMillis, Value, ValueChange,
     ValueKey, limits,
 };
 use zeroize::Zeroizing;
@@ -24,11 +24,11 @@ pub(crate) const VALUE_FIELDS: usize = 5;
 pub(crate) fn write_network(w: &mut Writer<'_>, change: &NetworkChange) {
     write_network_key(w, change.rule, change.network);
     write_stamp(w, change.stamp);
-    match &change.block {
+    match &change.details {
         None => w.nil(),
-        Some(block) => {
-            w.array(4).u64(block.added.0).str(block.reason()).str(block.origin());
-            match block.expires {
+        Some(details) => {
+            w.array(4).u64(details.added.0).str(details.reason()).str(details.origin());
+            match details.expires {
                 Some(at) => w.u64(at.0),
                 None => w.nil(),
             }
@@ -69,25 +69,25 @@ pub(crate) fn read_network(fields: &mut Fields<'_, '_>) -> Result<NetworkChange,
     let (rule, network) = read_network_key(fields)?;
     let stamp = read_stamp(fields)?;
     let reader = fields.required("block")?;
-    let block = if reader.nil() { None } else { Some(Arc::new(read_block(reader)?)) };
-    Ok(NetworkChange { rule, network, stamp, block })
+    let details = if reader.nil() { None } else { Some(Arc::new(read_details(reader)?)) };
+    Ok(NetworkChange::new(rule, network, stamp, details))
 }
 
-fn read_block(reader: &mut Reader<'_>) -> Result<Block, CodecError> {
+fn read_details(reader: &mut Reader<'_>) -> Result<RuleDetails, CodecError> {
     let mut fields = Fields::begin(reader, "block")?;
     let added = UnixMillis(fields.u64("time of the block")?);
     let reason = fields.required("reason")?.str("reason", limits::TEXT_LEN)?;
-    let mut block = Block::new(reason, added)?;
+    let mut details = RuleDetails::new(reason, added)?;
     if let Some(reader) = fields.optional() {
-        block = block.with_origin(reader.str("origin", limits::TEXT_LEN)?)?;
+        details = details.with_origin(reader.str("origin", limits::TEXT_LEN)?)?;
     }
     if let Some(reader) = fields.optional()
         && !reader.nil()
     {
-        block.expires = Some(UnixMillis(reader.u64("expiry")?));
+        details.expires = Some(UnixMillis(reader.u64("expiry")?));
     }
     fields.finish()?;
-    Ok(block)
+    Ok(details)
 }
 
 pub(crate) fn write_certificate(w: &mut Writer<'_>, change: &CertificateChange) {
@@ -132,7 +132,7 @@ pub(crate) fn read_certificate(
     let reader = fields.required("certificate")?;
     let certificate =
         if reader.nil() { None } else { Some(Arc::new(read_parts(reader, names.clone())?)) };
-    Ok(CertificateChange { names, stamp, certificate })
+    Ok(CertificateChange::new(names, stamp, certificate))
 }
 
 fn read_parts(reader: &mut Reader<'_>, names: DomainNames) -> Result<Certificate, CodecError> {
@@ -177,7 +177,7 @@ pub(crate) fn read_value(fields: &mut Fields<'_, '_>) -> Result<ValueChange, Cod
     let stamp = read_stamp(fields)?;
     let reader = fields.required("value")?;
     if reader.nil() {
-        return Ok(ValueChange { key, stamp, value: None });
+        return Ok(ValueChange::new(key, stamp, None));
     }
     let mut fields = Fields::begin(reader, "value")?;
     let payload = fields.required("value")?.bytes("value", limits::VALUE_LEN)?;
@@ -188,7 +188,7 @@ pub(crate) fn read_value(fields: &mut Fields<'_, '_>) -> Result<ValueChange, Cod
         value.expires = Some(UnixMillis(reader.u64("expiry")?));
     }
     fields.finish()?;
-    Ok(ValueChange { key, stamp, value: Some(Arc::new(value)) })
+    Ok(ValueChange::new(key, stamp, Some(Arc::new(value))))
 }
 
 fn write_stamp(w: &mut Writer<'_>, stamp: Stamp) {

@@ -1,4 +1,4 @@
-use mailmesh_events::EventError;
+use mailmesh_events::{EventError, KeyId};
 
 /// The reason why encoding, decoding, sealing or a change of keys failed.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -12,10 +12,13 @@ pub enum CodecError {
     },
     /// The bytes do not begin like a frame.
     #[error(
-        "not a mailmesh frame: it starts with {0:02x?}; another program publishes on these key \
+        "not a mailmesh frame: it starts with {found:02x?}; another program publishes on these key \
          expressions"
     )]
-    Magic([u8; 2]),
+    Magic {
+        /// The first two bytes.
+        found: [u8; 2],
+    },
     /// The frame has a version that this node does not support.
     #[error("the frame has version {theirs}, this node supports {ours}; upgrade the older node")]
     Version {
@@ -92,11 +95,6 @@ pub enum CodecError {
         /// The fault in the text.
         why: &'static str,
     },
-    /// The text is not a key id.
-    #[error(
-        "not the id of a cluster key: 16 hexadecimal digits, as `mailmesh key list` shows them"
-    )]
-    BadKeyId,
     /// The key ring is full.
     #[error("there are {limit} cluster keys already; retire one first")]
     TooManyKeys {
@@ -107,13 +105,13 @@ pub enum CodecError {
     #[error("there is no cluster key {id}; `mailmesh key list` shows the existing keys")]
     UnknownKey {
         /// The id of the key.
-        id: crate::key_id::KeyId,
+        id: KeyId,
     },
     /// The sealing key cannot be retired.
     #[error("{id} is the sealing cluster key; activate another key before you retire it")]
     KeyIsActive {
         /// The id of the key.
-        id: crate::key_id::KeyId,
+        id: KeyId,
     },
     /// The random number generator of the system failed.
     #[error("the system's random number generator failed")]

@@ -1,13 +1,14 @@
 //! The encoding of events: each is one MessagePack array, `[tag, field, ...]`.
 
+use std::fmt;
 use std::sync::Arc;
 
 use bytes::Bytes;
 use mailmesh_events::{
     AccountId, AlertId, CacheInvalidation, CacheKind, CacheScope, CalendarAlert, CalendarEventId,
-    ChangeId, Custom, DataTypes, EmailId, EmailPush, Event, MailboxId, ObjectId,
+    ChangeId, Custom, DataTypes, EmailId, EmailPush, Event, MailboxId, ObjectId, ObjectType,
     PushSubscriptionChange, QueueSignal, RegistryChange, RegistryObject, StateChange,
-    SubscriptionChange, SubscriptionId, UnixMillis, Unknown, limits,
+    SubscriptionChange, SubscriptionId, UnixMillis, UnknownEvent, limits,
 };
 
 use crate::CodecError;
@@ -89,7 +90,7 @@ fn write(event: &Event, body: &mut Vec<u8>) -> Result<(), CodecError> {
             RegistryChange::Reload(object_type) => {
                 w.array(3).u64(tag::REGISTRY).u64(2);
                 match object_type {
-                    Some(object_type) => w.u64((*object_type).into()),
+                    Some(object_type) => w.u64(object_type.0.into()),
                     None => w.nil(),
                 };
             }
@@ -135,7 +136,7 @@ fn write(event: &Event, body: &mut Vec<u8>) -> Result<(), CodecError> {
 
 fn write_registry(w: &mut Writer<'_>, operation: u64, object: RegistryObject) {
     w.array(4).u64(tag::REGISTRY).u64(operation);
-    w.u64(object.object_type.into()).u64(object.id.0);
+    w.u64(object.object_type.0.into()).u64(object.id.0);
 }
 
 /// Code of [`CacheKind::Other`]`(0)`; named caches have lower codes.
@@ -178,12 +179,22 @@ fn write_cache(w: &mut Writer<'_>, e: &CacheInvalidation) -> Result<(), CodecErr
 }
 
 /// The iterator of [`decode_events`].
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct Events<'a> {
     rest: &'a [u8],
     remaining: u16,
     /// The kind of the last custom event. The next one often has the same and then shares it.
     kind: Option<Arc<str>>,
+}
+
+/// Shows lengths only: the bytes may hold a private key.
+impl fmt::Debug for Events<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Events")
+            .field("remaining", &self.remaining)
+            .field("bytes", &self.rest.len())
+            .finish_non_exhaustive()
+    }
 }
 
 /// Decodes the `count` events of a body, one at a time. The iterator always yields `count` items.
@@ -233,7 +244,7 @@ fn read(bytes: &[u8], kind: &mut Option<Arc<str>>) -> Result<Event, CodecError> 
             Ok(event)
         }
         Err(CodecError::UnknownValue { .. }) => {
-            Ok(Event::Unknown(Unknown { tag, bytes: Bytes::copy_from_slice(bytes) }))
+            Ok(Event::Unknown(UnknownEvent { tag, bytes: Bytes::copy_from_slice(bytes) }))
         }
         Err(error) => Err(error),
     }
@@ -245,36 +256,37 @@ fn read_known(
     last_custom_kind: &mut Option<Arc<str>>,
 ) -> Result<Event, CodecError> {
     Ok(match tag {
-        tag::STATE_CHANGE => Event::StateChange(StateChange {
-            account: AccountId(f.int("account")?),
-            change: ChangeId(f.u64("change")?),
-            types: DataTypes::from_bits_retain(f.u64_or_default("types")?),
-        }),
+        tag::STATE_CHANGE => {
+            let account = AccountId(f.int("account")?);
+            let change = StateChange::new(account, ChangeId(f.u64("change")?));
+            let types = DataTypes::from_bits_retain(f.u64_or_default("types")?);
+            Event::StateChange(change.with(types))
+        }
         tag::EMAIL_PUSH => {
             let account = AccountId(f.int("account")?);
             let email = EmailId(f.int("email")?);
             let push = EmailPush::new(account, email, ChangeId(f.u64("change")?))
-                .received_at(UnixMillis(f.u64_or_default("time received")?))
+                .with_received(UnixMillis(f.u64_or_default("time received")?))
                 .with_size(f.int_or_default("size")?);
             let ids = f.optional().map_or(Ok(Vec::new()), |r| ids(r, "mailboxes"))?;
             Event::EmailPush(push.with_mailboxes(ids)?)
         }
-        tag::CALENDAR_ALERT => Event::CalendarAlert(CalendarAlert {
-            account: AccountId(f.int("account")?),
-            event: CalendarEventId(f.int("calendar event")?),
-            alert: AlertId(f.int("alert")?),
-            due: UnixMillis(f.u64("due time")?),
-        }),
-        tag::PUSH_SUBSCRIPTION => Event::PushSubscription(PushSubscriptionChange {
-            account: AccountId(f.int("account")?),
-            subscription: SubscriptionId(f.int("subscription")?),
-            change: match f.u64("subscription change")? {
+        tag::CALENDAR_ALERT => Event::CalendarAlert(CalendarAlert::new(
+            AccountId(f.int("account")?),
+            CalendarEventId(f.int("calendar event")?),
+            AlertId(f.int("alert")?),
+            UnixMillis(f.u64("due time")?),
+        )),
+        tag::PUSH_SUBSCRIPTION => Event::PushSubscription(PushSubscriptionChange::new(
+            AccountId(f.int("account")?),
+            SubscriptionId(f.int("subscription")?),
+            match f.u64("subscription change")? {
                 0 => SubscriptionChange::Created,
                 1 => SubscriptionChange::Updated,
                 2 => SubscriptionChange::Removed,
                 value => return unknown("subscription change", value),
             },
-        }),
+        )),
         tag::CACHE => Event::Cache(read_cache(f)?),
         tag::REGISTRY => Event::Registry(match f.u64("registry change")? {
             0 => RegistryChange::Insert(read_object(f)?),
@@ -286,7 +298,9 @@ fn read_known(
                 } else {
                     let object_type = reader.u64("object type")?;
                     let narrowed = object_type.try_into();
-                    Some(narrowed.map_err(|_| CodecError::Type { what: "object type" })?)
+                    let narrowed =
+                        narrowed.map_err(|_| CodecError::Type { what: "object type" })?;
+                    Some(ObjectType(narrowed))
                 })
             }
             value => return unknown("registry change", value),
@@ -319,8 +333,8 @@ fn unknown<T>(what: &'static str, value: u64) -> Result<T, CodecError> {
 }
 
 fn read_object(f: &mut Fields<'_, '_>) -> Result<RegistryObject, CodecError> {
-    let object_type = f.int("object type")?;
-    Ok(RegistryObject { object_type, id: ObjectId(f.u64("object")?) })
+    let object_type = ObjectType(f.int("object type")?);
+    Ok(RegistryObject::new(object_type, ObjectId(f.u64("object")?)))
 }
 
 fn read_cache(f: &mut Fields<'_, '_>) -> Result<CacheInvalidation, CodecError> {
@@ -396,7 +410,7 @@ mod tests {
         body.extend_from_slice(&foreign);
         body.extend(body_of(std::slice::from_ref(&known)));
         let events: Vec<_> = decode_events(&body, 3).collect::<Result<_, _>>().unwrap();
-        let unknown = Unknown { tag: 200, bytes: Bytes::copy_from_slice(&foreign) };
+        let unknown = UnknownEvent { tag: 200, bytes: Bytes::copy_from_slice(&foreign) };
         assert_eq!(events, [known.clone(), Event::Unknown(unknown.clone()), known]);
         // Its encoding is unchanged.
         assert_eq!(body_of(&[Event::Unknown(unknown)]), foreign);
@@ -406,7 +420,7 @@ mod tests {
     fn an_unknown_variant_makes_the_event_unknown() {
         let body = [0x92, 0x07, 0x63];
         let event = decode_events(&body, 1).next().unwrap().unwrap();
-        assert!(matches!(event, Event::Unknown(Unknown { tag: 7, .. })), "{event}");
+        assert!(matches!(event, Event::Unknown(UnknownEvent { tag: 7, .. })), "{event}");
     }
 
     #[test]

@@ -16,7 +16,7 @@ const FLAG_SEALED: u8 = 1;
 const FLAG_UNICAST: u8 = 2;
 
 /// The content of a frame's body.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[repr(u8)]
 #[non_exhaustive]
 pub enum FrameKind {
@@ -39,7 +39,7 @@ pub enum FrameKind {
 ///  |mm|ver,kind|flags|lane|count| incarnation | first | body ...
 ///   2   1   1    1    1     2        16          8        big endian
 /// ```
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Header {
     /// The content of the body.
     pub kind: FrameKind,
@@ -88,7 +88,7 @@ impl Header {
             frame.first_chunk().ok_or(CodecError::Truncated { what: "the frame header" })?;
         let [m0, m1, version, kind, flags, lane, c0, c1, ..] = *head;
         if [m0, m1] != MAGIC {
-            return Err(CodecError::Magic([m0, m1]));
+            return Err(CodecError::Magic { found: [m0, m1] });
         }
         if version != VERSION {
             return Err(CodecError::Version { theirs: version, ours: VERSION });

@@ -1,6 +1,6 @@
 //! The encoding of the messages about cluster keys.
 
-use mailmesh_events::{KeyAction, KeyMessage, KeySecret, KeysHeld, limits};
+use mailmesh_events::{KeyAction, KeyId, KeyMessage, KeySecret, KeysHeld, limits};
 use zeroize::Zeroizing;
 
 use crate::CodecError;
@@ -46,9 +46,9 @@ pub(crate) fn read_message(
 fn write_action(w: &mut Writer<'_>, action: &KeyAction) -> Result<(), CodecError> {
     match action {
         KeyAction::List => w.u64(LIST).nil(),
-        KeyAction::Add(key) => w.u64(ADD).bytes(key.bytes()),
-        KeyAction::Activate(id) => w.u64(ACTIVATE).bytes(id),
-        KeyAction::Retire(id) => w.u64(RETIRE).bytes(id),
+        KeyAction::Add(key) => w.u64(ADD).bytes(key.as_bytes()),
+        KeyAction::Activate(id) => w.u64(ACTIVATE).bytes(&id.0),
+        KeyAction::Retire(id) => w.u64(RETIRE).bytes(&id.0),
         _ => return Err(CodecError::Type { what: "key action" }),
     };
     Ok(())
@@ -66,8 +66,8 @@ fn read_action(fields: &mut Fields<'_, '_>) -> Result<KeyAction, CodecError> {
             let bytes = Zeroizing::new(read_array(operand, "the key")?);
             KeyAction::Add(KeySecret::new(bytes))
         }
-        ACTIVATE => KeyAction::Activate(read_array(operand, "the key id")?),
-        RETIRE => KeyAction::Retire(read_array(operand, "the key id")?),
+        ACTIVATE => KeyAction::Activate(KeyId(read_array(operand, "the key id")?)),
+        RETIRE => KeyAction::Retire(KeyId(read_array(operand, "the key id")?)),
         value => {
             return Err(CodecError::UnknownValue { what: "key action", value });
         }
@@ -102,7 +102,7 @@ fn write_report(w: &mut Writer<'_>, held: &KeysHeld) -> Result<(), CodecError> {
     }
     w.array(keys);
     for id in &held.keys {
-        w.bytes(id);
+        w.bytes(&id.0);
     }
     w.u64(held.kept.into());
     match &held.refused {
@@ -121,7 +121,8 @@ fn write_report(w: &mut Writer<'_>, held: &KeysHeld) -> Result<(), CodecError> {
 fn read_report(fields: &mut Fields<'_, '_>) -> Result<KeysHeld, CodecError> {
     let reader = fields.required("the keys")?;
     let len = reader.array("the keys", limits::CLUSTER_KEYS)?;
-    let keys = (0..len).map(|_| read_array(reader, "the key id")).collect::<Result<_, _>>()?;
+    let keys =
+        (0..len).map(|_| read_array(reader, "the key id").map(KeyId)).collect::<Result<_, _>>()?;
     let kept = fields.u64("whether keys are stored")? != 0;
     let reader = fields.required("the reason")?;
     let refused = if reader.nil() {

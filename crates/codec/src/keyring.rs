@@ -1,4 +1,5 @@
 use std::fmt::Write;
+use std::str::FromStr;
 
 use mailmesh_events::limits;
 use zeroize::Zeroizing;
@@ -32,23 +33,7 @@ impl Keyring {
         Self { keys: vec![key] }
     }
 
-    /// Parses one key per line ([`ClusterKey::from_text`]); the first key seals. Empty lines and
-    /// lines that begin with `#` are ignored.
-    ///
-    /// # Errors
-    /// [`CodecError::BadKey`], [`CodecError::TooManyKeys`].
-    pub fn from_text(text: &str) -> Result<Self, CodecError> {
-        let lines = text.lines().map(str::trim);
-        let mut keys = lines.filter(|line| !line.is_empty() && !line.starts_with('#'));
-        let first = keys.next().ok_or(CodecError::BadKey { why: "it is empty" })?;
-        let mut ring = Self::new(ClusterKey::from_text(first)?);
-        for key in keys {
-            ring.add(ClusterKey::from_text(key)?)?;
-        }
-        Ok(ring)
-    }
-
-    /// Writes the text that [`from_text`](Self::from_text) parses.
+    /// Writes the text that `parse` reads.
     #[must_use]
     pub fn to_text(&self) -> Zeroizing<String> {
         let room = 128 + 64 * self.keys.len();
@@ -124,6 +109,32 @@ impl Keyring {
     }
 }
 
+impl FromStr for Keyring {
+    type Err = CodecError;
+
+    /// Parses one key per line (as [`ClusterKey`] parses it); the first key seals. Empty lines and
+    /// lines that begin with `#` are ignored.
+    ///
+    /// # Errors
+    /// [`CodecError::BadKey`], [`CodecError::TooManyKeys`].
+    fn from_str(text: &str) -> Result<Self, CodecError> {
+        let lines = text.lines().map(str::trim);
+        let mut keys = lines.filter(|line| !line.is_empty() && !line.starts_with('#'));
+        let first = keys.next().ok_or(CodecError::BadKey { why: "it is empty" })?;
+        let mut ring = Self::new(first.parse::<ClusterKey>()?);
+        for key in keys {
+            ring.add(key.parse::<ClusterKey>()?)?;
+        }
+        Ok(ring)
+    }
+}
+
+impl From<ClusterKey> for Keyring {
+    fn from(key: ClusterKey) -> Self {
+        Self::new(key)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -136,21 +147,21 @@ mod tests {
     fn a_key_ring_round_trips_through_text() {
         let mut ring = Keyring::new(key(1));
         assert!(ring.add(key(2)).unwrap() && !ring.add(key(1)).unwrap());
-        let again = Keyring::from_text(&ring.to_text()).unwrap();
+        let again = ring.to_text().parse::<Keyring>().unwrap();
         assert_eq!(again.ids("mail"), [key(1).id("mail"), key(2).id("mail")]);
         // A bare key, as `mailmesh key generate` prints it, is a ring with one key.
-        assert_eq!(Keyring::from_text(&key(3).to_text()).unwrap().ids("x"), [key(3).id("x")]);
+        assert_eq!(key(3).to_text().parse::<Keyring>().unwrap().ids("x"), [key(3).id("x")]);
         assert!(!format!("{ring:?}").contains(&**key(1).to_text()));
     }
 
     #[test]
     fn empty_and_invalid_key_rings_are_refused() {
         for (text, why) in [("", "empty"), ("# only\n\n", "empty"), ("secret", "neither base64")] {
-            let error = Keyring::from_text(text).unwrap_err().to_string();
+            let error = text.parse::<Keyring>().unwrap_err().to_string();
             assert!(error.contains(why), "{error}");
         }
         let five: String = (1..=5).map(|n| format!("{}\n", *key(n).to_text())).collect();
-        assert_eq!(Keyring::from_text(&five).unwrap_err(), CodecError::TooManyKeys { limit: 4 });
+        assert_eq!(five.parse::<Keyring>().unwrap_err(), CodecError::TooManyKeys { limit: 4 });
     }
 
     #[test]

@@ -11,7 +11,7 @@ use crate::{CodecError, decode_events, encode_event};
 #[must_use]
 pub fn encode_change_key(key: &ChangeKey) -> Vec<u8> {
     match key {
-        ChangeKey::Network(rule, network) => {
+        ChangeKey::Network { rule, network } => {
             let mut bytes = vec![match rule {
                 Rule::Block => 0,
                 Rule::Allow => 1,
@@ -73,7 +73,7 @@ mod tests {
     use std::collections::BTreeSet;
     use std::sync::Arc;
 
-    use mailmesh_events::{Block, NetworkChange, NodeId, Stamp, UnixMillis};
+    use mailmesh_events::{NetworkChange, NodeId, RuleDetails, Stamp, UnixMillis};
 
     use super::*;
 
@@ -82,7 +82,7 @@ mod tests {
         let texts = ["10.0.0.0/8", "10.0.0.0/9", "a00::/16", "a00::/8", "10.0.0.0/32"];
         let networks = texts.map(|text| text.parse().unwrap());
         let keys = networks.iter().flat_map(|network| {
-            [Rule::Block, Rule::Allow].map(|rule| ChangeKey::Network(rule, *network))
+            [Rule::Block, Rule::Allow].map(|rule| ChangeKey::Network { rule, network: *network })
         });
         let names = ["a.example b.example", "a.example", "b.example"];
         let names = names.map(|text| {
@@ -93,11 +93,10 @@ mod tests {
         assert_eq!(bytes.len(), keys.len());
 
         let stamp = Stamp::new(UnixMillis(5), 0, NodeId(1));
-        let block = Some(Arc::new(Block::new("spam", UnixMillis(4)).unwrap()));
+        let block = Some(Arc::new(RuleDetails::new("spam", UnixMillis(4)).unwrap()));
         for block in [block, None] {
             let network = networks[0];
-            let change =
-                Change::Network(NetworkChange { rule: Rule::Block, network, stamp, block });
+            let change = Change::Network(NetworkChange::new(Rule::Block, network, stamp, block));
             assert_eq!(decode_change(&encode_change(&change).unwrap()).unwrap(), change);
         }
     }

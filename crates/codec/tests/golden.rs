@@ -33,15 +33,15 @@ fn certificate() -> Certificate {
 
 fn events() -> Vec<(&'static str, Vec<Event>)> {
     let account = AccountId(70_000);
-    let object = RegistryObject { object_type: 3, id: ObjectId(1 << 40) };
+    let object = RegistryObject::new(ObjectType(3), ObjectId(1 << 40));
     let push = EmailPush::new(account, EmailId(5), ChangeId(43))
-        .received_at(UnixMillis(1_795_000_000_000))
+        .with_received(UnixMillis(1_795_000_000_000))
         .with_size(2_048);
-    let block = Block::new("too many failed logins", UnixMillis(1_795_000_000_000)).unwrap();
-    let block = block.with_origin("imap").unwrap().expiring_at(UnixMillis(1_795_000_600_000));
-    let network = |network: &str, block: Option<Block>| {
+    let block = RuleDetails::new("too many failed logins", UnixMillis(1_795_000_000_000)).unwrap();
+    let block = block.with_origin("imap").unwrap().with_expiry(UnixMillis(1_795_000_600_000));
+    let network = |network: &str, block: Option<RuleDetails>| {
         let (network, stamp) = (network.parse().unwrap(), stamp());
-        NetworkChange { rule: Rule::Block, network, stamp, block: block.map(Arc::new) }
+        NetworkChange::new(Rule::Block, network, stamp, block.map(Arc::new))
     };
     let names = certificate().names().clone();
     vec![
@@ -56,12 +56,12 @@ fn events() -> Vec<(&'static str, Vec<Event>)> {
         (
             "calendar-alert",
             vec![
-                CalendarAlert {
+                CalendarAlert::new(
                     account,
-                    event: CalendarEventId(77),
-                    alert: AlertId(1),
-                    due: UnixMillis(1_800_000_000_000),
-                }
+                    CalendarEventId(77),
+                    AlertId(1),
+                    UnixMillis(1_800_000_000_000),
+                )
                 .into(),
             ],
         ),
@@ -70,7 +70,7 @@ fn events() -> Vec<(&'static str, Vec<Event>)> {
             [SubscriptionChange::Created, SubscriptionChange::Updated, SubscriptionChange::Removed]
                 .map(|change| {
                     let subscription = SubscriptionId(4);
-                    PushSubscriptionChange { account, subscription, change }.into()
+                    PushSubscriptionChange::new(account, subscription, change).into()
                 })
                 .into(),
         ),
@@ -89,7 +89,7 @@ fn events() -> Vec<(&'static str, Vec<Event>)> {
             vec![
                 RegistryChange::Insert(object).into(),
                 RegistryChange::Delete(object).into(),
-                RegistryChange::Reload(Some(3)).into(),
+                RegistryChange::Reload(Some(ObjectType(3))).into(),
                 RegistryChange::Reload(None).into(),
             ],
         ),
@@ -110,35 +110,25 @@ fn events() -> Vec<(&'static str, Vec<Event>)> {
         (
             "certificate",
             vec![
-                CertificateChange {
-                    names: names.clone(),
-                    stamp: stamp(),
-                    certificate: Some(certificate().into()),
-                }
-                .into(),
-                CertificateChange { names, stamp: stamp(), certificate: None }.into(),
+                CertificateChange::new(names.clone(), stamp(), Some(certificate().into())).into(),
+                CertificateChange::new(names, stamp(), None).into(),
             ],
         ),
         (
             "value",
             vec![
-                ValueChange {
-                    key: ValueKey::new("acme.flags", "greylisting").unwrap(),
-                    stamp: stamp(),
-                    value: Some(
+                ValueChange::new(
+                    ValueKey::new("acme.flags", "greylisting").unwrap(),
+                    stamp(),
+                    Some(
                         Value::new(b"payload".to_vec())
                             .unwrap()
-                            .expiring_at(UnixMillis(1_800_000_060_000))
+                            .with_expiry(UnixMillis(1_800_000_060_000))
                             .into(),
                     ),
-                }
+                )
                 .into(),
-                ValueChange {
-                    key: ValueKey::new("acme.flags", "").unwrap(),
-                    stamp: stamp(),
-                    value: None,
-                }
-                .into(),
+                ValueChange::new(ValueKey::new("acme.flags", "").unwrap(), stamp(), None).into(),
             ],
         ),
         ("custom", vec![Custom::new("acme.greylist", b"payload".to_vec()).unwrap().into()]),
@@ -219,7 +209,7 @@ fn direct_messages_of_version_1_have_their_golden_bytes() {
     let ask = |action| KeyMessage::Request { number: 7, action };
     let refused = Some("there are 4 cluster keys already".to_owned());
     let held = |kept, keeps_active, keeps_new| {
-        let (keys, refused) = (vec![[8; 8], [9; 8]], refused.clone());
+        let (keys, refused) = (vec![KeyId([8; 8]), KeyId([9; 8])], refused.clone());
         KeyMessage::Answer {
             number: 7,
             held: KeysHeld { keys, kept, keeps_active, keeps_new, refused },
@@ -247,8 +237,8 @@ fn direct_messages_of_version_1_have_their_golden_bytes() {
     let keys = [
         ("sync-list-keys", ask(KeyAction::List)),
         ("sync-add-key", ask(KeyAction::Add(KeySecret::new([7; 32].into())))),
-        ("sync-activate-key", ask(KeyAction::Activate([8; 8]))),
-        ("sync-retire-key", ask(KeyAction::Retire([9; 8]))),
+        ("sync-activate-key", ask(KeyAction::Activate(KeyId([8; 8])))),
+        ("sync-retire-key", ask(KeyAction::Retire(KeyId([9; 8])))),
         ("sync-keys", held(true, true, true)),
         ("sync-keys-not-kept", held(false, false, false)),
         ("sync-keys-active-not-kept", held(true, false, true)),

@@ -51,9 +51,28 @@ pub enum CacheScope {
 
 /// Entries of a cache are stale; receivers drop them.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(try_from = "UncheckedCacheInvalidation")]
 pub struct CacheInvalidation {
     cache: CacheKind,
     scope: CacheScope,
+}
+
+/// The fields of a [`CacheInvalidation`] as JSON has them.
+#[derive(Deserialize)]
+struct UncheckedCacheInvalidation {
+    cache: CacheKind,
+    scope: CacheScope,
+}
+
+impl TryFrom<UncheckedCacheInvalidation> for CacheInvalidation {
+    type Error = EventError;
+
+    fn try_from(fields: UncheckedCacheInvalidation) -> Result<Self, EventError> {
+        match fields.scope {
+            CacheScope::Ids(ids) => Self::ids(fields.cache, ids),
+            scope => Ok(Self { cache: fields.cache, scope }),
+        }
+    }
 }
 
 impl CacheInvalidation {

@@ -6,11 +6,12 @@ use std::sync::Arc;
 use serde::Serialize;
 
 use crate::{
-    Block, Certificate, DomainNames, Network, Rule, Stamp, UnixMillis, ValueChange, ValueKey,
+    Certificate, DomainNames, Network, Rule, RuleDetails, Stamp, UnixMillis, ValueChange, ValueKey,
 };
 
 /// A network was blocked or allowed, or its entry was removed.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize)]
+#[non_exhaustive]
 pub struct NetworkChange {
     /// Whether the entry blocks or allows the network.
     pub rule: Rule,
@@ -18,14 +19,28 @@ pub struct NetworkChange {
     pub network: Network,
     /// When, and on which node, the change was made.
     pub stamp: Stamp,
-    /// The details of the entry; `None` if it was removed.
-    pub block: Option<Arc<Block>>,
+    /// Reason, origin and times of the entry; `None` if it was removed.
+    #[serde(rename = "block")]
+    pub details: Option<Arc<RuleDetails>>,
+}
+
+impl NetworkChange {
+    /// The change that `stamp` identifies: the entry has these details, or was removed.
+    #[must_use]
+    pub fn new(
+        rule: Rule,
+        network: Network,
+        stamp: Stamp,
+        details: Option<Arc<RuleDetails>>,
+    ) -> Self {
+        Self { rule, network, stamp, details }
+    }
 }
 
 impl fmt::Display for NetworkChange {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match &self.block {
-            Some(block) => write!(f, "{} {}: {block}", self.rule, self.network),
+        match &self.details {
+            Some(details) => write!(f, "{} {}: {details}", self.rule, self.network),
             None => write!(f, "no longer {} {}", self.rule, self.network),
         }
     }
@@ -33,6 +48,7 @@ impl fmt::Display for NetworkChange {
 
 /// A certificate was renewed or withdrawn.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
 pub struct CertificateChange {
     /// The DNS names of the certificate: its key in the mirror.
     pub names: DomainNames,
@@ -40,6 +56,14 @@ pub struct CertificateChange {
     pub stamp: Stamp,
     /// The certificate; `None` if it was withdrawn.
     pub certificate: Option<Arc<Certificate>>,
+}
+
+impl CertificateChange {
+    /// The change that `stamp` identifies: the names have this certificate, or it was withdrawn.
+    #[must_use]
+    pub fn new(names: DomainNames, stamp: Stamp, certificate: Option<Arc<Certificate>>) -> Self {
+        Self { names, stamp, certificate }
+    }
 }
 
 impl fmt::Display for CertificateChange {
@@ -68,7 +92,12 @@ pub enum Change {
 #[non_exhaustive]
 pub enum ChangeKey {
     /// A network under a rule.
-    Network(Rule, Network),
+    Network {
+        /// The rule.
+        rule: Rule,
+        /// The network.
+        network: Network,
+    },
     /// A certificate, by its names.
     Certificate(DomainNames),
     /// A value of a downstream crate.
@@ -79,7 +108,7 @@ pub enum ChangeKey {
 impl fmt::Display for ChangeKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Network(_, network) => network.fmt(f),
+            Self::Network { network, .. } => network.fmt(f),
             Self::Certificate(names) => names.fmt(f),
             Self::Value(key) => key.fmt(f),
         }
@@ -91,7 +120,9 @@ impl Change {
     #[must_use]
     pub fn key(&self) -> ChangeKey {
         match self {
-            Self::Network(change) => ChangeKey::Network(change.rule, change.network),
+            Self::Network(change) => {
+                ChangeKey::Network { rule: change.rule, network: change.network }
+            }
             Self::Certificate(change) => ChangeKey::Certificate(change.names.clone()),
             Self::Value(change) => ChangeKey::Value(change.key.clone()),
         }
@@ -111,7 +142,7 @@ impl Change {
     #[must_use]
     pub fn is_live(&self) -> bool {
         match self {
-            Self::Network(change) => change.block.is_some(),
+            Self::Network(change) => change.details.is_some(),
             Self::Certificate(change) => change.certificate.is_some(),
             Self::Value(change) => change.value.is_some(),
         }
@@ -122,7 +153,7 @@ impl Change {
     #[must_use]
     pub fn expires(&self) -> Option<UnixMillis> {
         match self {
-            Self::Network(change) => change.block.as_ref()?.expires,
+            Self::Network(change) => change.details.as_ref()?.expires,
             Self::Certificate(_) => None,
             Self::Value(change) => change.value.as_ref()?.expires,
         }
@@ -142,5 +173,24 @@ impl fmt::Display for Change {
             Self::Certificate(change) => change.fmt(f),
             Self::Value(change) => change.fmt(f),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::NodeId;
+
+    #[test]
+    fn json_of_a_network_change_has_its_details_as_block() {
+        let details = RuleDetails::new("spam", UnixMillis(1)).unwrap().with_origin("imap").unwrap();
+        let stamp = Stamp::new(UnixMillis(2), 3, NodeId(4));
+        let network = "192.0.2.0/24".parse().unwrap();
+        let change = NetworkChange::new(Rule::Allow, network, stamp, Some(Arc::new(details)));
+        let json = serde_json::to_string(&change).unwrap();
+        assert_eq!(
+            json,
+            r#"{"rule":"allow","network":"192.0.2.0/24","stamp":"1970-01-01T00:00:00Z+3 by 0000000000000004","block":{"reason":"spam","origin":"imap","added":1,"expires":null}}"#
+        );
     }
 }

@@ -20,9 +20,25 @@ use crate::{EventError, Printable, limits};
 /// # Ok::<(), mailmesh_events::EventError>(())
 /// ```
 #[derive(Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(try_from = "UncheckedCustom")]
 pub struct Custom {
     kind: Arc<str>,
     payload: Bytes,
+}
+
+/// The fields of a [`Custom`] event as JSON has them.
+#[derive(Deserialize)]
+struct UncheckedCustom {
+    kind: Arc<str>,
+    payload: Bytes,
+}
+
+impl TryFrom<UncheckedCustom> for Custom {
+    type Error = EventError;
+
+    fn try_from(fields: UncheckedCustom) -> Result<Self, EventError> {
+        Self::new(fields.kind, fields.payload)
+    }
 }
 
 impl Custom {

@@ -29,6 +29,19 @@ pub enum EventError {
         /// The text, cut to 80 characters.
         text: String,
     },
+    /// The text is not the id of a cluster key.
+    #[error(
+        "not the id of a cluster key: 16 hexadecimal digits, as `mailmesh key list` shows them"
+    )]
+    BadKeyId,
+    /// The text is not the name of a [`Kind`](crate::Kind).
+    #[error("`{}` is not a kind of event; the kinds are {known}", Printable(.name))]
+    UnknownKind {
+        /// The text, cut to 80 characters.
+        name: String,
+        /// The names of all kinds, with commas between.
+        known: String,
+    },
     /// The prefix is so wide that blocking it is most likely a mistake.
     #[error(
         "{network} is wider than /{limit} and covers many addresses; if that is intended, use \

@@ -10,12 +10,25 @@ use crate::{
 
 /// An event of a kind that this version does not know, in its encoded form. Decoding keeps it, so
 /// that a rolling upgrade does not lose the other events of the frame.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Unknown {
+#[derive(Clone, PartialEq, Eq, Hash, Serialize)]
+pub struct UnknownEvent {
     /// The tag on the wire.
     pub tag: u64,
     /// The whole event as one MessagePack value, tag included.
     pub bytes: Bytes,
+}
+
+/// Shows the length only: this version does not know which bytes are a secret.
+impl fmt::Debug for UnknownEvent {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "UnknownEvent({self})")
+    }
+}
+
+impl fmt::Display for UnknownEvent {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "tag {} with {} bytes", self.tag, self.bytes.len())
+    }
 }
 
 /// An event that a node publishes to the other nodes of the cluster.
@@ -50,7 +63,7 @@ pub enum Event {
     Custom(Custom),
     /// An event of a kind that only a newer version knows.
     #[serde(skip_deserializing)]
-    Unknown(Unknown),
+    Unknown(UnknownEvent),
 }
 
 impl Event {
@@ -94,9 +107,7 @@ impl fmt::Display for Event {
             Self::Certificate(event) => write!(f, "certificate: {event}"),
             Self::Value(event) => write!(f, "value: {event}"),
             Self::Custom(event) => write!(f, "custom: {event}"),
-            Self::Unknown(event) => {
-                write!(f, "unknown: tag {} with {} bytes", event.tag, event.bytes.len())
-            }
+            Self::Unknown(event) => write!(f, "unknown: {event}"),
         }
     }
 }
@@ -153,11 +164,11 @@ impl TryFrom<Event> for Change {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{AccountId, CacheKind, ChangeId, ObjectId, RegistryObject};
+    use crate::{AccountId, CacheKind, ChangeId, ObjectId, ObjectType, RegistryObject};
 
     #[test]
     fn json_names_the_kind_and_round_trips() {
-        let object = RegistryObject { object_type: 4, id: ObjectId(9) };
+        let object = RegistryObject::new(ObjectType(4), ObjectId(9));
         for event in [
             Event::from(QueueSignal::Paused),
             StateChange::new(AccountId(1), ChangeId(2)).into(),

@@ -40,6 +40,8 @@ ids! {
     AlertId(u16);
     /// A push subscription within an account.
     SubscriptionId(u32);
+    /// A type of registry objects, by its number in the server.
+    ObjectType(u16);
     /// An object of the registry or of a cache.
     ObjectId(u64);
 }

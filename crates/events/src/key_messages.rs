@@ -5,6 +5,8 @@ use std::sync::Arc;
 
 use zeroize::Zeroizing;
 
+use crate::KeyId;
+
 /// A cluster key in a message to another node. The bytes are wiped on drop; `Debug` does not show
 /// them.
 #[derive(Clone)]
@@ -19,7 +21,7 @@ impl KeySecret {
 
     /// The bytes of the key. Copies must go to memory that is wiped.
     #[must_use]
-    pub fn bytes(&self) -> &[u8; 32] {
+    pub fn as_bytes(&self) -> &[u8; 32] {
         &self.0
     }
 }
@@ -39,8 +41,7 @@ impl fmt::Debug for KeySecret {
     }
 }
 
-/// A request to change the cluster keys of a node. The node answers with a [`KeysHeld`]. Existing
-/// keys are named by their 8-byte ids.
+/// A request to change the cluster keys of a node. The node answers with a [`KeysHeld`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum KeyAction {
@@ -49,9 +50,9 @@ pub enum KeyAction {
     /// Accept frames sealed with this key too.
     Add(KeySecret),
     /// Seal frames with this key.
-    Activate([u8; 8]),
+    Activate(KeyId),
     /// Stop accepting frames sealed with this key.
-    Retire([u8; 8]),
+    Retire(KeyId),
 }
 
 /// The cluster keys that a node holds: its answer to a [`KeyAction`].
@@ -59,7 +60,7 @@ pub enum KeyAction {
 pub struct KeysHeld {
     /// The key ids, the sealing key first; the others are accepted. At most
     /// [`limits::CLUSTER_KEYS`](crate::limits::CLUSTER_KEYS).
-    pub keys: Vec<[u8; 8]>,
+    pub keys: Vec<KeyId>,
     /// Whether the keys are stored in a file of the node, so that a restart restores them.
     pub kept: bool,
     /// Whether a restart restores the sealing key; [`kept`](Self::kept) if the node did not

@@ -1,6 +1,9 @@
 use std::fmt;
+use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
+
+use crate::EventError;
 
 /// One of the two ordered streams of a sender. Order holds within a lane of one sender, never
 /// across lanes or senders.
@@ -50,7 +53,7 @@ pub enum Kind {
     Value,
     /// [`Custom`](crate::Custom)
     Custom,
-    /// [`Unknown`](crate::Unknown)
+    /// [`UnknownEvent`](crate::UnknownEvent)
     Unknown,
 }
 
@@ -100,11 +103,17 @@ impl Kind {
             Self::Unknown => "unknown",
         }
     }
+}
 
-    /// The kind with this name; `None` if there is none.
-    #[must_use]
-    pub fn from_name(name: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|kind| kind.name() == name)
+impl FromStr for Kind {
+    type Err = EventError;
+
+    /// Parses a [`name`](Self::name).
+    fn from_str(name: &str) -> Result<Self, EventError> {
+        Self::ALL.into_iter().find(|kind| kind.name() == name).ok_or_else(|| {
+            let name = name.chars().take(80).collect();
+            EventError::UnknownKind { name, known: Self::ALL.map(Self::name).join(", ") }
+        })
     }
 }
 
@@ -143,6 +152,17 @@ impl KindSet {
     pub fn with(self, kind: Kind) -> Self {
         Self(self.0 | bit(kind))
     }
+
+    /// The kinds of the set, in the order of declaration.
+    pub fn iter(self) -> impl Iterator<Item = Kind> {
+        Kind::ALL.into_iter().filter(move |kind| self.contains(*kind))
+    }
+}
+
+impl Extend<Kind> for KindSet {
+    fn extend<I: IntoIterator<Item = Kind>>(&mut self, kinds: I) {
+        *self = kinds.into_iter().fold(*self, Self::with);
+    }
 }
 
 impl FromIterator<Kind> for KindSet {
@@ -162,9 +182,12 @@ mod tests {
     #[test]
     fn every_kind_has_one_name_and_one_bit() {
         for kind in Kind::ALL {
-            assert_eq!(Kind::from_name(kind.name()), Some(kind));
+            assert_eq!(kind.name().parse(), Ok(kind));
             assert_eq!(serde_json::to_value(kind).unwrap(), kind.name());
         }
         assert_eq!(KindSet::all().0.count_ones() as usize, Kind::ALL.len());
+        assert!(KindSet::all().iter().eq(Kind::ALL));
+        let error = "mail".parse::<Kind>().unwrap_err().to_string();
+        assert!(error.starts_with("`mail` is not a kind of event; the kinds are state-change, "));
     }
 }

@@ -19,7 +19,6 @@
 //! assert_eq!(event.to_string(), "state change: account 7 at change 4211 (Email, Mailbox)");
 //! ```
 
-mod block;
 mod cache;
 mod certificate;
 mod change;
@@ -30,6 +29,7 @@ mod error;
 mod event;
 mod host;
 mod id;
+mod key_id;
 mod key_messages;
 mod kind;
 mod network;
@@ -37,6 +37,7 @@ mod printable;
 mod push;
 mod queue;
 mod registry;
+mod rule;
 mod size;
 mod stamp;
 mod sync;
@@ -45,7 +46,6 @@ mod value;
 
 pub mod limits;
 
-pub use block::{Block, Rule};
 pub use cache::{CacheInvalidation, CacheKind, CacheScope};
 pub use certificate::{
     Certificate, CertificateFingerprint, CertificateParts, DomainNames, PrivateKey,
@@ -55,11 +55,13 @@ pub use custom::Custom;
 pub use data_types::DataTypes;
 pub use direct::{ClockMessage, DirectMessage};
 pub use error::EventError;
-pub use event::{Event, Unknown};
+pub use event::{Event, UnknownEvent};
 pub use host::HostName;
 pub use id::{
-    AccountId, AlertId, CalendarEventId, ChangeId, EmailId, MailboxId, ObjectId, SubscriptionId,
+    AccountId, AlertId, CalendarEventId, ChangeId, EmailId, MailboxId, ObjectId, ObjectType,
+    SubscriptionId,
 };
+pub use key_id::KeyId;
 pub use key_messages::{KeyAction, KeyMessage, KeySecret, KeysHeld};
 pub use kind::{Kind, KindSet, Lane};
 pub use network::Network;
@@ -67,6 +69,7 @@ pub use printable::{Escaper, Printable, PrintableJson, is_unprintable};
 pub use push::{CalendarAlert, EmailPush, PushSubscriptionChange, StateChange, SubscriptionChange};
 pub use queue::QueueSignal;
 pub use registry::{RegistryChange, RegistryObject};
+pub use rule::{Rule, RuleDetails};
 pub use stamp::{NodeId, Stamp};
 pub use sync::{CodedSymbol, MirrorDigest, Share, SyncMessage};
 pub use time::UnixMillis;

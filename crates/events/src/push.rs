@@ -12,6 +12,7 @@ use crate::{
 
 /// The state of an account changed; its clients should fetch the changes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct StateChange {
     /// The account.
     pub account: AccountId,
@@ -44,6 +45,7 @@ impl fmt::Display for StateChange {
 
 /// An e-mail arrived that is to be pushed to clients.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(try_from = "UncheckedEmailPush")]
 pub struct EmailPush {
     /// The account that received the e-mail.
     pub account: AccountId,
@@ -58,6 +60,27 @@ pub struct EmailPush {
     mailboxes: Vec<MailboxId>,
 }
 
+/// The fields of an [`EmailPush`] as JSON has them.
+#[derive(Deserialize)]
+struct UncheckedEmailPush {
+    account: AccountId,
+    email: EmailId,
+    change: ChangeId,
+    received: UnixMillis,
+    size: u32,
+    mailboxes: Vec<MailboxId>,
+}
+
+impl TryFrom<UncheckedEmailPush> for EmailPush {
+    type Error = EventError;
+
+    fn try_from(fields: UncheckedEmailPush) -> Result<Self, EventError> {
+        let UncheckedEmailPush { account, email, change, received, size, mailboxes } = fields;
+        Self { account, email, change, received, size, mailboxes: Vec::new() }
+            .with_mailboxes(mailboxes)
+    }
+}
+
 impl EmailPush {
     /// A push without mailboxes, of unknown size and time.
     #[must_use]
@@ -67,7 +90,7 @@ impl EmailPush {
 
     /// Sets when the server received the e-mail.
     #[must_use]
-    pub fn received_at(mut self, received: UnixMillis) -> Self {
+    pub fn with_received(mut self, received: UnixMillis) -> Self {
         self.received = received;
         self
     }
@@ -112,6 +135,7 @@ impl fmt::Display for EmailPush {
 
 /// A calendar alert is due.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct CalendarAlert {
     /// The account that owns the calendar.
     pub account: AccountId,
@@ -121,6 +145,19 @@ pub struct CalendarAlert {
     pub alert: AlertId,
     /// When the alert is due.
     pub due: UnixMillis,
+}
+
+impl CalendarAlert {
+    /// The alert of a calendar event of the account, due at `due`.
+    #[must_use]
+    pub fn new(
+        account: AccountId,
+        event: CalendarEventId,
+        alert: AlertId,
+        due: UnixMillis,
+    ) -> Self {
+        Self { account, event, alert, due }
+    }
 }
 
 impl fmt::Display for CalendarAlert {
@@ -148,6 +185,7 @@ pub enum SubscriptionChange {
 
 /// A push subscription changed; the node that sends its pushes must be notified.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct PushSubscriptionChange {
     /// The account that owns the subscription.
     pub account: AccountId,
@@ -155,6 +193,18 @@ pub struct PushSubscriptionChange {
     pub subscription: SubscriptionId,
     /// The kind of change.
     pub change: SubscriptionChange,
+}
+
+impl PushSubscriptionChange {
+    /// A change of a push subscription of the account.
+    #[must_use]
+    pub fn new(
+        account: AccountId,
+        subscription: SubscriptionId,
+        change: SubscriptionChange,
+    ) -> Self {
+        Self { account, subscription, change }
+    }
 }
 
 impl fmt::Display for PushSubscriptionChange {

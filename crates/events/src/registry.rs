@@ -2,15 +2,24 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use crate::ObjectId;
+use crate::{ObjectId, ObjectType};
 
 /// An object of the server's registry (its configuration store).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct RegistryObject {
-    /// The number of the object's type in the server.
-    pub object_type: u16,
+    /// The type of the object.
+    pub object_type: ObjectType,
     /// The id of the object.
     pub id: ObjectId,
+}
+
+impl RegistryObject {
+    /// The object of this type and id.
+    #[must_use]
+    pub fn new(object_type: ObjectType, id: ObjectId) -> Self {
+        Self { object_type, id }
+    }
 }
 
 impl fmt::Display for RegistryObject {
@@ -29,7 +38,7 @@ pub enum RegistryChange {
     /// An object was deleted.
     Delete(RegistryObject),
     /// Receivers should reload the objects of this type; `None` means all types.
-    Reload(Option<u16>),
+    Reload(Option<ObjectType>),
 }
 
 impl fmt::Display for RegistryChange {

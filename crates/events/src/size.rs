@@ -8,7 +8,7 @@ const BASE_SIZE: usize = 48;
 const ID_SIZE: usize = 8;
 
 fn network_size(change: &NetworkChange) -> usize {
-    48 + change.block.as_ref().map_or(0, |b| b.reason().len() + b.origin().len() + 24)
+    48 + change.details.as_ref().map_or(0, |it| it.reason().len() + it.origin().len() + 24)
 }
 
 fn certificate_size(change: &CertificateChange) -> usize {

@@ -2,6 +2,7 @@ use std::fmt;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use serde::{Deserialize, Serialize};
+use time::OffsetDateTime;
 
 /// A moment in milliseconds since the Unix epoch. The caller supplies it; this crate reads no
 /// clock.
@@ -34,33 +35,17 @@ impl From<SystemTime> for UnixMillis {
 }
 
 impl fmt::Display for UnixMillis {
-    /// Date and time in UTC, to the second (RFC 3339).
+    /// Date and time in UTC, to the second (RFC 3339); milliseconds from the year 10,000 on.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let seconds = self.0 / 1000;
-        let (days, rest) = (seconds / 86_400, seconds % 86_400);
-        let (year, month, day) = civil_from_days(days);
-        write!(
-            f,
-            "{year:04}-{month:02}-{day:02}T{:02}:{:02}:{:02}Z",
-            rest / 3600,
-            rest / 60 % 60,
-            rest % 60
-        )
+        // The cast is lossless after the division. `time` has no later year than 9999.
+        let Ok(time) = OffsetDateTime::from_unix_timestamp((self.0 / 1000) as i64) else {
+            return write!(f, "{} ms after 1970", self.0);
+        };
+        let (year, month, day) = time.to_calendar_date();
+        let (hour, minute, second) = time.to_hms();
+        let month = u8::from(month);
+        write!(f, "{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}Z")
     }
-}
-
-/// The proleptic Gregorian date of a day counted from 1970-01-01
-/// (Howard Hinnant, "chrono-Compatible Low-Level Date Algorithms", `civil_from_days`).
-fn civil_from_days(days: u64) -> (u64, u64, u64) {
-    let z = days + 719_468;
-    let era = z / 146_097;
-    let doe = z % 146_097;
-    let yoe = (doe - doe / 1_460 + doe / 36_524 - doe / 146_096) / 365;
-    let doy = doe - (365 * yoe + yoe / 4 - yoe / 100);
-    let mp = (5 * doy + 2) / 153;
-    let day = doy - (153 * mp + 2) / 5 + 1;
-    let month = if mp < 10 { mp + 3 } else { mp - 9 };
-    (yoe + era * 400 + u64::from(month <= 2), month, day)
 }
 
 #[cfg(test)]
@@ -72,6 +57,8 @@ mod tests {
         assert_eq!(UnixMillis(0).to_string(), "1970-01-01T00:00:00Z");
         assert_eq!(UnixMillis(951_782_400_000).to_string(), "2000-02-29T00:00:00Z");
         assert_eq!(UnixMillis(1_795_564_799_999).to_string(), "2026-11-24T23:59:59Z");
+        assert_eq!(UnixMillis(253_402_300_799_999).to_string(), "9999-12-31T23:59:59Z");
+        assert_eq!(UnixMillis(u64::MAX).to_string(), "18446744073709551615 ms after 1970");
     }
 
     #[test]

@@ -115,7 +115,7 @@ impl Value {
 
     /// Sets when the value expires.
     #[must_use]
-    pub fn expiring_at(mut self, expires: UnixMillis) -> Self {
+    pub fn with_expiry(mut self, expires: UnixMillis) -> Self {
         self.expires = Some(expires);
         self
     }
@@ -158,7 +158,8 @@ impl Serialize for Value {
 }
 
 /// A value was set or removed.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize)]
+#[non_exhaustive]
 pub struct ValueChange {
     /// The key of the value.
     pub key: ValueKey,
@@ -166,6 +167,14 @@ pub struct ValueChange {
     pub stamp: Stamp,
     /// The value; `None` if it was removed.
     pub value: Option<Arc<Value>>,
+}
+
+impl ValueChange {
+    /// The change that `stamp` identifies: the key has this value, or was removed.
+    #[must_use]
+    pub fn new(key: ValueKey, stamp: Stamp, value: Option<Arc<Value>>) -> Self {
+        Self { key, stamp, value }
+    }
 }
 
 impl fmt::Display for ValueChange {

@@ -5,7 +5,7 @@ use mailmesh_codec::{
     decode_events, encode_change, encode_direct, encode_event,
 };
 use mailmesh_lists::{Format, Terms, Text};
-use mailmesh_store::Store;
+use mailmesh_store::{Record, Store};
 
 const OWN_ID: [u8; 16] = [9; 16];
 
@@ -90,6 +90,6 @@ pub(crate) fn store(data: &[u8]) {
     if let Ok(mut store) = Store::open(dir.path()) {
         let _damaged = store.read(|_, _| {});
         let _damaged = store.note("stamp");
-        let _damaged = store.commit(vec![(b"key".to_vec(), Some(b"value".to_vec()))], &[]);
+        let _damaged = store.commit([Record::set(b"key", b"value")], &[]);
     }
 }

@@ -7,7 +7,7 @@ use std::time::Duration;
 use arbitrary::{Result, Unstructured};
 use mailmesh_codec::decode_direct;
 use mailmesh_events::{
-    Block, Change, DirectMessage, MirrorDigest, Network, NetworkChange, NodeId, Rule, Stamp,
+    Change, DirectMessage, MirrorDigest, Network, NetworkChange, NodeId, Rule, RuleDetails, Stamp,
     UnixMillis, Value, ValueChange, ValueKey,
 };
 use mailmesh_state::{Bounds, Mirror, ReconcileConfig, Reconciler, Verdict};
@@ -44,14 +44,14 @@ fn change(u: &mut Unstructured<'_>) -> Result<Change> {
         let key = ValueKey::new("fuzz", name).expect("a key");
         let mut value = Value::new(vec![1, 2, 3]).expect("short");
         value.expires = expires;
-        return Ok(Change::Value(ValueChange { key, stamp, value: live.then(|| Arc::new(value)) }));
+        return Ok(Change::Value(ValueChange::new(key, stamp, live.then(|| Arc::new(value)))));
     }
     let rule = if u.ratio(1, 5)? { Rule::Allow } else { Rule::Block };
     let network = network(u)?;
-    let mut block = Block::new("x", NOW).expect("short");
+    let mut block = RuleDetails::new("x", NOW).expect("short");
     block.expires = expires;
     let block = live.then(|| Arc::new(block));
-    Ok(Change::Network(NetworkChange { rule, network, stamp, block }))
+    Ok(Change::Network(NetworkChange::new(rule, network, stamp, block)))
 }
 
 struct Replica {
@@ -126,7 +126,7 @@ fn step(
         3 => {
             let mut batch = Vec::new();
             for _ in 0..u.int_in_range(0..=8)? {
-                let mut block = Block::new("batch", NOW).expect("short");
+                let mut block = RuleDetails::new("batch", NOW).expect("short");
                 block.expires = if u.arbitrary()? { Some(moment(u)?) } else { None };
                 batch.push((network(u)?, block));
             }

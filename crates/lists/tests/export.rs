@@ -7,7 +7,7 @@ use std::collections::HashMap;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use ipnet::IpNet;
-use mailmesh_events::{Block, Network, NodeId, Rule, UnixMillis};
+use mailmesh_events::{Network, NodeId, Rule, RuleDetails, UnixMillis};
 use mailmesh_lists::*;
 use mailmesh_state::{Mirror, Verdict};
 use proptest::prelude::*;
@@ -20,7 +20,7 @@ type Put = (Rule, Network, Option<u64>);
 fn mirror_of(puts: &[Put]) -> Mirror {
     let mirror = Mirror::new(NodeId(1), [0; 16]);
     for (rule, network, end) in puts {
-        let mut block = Block::new("spam", UnixMillis(1)).unwrap();
+        let mut block = RuleDetails::new("spam", UnixMillis(1)).unwrap();
         block.expires = end.map(UnixMillis);
         let put = match rule {
             Rule::Block => mirror.block_of_any_width(*network, block, UnixMillis(2)),
@@ -37,7 +37,7 @@ fn export(mirror: &Mirror, format: OutputFormat) -> (String, Option<UnixMillis>)
     let entries: Vec<_> = of(Rule::Block).chain(of(Rule::Allow)).collect();
     let listed: Vec<Listed<'_>> = entries
         .iter()
-        .map(|(rule, e)| Listed { rule: *rule, network: e.network, block: &e.block })
+        .map(|(rule, e)| Listed { rule: *rule, network: e.network, block: &e.details })
         .collect();
     let mut out = String::new();
     write(format, &listed, NOW, &mut out).unwrap();
@@ -218,7 +218,7 @@ fn a_reason_for_postfix_is_ascii_without_a_status_code() {
         ("2.4 GHz", "REJECT 2.4 GHz"),
         ("a\u{202e}b\tc", "REJECT a b c"),
     ] {
-        let block = Block::new(reason, UnixMillis(1)).unwrap();
+        let block = RuleDetails::new(reason, UnixMillis(1)).unwrap();
         let network = "192.0.2.7".parse().unwrap();
         let mut table = String::new();
         let listed = [Listed { rule: Rule::Block, network, block: &block }];

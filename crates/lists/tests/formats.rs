@@ -4,7 +4,7 @@
 
 use std::time::Duration;
 
-use mailmesh_events::{Block, Network, Rule, UnixMillis};
+use mailmesh_events::{Network, Rule, RuleDetails, UnixMillis};
 use mailmesh_lists::*;
 use proptest::prelude::*;
 
@@ -198,10 +198,10 @@ fn texts_are_bounded_and_bad_lines_are_counted() {
     assert_eq!((list.bad.len(), list.bad_count()), (MAX_BAD, 1_000));
 }
 
-fn block(reason: &str, expires: Option<u64>) -> Block {
-    let block = Block::new(reason, UnixMillis(1)).unwrap().with_origin("mx1").unwrap();
+fn block(reason: &str, expires: Option<u64>) -> RuleDetails {
+    let block = RuleDetails::new(reason, UnixMillis(1)).unwrap().with_origin("mx1").unwrap();
     match expires {
-        Some(at) => block.expiring_at(UnixMillis(at)),
+        Some(at) => block.with_expiry(UnixMillis(at)),
         None => block,
     }
 }
@@ -307,7 +307,7 @@ proptest! {
             };
             (Network::single(address), block(reason.trim(), expires.map(|s| s * 1_000)))
         });
-        let blocks: Vec<(Network, Block)> = entries.collect();
+        let blocks: Vec<(Network, RuleDetails)> = entries.collect();
         let listed = blocks.iter().map(|(network, block)| {
             Listed { rule: Rule::Block, network: *network, block }
         });
@@ -319,7 +319,7 @@ proptest! {
             write(output, &listed, UnixMillis(1_000_000), &mut out).unwrap();
             let list = read(&out, format).unwrap();
             prop_assert_eq!(&list.bad, &[]);
-            let is_live = |(_, block): &&(_, Block)| !block.is_expired(UnixMillis(1_000_000));
+            let is_live = |(_, block): &&(_, RuleDetails)| !block.is_expired(UnixMillis(1_000_000));
             let mut expected: Vec<_> = blocks.iter().filter(is_live).collect();
             expected.sort_by_key(|(network, _)| *network);
             prop_assert_eq!(list.entries.len(), expected.len());

@@ -6,7 +6,7 @@ use std::io::{BufRead, BufReader, Write};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use mailmesh_events::{Block, Network, Rule, UnixMillis};
+use mailmesh_events::{Network, Rule, RuleDetails, UnixMillis};
 use mailmesh_lists::*;
 
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -76,10 +76,10 @@ fn nftables_holds_the_networks_of_the_mirror() {
     let Some(mut namespace) = Namespace::new() else { return };
     let now = UnixMillis(1_000_000_000_000);
     let ending = |millis: u64| {
-        Block::new("", UnixMillis(1)).unwrap().expiring_at(UnixMillis(now.0 + millis))
+        RuleDetails::new("", UnixMillis(1)).unwrap().with_expiry(UnixMillis(now.0 + millis))
     };
     let (permanent, soon, later) =
-        (Block::new("", UnixMillis(1)).unwrap(), ending(1_500), ending(3_600_000));
+        (RuleDetails::new("", UnixMillis(1)).unwrap(), ending(1_500), ending(3_600_000));
     let listed = |rule, network: &str, block| Listed {
         rule,
         network: network.parse::<Network>().unwrap(),
@@ -163,7 +163,7 @@ fn the_rules_of_the_recipe_use_the_sets_of_an_export() {
     let (_, block) = recipes.split_once("```nft\n").expect("rules");
     let (rules, _) = block.split_once("```").unwrap();
     let Some(mut namespace) = Namespace::new() else { return };
-    let block = Block::new("", UnixMillis(1)).unwrap();
+    let block = RuleDetails::new("", UnixMillis(1)).unwrap();
     let network = "127.0.0.2".parse::<Network>().unwrap();
     let network = Listed { rule: Rule::Block, network, block: &block };
     let mut script = String::new();

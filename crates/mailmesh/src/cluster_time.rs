@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use mailmesh_delivery::{Incarnation, NodeName, PeerInfo};
 use mailmesh_events::UnixMillis;
-use mailmesh_state::{ClockEstimate, ClusterClock};
+use mailmesh_state::{ClockEstimate, ClockReading, ClusterClock, PeerClockOffset};
 use parking_lot::Mutex;
 use tokio::time::Instant;
 
@@ -93,7 +93,7 @@ impl ClusterTime {
     pub(crate) fn has_older(&self, peers: &[(PeerInfo, Duration)], by: Duration) -> bool {
         let started = self.wall().0.saturating_sub(millis(self.uptime()));
         peers.iter().any(|(peer, _)| {
-            let ahead = self.reading(peer.incarnation).map_or(0, |(_, ahead)| ahead);
+            let ahead = self.reading(peer.incarnation).map_or(0, |reading| reading.ahead_ms);
             let theirs = peer.started_ms.saturating_add_signed(ahead.saturating_neg());
             UnixMillis(theirs).plus(by).0 < started
         })
@@ -148,8 +148,8 @@ impl ClusterTime {
         self.state.lock().clocks.has_reading()
     }
 
-    /// Round-trip time to a peer, and the milliseconds by which its clock is ahead of this node's.
-    pub(crate) fn reading(&self, peer: Incarnation) -> Option<(Duration, i64)> {
+    /// The reading of a peer's clock; `None` if the peer has not answered.
+    pub(crate) fn reading(&self, peer: Incarnation) -> Option<ClockReading> {
         self.state.lock().clocks.reading(peer, self.wall.now(), self.stopwatch.elapsed())
     }
 
@@ -211,10 +211,10 @@ impl Alarms {
         match self.no_majority.update(!estimate.has_majority, at) {
             Some(AlarmChange::Raised) => {
                 let apart = estimate
-                    .peers_ahead_ms
+                    .peers
                     .iter()
-                    .filter(|(_, ms)| ms.unsigned_abs() > ALARM_THRESHOLD_MS);
-                let apart = apart.take(8).map(|(peer, ms)| (name(peer), *ms));
+                    .filter(|offset| offset.ahead_ms.unsigned_abs() > ALARM_THRESHOLD_MS);
+                let apart = apart.take(8).map(|offset| (name(&offset.peer), offset.ahead_ms));
                 tracing::error!(
                     "clocks differ, and no majority shows which clock is right: compared with this \
                      node, {}. \
@@ -226,7 +226,9 @@ impl Alarms {
             None => {}
         }
         // Without a majority it is unknown whose clock is wrong.
-        for (peer, ms) in estimate.peers_ahead_ms.iter().filter(|_| estimate.has_majority) {
+        for PeerClockOffset { peer, ahead_ms: ms, .. } in
+            estimate.peers.iter().filter(|_| estimate.has_majority)
+        {
             let alarm = self.peers.entry(*peer).or_default();
             match alarm.update(is_wrong(alarm, *ms), at) {
                 Some(AlarmChange::Raised) => tracing::warn!(

@@ -9,11 +9,11 @@
 //! learns exactly how many events of that sender and lane it missed ([`Incoming::Gap`]).
 //!
 //! ```
-//! use mailmesh::*;
+//! use mailmesh::prelude::*;
 //!
 //! # #[tokio::main(flavor = "current_thread")]
 //! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
-//! # let hub = MemoryHub::new();
+//! # let hub = mailmesh::MemoryHub::new();
 //! # let in_memory = |name: &str| Node::builder().name(name).memory(&hub);
 //! // In a server: Node::builder().coordinator(Coordinator::load("coordinator.json")?)
 //! let mx1 = in_memory("mx1").start().await?;
@@ -78,6 +78,7 @@ mod inbox;
 mod incoming;
 mod keys;
 mod lifecycle;
+pub mod limits;
 mod member_log;
 mod members;
 mod mirror_watch;
@@ -86,6 +87,7 @@ mod node_builder;
 mod parts;
 mod pause_gate;
 mod persister;
+pub mod prelude;
 #[cfg(feature = "bounded-log")]
 mod printable_fields;
 mod publisher;
@@ -116,9 +118,17 @@ pub use inbox::{Filter, Inbox};
 pub use incoming::{Gap, GapReason, Incoming, LeaveReason, Received};
 pub use keys::{Keys, NodeKeys};
 pub use lifecycle::StopReason;
-pub use mailmesh_codec::{ClusterKey, CodecError, KeyId, Keyring};
+pub use mailmesh_codec::{ClusterKey, CodecError, Keyring};
 pub use mailmesh_delivery::{DeliveryCounters, Incarnation, NodeName, Settings};
-pub use mailmesh_events::*;
+pub use mailmesh_events::{
+    AccountId, AlertId, CacheInvalidation, CacheKind, CacheScope, CalendarAlert, CalendarEventId,
+    Certificate, CertificateChange, CertificateFingerprint, Change, ChangeId, Custom, DataTypes,
+    DomainNames, EmailId, EmailPush, Escaper, Event, EventError, HostName, KeyId, Kind, KindSet,
+    Lane, MailboxId, Network, NetworkChange, NodeId, ObjectId, ObjectType, Printable,
+    PrintableJson, PrivateKey, PushSubscriptionChange, QueueSignal, RegistryChange, RegistryObject,
+    Rule, RuleDetails, Stamp, StateChange, SubscriptionChange, SubscriptionId, UnixMillis,
+    UnknownEvent, Value, ValueChange, ValueKey, is_unprintable,
+};
 pub use mailmesh_lists as lists;
 pub use mailmesh_secrets as secrets;
 pub use mailmesh_state::{

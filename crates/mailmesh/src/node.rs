@@ -82,8 +82,8 @@ impl Node {
         let time = &self.inner.replication.time;
         for member in &mut members {
             let reading = time.reading(member.incarnation);
-            member.round_trip = reading.map(|(took, _)| took);
-            member.clock_offset = reading.map(|(_, ahead)| ClockOffset::from_millis(ahead));
+            member.round_trip = reading.map(|reading| reading.round_trip);
+            member.clock_offset = reading.map(|r| ClockOffset::from_millis(r.ahead_ms));
         }
         for status in self.endpoint_statuses() {
             let is_linked = status.state == EndpointState::Linked;

@@ -422,7 +422,7 @@ fn read_keys(secret: &Secret) -> Result<(Keyring, Option<PathBuf>), Error> {
         Secret::File(path) => Some(path.clone()),
         _ => None,
     };
-    match Keyring::from_text(&secret.resolve()?) {
+    match secret.resolve()?.parse::<Keyring>() {
         Ok(keys) => Ok((keys, file)),
         Err(error) => Err(Error::KeyText { file, error }),
     }

@@ -164,8 +164,8 @@ impl Replication {
     pub(crate) fn sweep(&self) {
         // After a clock step, only the dropping waits.
         if self.time.may_sweep() {
-            for (change, days) in &self.mirror.sweep(self.now()).ending {
-                warn_of_expiry(change, *days);
+            for warning in &self.mirror.sweep(self.now()).expiring {
+                warn_of_expiry(&warning.change, warning.days_left);
             }
         } else {
             self.mirror.unexpire(self.now());

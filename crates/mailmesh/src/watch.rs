@@ -9,7 +9,7 @@ use std::task::{Context, Poll, Waker, ready};
 
 use futures_core::Stream;
 use mailmesh_events::{
-    Block, Certificate, CertificateChange, Change, DomainNames, Network, NetworkChange, Rule,
+    Certificate, CertificateChange, Change, DomainNames, Network, NetworkChange, Rule, RuleDetails,
 };
 use mailmesh_state::{Mirror, NetworkEntry, Observed, Observer};
 use parking_lot::Mutex;
@@ -96,9 +96,9 @@ impl BlockUpdate {
                 state.sort_by_key(|(rule, entry)| (*rule, entry.network));
                 Some(Self::State(state))
             }
-            Item::Change(Change::Network(NetworkChange { rule, network, block: None, .. })) => {
-                Some(Self::Removed(rule, network))
-            }
+            Item::Change(Change::Network(NetworkChange {
+                rule, network, details: None, ..
+            })) => Some(Self::Removed(rule, network)),
             Item::Change(change) => network(&change).map(|(rule, entry)| Self::Set(rule, entry)),
             Item::Expired(change) => {
                 network(&change).map(|(rule, entry)| Self::Expired(rule, entry))
@@ -154,8 +154,8 @@ impl CertUpdate {
 
 fn network(change: &Change) -> Option<(Rule, NetworkEntry)> {
     match change {
-        Change::Network(NetworkChange { rule, network, block: Some(block), .. }) => {
-            Some((*rule, NetworkEntry { network: *network, block: Block::clone(block) }))
+        Change::Network(NetworkChange { rule, network, details: Some(details), .. }) => {
+            Some((*rule, NetworkEntry::new(*network, RuleDetails::clone(details))))
         }
         _ => None,
     }
@@ -292,8 +292,9 @@ impl Queue {
 
 impl Observer for Queue {
     fn observe(&self, observed: Observed<'_>) {
-        let (Observed::Changed(change) | Observed::Expired(change) | Observed::Ending(change, _)) =
-            observed
+        let (Observed::Changed(change)
+        | Observed::Expired(change)
+        | Observed::Expiring { change, .. }) = observed
         else {
             return;
         };
@@ -302,7 +303,7 @@ impl Observer for Queue {
         }
         let next = match observed {
             Observed::Expired(_) => Item::Expired(change.clone()),
-            Observed::Ending(_, days) => Item::Ending(change.clone(), days),
+            Observed::Expiring { days_left, .. } => Item::Ending(change.clone(), days_left),
             _ => Item::Change(change.clone()),
         };
         let mut waiting = self.waiting.lock();

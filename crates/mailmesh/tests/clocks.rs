@@ -33,7 +33,7 @@ async fn a_clock_minutes_off_changes_no_winner_and_no_expiry() {
         cluster.converged_within(Duration::from_secs(2)).await.unwrap();
         // The last write to an entry wins.
         let reason = |node: &Node| match node.blocks().lookup("192.0.2.3".parse().unwrap()) {
-            Verdict::Blocked(entry) => entry.block.reason().to_owned(),
+            Verdict::Blocked(entry) => entry.details.reason().to_owned(),
             _ => String::new(),
         };
         for (writer, text) in [(&mx1, "one"), (&mx3, "three"), (&mx1, "one again")] {

@@ -125,7 +125,7 @@ async fn a_block_is_in_force_at_once_spreads_and_expires() {
     assert!(nodes[0].blocks().is_blocked(address));
     until("blocked on b", || nodes[1].blocks().is_blocked(address)).await;
     let Verdict::Blocked(entry) = nodes[1].blocks().lookup(address) else { panic!() };
-    assert_eq!((entry.block.reason(), entry.block.origin()), ("spam", "a"));
+    assert_eq!((entry.details.reason(), entry.details.origin()), ("spam", "a"));
     nodes[1].blocks().allow("192.0.2.7".parse().unwrap()).reason("ours").await.unwrap();
     until("allowed on a", || !nodes[0].blocks().is_blocked(address)).await;
     until("swept on both", || nodes.iter().all(|n| n.blocks().list(Rule::Block).is_empty())).await;
@@ -335,14 +335,10 @@ async fn a_slow_reader_gets_a_gap_and_no_other_reader_is_affected() {
 #[tokio::test(flavor = "multi_thread")]
 async fn mirror_changes_and_oversized_events_are_refused() {
     let nodes = cluster(&["a", "b"], None).await;
-    let change = NetworkChange {
-        rule: Rule::Block,
-        network: "192.0.2.7".parse().unwrap(),
-        stamp: Stamp::default(),
-        block: None,
-    };
+    let change =
+        NetworkChange::new(Rule::Block, "192.0.2.7".parse().unwrap(), Stamp::default(), None);
     assert!(matches!(nodes[0].publish(change).await, Err(Error::MirrorEvent)));
-    let smuggled = Event::Unknown(Unknown { tag: 8, bytes: vec![0x91, 8].into() });
+    let smuggled = Event::Unknown(UnknownEvent { tag: 8, bytes: vec![0x91, 8].into() });
     assert!(matches!(nodes[0].publish(smuggled).await, Err(Error::UnknownEvent)));
     assert!(Custom::new("big", vec![0; limits::CUSTOM_PAYLOAD_LEN + 1]).is_err());
     let largest = Custom::new("big", vec![7; limits::CUSTOM_PAYLOAD_LEN]).unwrap();

@@ -77,7 +77,7 @@ fn key_file(dir: &Path, name: &str, keys: &Keyring) -> PathBuf {
 }
 
 fn in_file(path: &Path) -> Vec<KeyId> {
-    Keyring::from_text(&std::fs::read_to_string(path).unwrap()).unwrap().ids("mail")
+    std::fs::read_to_string(path).unwrap().parse::<Keyring>().unwrap().ids("mail")
 }
 
 /// Number of events that an inbox delivered and that it reported missing.

@@ -73,7 +73,7 @@ async fn a_key_added_here_brings_back_a_node_that_missed_a_rotation() {
     until("c is back", || [&a, &b, &c].iter().all(|node| node.status().members == 2)).await;
     until("c seals with the key of the others for good", || {
         let text = std::fs::read_to_string(dir.path().join("c")).unwrap();
-        let in_file = Keyring::from_text(&text).unwrap().ids("mail");
+        let in_file = text.parse::<Keyring>().unwrap().ids("mail");
         in_file == [new.id("mail"), old.id("mail")]
     })
     .await;

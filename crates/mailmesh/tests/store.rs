@@ -308,7 +308,7 @@ async fn an_unusable_store_stops_the_start_with_the_reason() {
 async fn saved_covers_all_entries_even_if_there_are_many() {
     let (dir, clock) = (tempfile::tempdir().unwrap(), WallClock::new());
     let node = clock.start(dir.path()).await;
-    let spam = Block::new("spam", UnixMillis(1)).unwrap();
+    let spam = RuleDetails::new("spam", UnixMillis(1)).unwrap();
     let networks =
         (0..120_000_u32).map(|n| Network::single(std::net::Ipv4Addr::from(n + (11 << 24)).into()));
     let networks = networks.map(|network| (network, spam.clone()));

@@ -6,7 +6,7 @@ use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 
 use mailmesh::*;
-use mailmesh_store::Store;
+use mailmesh_store::{Record, Store};
 
 const FILE: &str = "mirror.redb";
 
@@ -154,7 +154,7 @@ async fn a_store_of_an_earlier_version_is_bound_to_the_cluster_that_opens_it() {
     block(&node, 1).await;
     node.shutdown().await;
     let (store, mut records) = (Store::open(dir.path()).unwrap(), Vec::new());
-    store.read(|key, value| records.push((key.to_vec(), Some(value.to_vec())))).unwrap();
+    store.read(|key, value| records.push(Record::set(key, value))).unwrap();
     let notes = ["alive", "stamp"].map(|name| (name, store.note(name).unwrap().unwrap()));
     let notes = [0, 1].map(|n| (notes[n].0, notes[n].1.as_slice()));
     Store::open(earlier.path()).unwrap().commit(records, &notes).unwrap();

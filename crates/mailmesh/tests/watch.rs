@@ -31,7 +31,7 @@ async fn a_watch_returns_a_snapshot_and_then_local_and_remote_changes() {
     let mut watch = mx2.blocks().watch();
     let BlockUpdate::State(state) = next(&mut watch).await else { panic!() };
     assert_eq!(state.len(), 1);
-    assert_eq!(state[0].1.block.reason(), "before");
+    assert_eq!(state[0].1.details.reason(), "before");
 
     mx1.blocks()
         .add(network("192.0.2.2"))
@@ -40,7 +40,7 @@ async fn a_watch_returns_a_snapshot_and_then_local_and_remote_changes() {
         .await
         .unwrap();
     let BlockUpdate::Set(Rule::Block, entry) = next(&mut watch).await else { panic!() };
-    assert_eq!((entry.network, entry.block.reason()), (network("192.0.2.2"), "there"));
+    assert_eq!((entry.network, entry.details.reason()), (network("192.0.2.2"), "there"));
     mx2.blocks().allow(network("192.0.2.3")).reason("here").await.unwrap();
     assert!(matches!(next(&mut watch).await, BlockUpdate::Set(Rule::Allow, _)));
     mx1.blocks().remove(Rule::Block, network("192.0.2.1")).await.unwrap();
@@ -61,16 +61,16 @@ async fn a_slowly_read_watch_still_adds_up_to_the_mirror() {
     let mut take = |update| match update {
         BlockUpdate::State(state) => {
             states += 1;
-            known = state.into_iter().map(|(_, entry)| (entry.network, entry.block)).collect();
+            known = state.into_iter().map(|(_, entry)| (entry.network, entry.details)).collect();
         }
-        BlockUpdate::Set(_, entry) => drop(known.insert(entry.network, entry.block)),
+        BlockUpdate::Set(_, entry) => drop(known.insert(entry.network, entry.details)),
         BlockUpdate::Removed(_, network) => drop(known.remove(&network)),
         other => panic!("{other:?}"),
     };
     take(next(&mut watch).await);
     // More changes than a watch queues.
     let address = |n: u32| Network::single(std::net::Ipv4Addr::from(0x0A00_0000 + n).into());
-    let block = || Block::new("list", UnixMillis(1)).unwrap();
+    let block = || RuleDetails::new("list", UnixMillis(1)).unwrap();
     let list: Vec<_> = (0..70_000).map(|n| (address(n), block())).collect();
     let mut published = 0;
     let import = mx1.blocks().import(Rule::Block, list).progress(|done| published = done);
@@ -83,7 +83,7 @@ async fn a_slowly_read_watch_still_adds_up_to_the_mirror() {
         take(update.unwrap());
     }
     let there: BTreeMap<_, _> =
-        mx2.blocks().list(Rule::Block).into_iter().map(|e| (e.network, e.block)).collect();
+        mx2.blocks().list(Rule::Block).into_iter().map(|e| (e.network, e.details)).collect();
     assert_eq!((there.len(), states), (69_999, 2));
     assert!(known == there);
 }

@@ -90,7 +90,8 @@ pub fn check_pair(
 }
 
 /// Certificates of a text that can be trust anchors.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Authorities {
     /// The certificates, in the order of the text.
     pub certificates: Vec<CertificateDer<'static>>,
@@ -110,7 +111,7 @@ pub fn authorities(text: &[u8], limit: usize, now: i64) -> Result<Authorities, P
         store
             .add(certificate.clone())
             .map_err(|error| refusal::refused(certificate, index + 1, &error))?;
-        let info = CertificateInfo::of(certificate).ok();
+        let info = CertificateInfo::from_der(certificate).ok();
         warnings.extend(
             info.filter(|info| info.not_after <= now).map(|info| PemWarning::MemberExpired {
                 subject: info.subject,

@@ -9,8 +9,8 @@ use bytes::Bytes;
 use fastrand::Rng;
 use mailmesh_delivery::Incarnation;
 use mailmesh_events::{
-    Block, Change, ChangeKey, CodedSymbol, DirectMessage, MirrorDigest, Network, NodeId, Rule,
-    Share, Stamp, SyncMessage, UnixMillis,
+    Change, ChangeKey, CodedSymbol, DirectMessage, MirrorDigest, Network, NodeId, Rule,
+    RuleDetails, Share, Stamp, SyncMessage, UnixMillis,
 };
 use mailmesh_state::{ClusterClock, Mirror, ReconcileConfig, Reconciler};
 
@@ -259,7 +259,7 @@ pub(crate) fn lie(rng: &mut Rng, node: usize) -> SyncMessage {
     let change = || {
         // Each node gets only one of the contents, so only a comparison of mirrors shows both.
         let reason = if node.is_multiple_of(2) { "liar" } else { "another" };
-        let block = Block::new(reason, year_3000).ok()?;
+        let block = RuleDetails::new(reason, year_3000).ok()?;
         // A key that the nodes do not use.
         Mirror::new(NodeId(u64::MAX), [5; 16]).block(network(250), block, year_3000).ok()
     };
@@ -304,7 +304,7 @@ pub(crate) fn unending_answer(rng: &mut Rng, question: DirectMessage) -> Option<
 /// the entry replaced nothing.
 pub(crate) fn needless_memory(mirror: &Mirror, now: UnixMillis) -> Option<Change> {
     let once = |change: &Change| match change.key() {
-        ChangeKey::Network(_, key) => key >= network(FIRST_SINGLE_USE_KEY),
+        ChangeKey::Network { network: key, .. } => key >= network(FIRST_SINGLE_USE_KEY),
         _ => false,
     };
     let swept = Duration::from_secs(1);
@@ -315,7 +315,7 @@ pub(crate) fn needless_memory(mirror: &Mirror, now: UnixMillis) -> Option<Change
 /// Checks that lookups agree with the content.
 pub(crate) fn check_lookups(mirror: &Mirror, now: UnixMillis) -> Result<(), String> {
     for change in mirror.content() {
-        let ChangeKey::Network(Rule::Block, network) = change.key() else { continue };
+        let ChangeKey::Network { rule: Rule::Block, network } = change.key() else { continue };
         let is_live = change.is_live() && change.expires().is_none_or(|at| at > now);
         if mirror.is_blocked(network.address(), now) != is_live {
             return Err(format!("a lookup says {} for {change:?}", !is_live));

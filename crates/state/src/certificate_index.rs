@@ -6,8 +6,8 @@ use std::time::Duration;
 use mailmesh_events::{Certificate, CertificateChange, DomainNames, HostName, UnixMillis};
 use parking_lot::RwLock;
 
-/// Whether a certificate is valid at a given time.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// Whether a certificate is valid at a given time. There are only these three.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Validity {
     /// The time is at or after `notBefore` and before `notAfter`.
     Valid,

@@ -58,9 +58,29 @@ pub struct ClockEstimate<P> {
     pub correction_ms: i64,
     /// Whether more than half of the clocks, this node's included, agree with cluster time.
     pub has_majority: bool,
-    /// For each peer that has answered: by how many milliseconds its clock is ahead of cluster
-    /// time.
-    pub peers_ahead_ms: Vec<(P, i64)>,
+    /// The clock of each peer that has answered.
+    pub peers: Vec<PeerClockOffset<P>>,
+}
+
+/// The clock of a peer compared with cluster time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub struct PeerClockOffset<P> {
+    /// The peer.
+    pub peer: P,
+    /// By how many milliseconds its wall clock is ahead of cluster time; negative if it is behind.
+    pub ahead_ms: i64,
+}
+
+/// The last answer of a peer, compared with this node's wall clock.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub struct ClockReading {
+    /// The round trip of query and answer. The reading is off by at most half of it.
+    pub round_trip: Duration,
+    /// By how many milliseconds the peer's wall clock is ahead of this node's; negative if it is
+    /// behind.
+    pub ahead_ms: i64,
 }
 
 #[derive(Debug, Clone)]
@@ -197,14 +217,13 @@ impl<P: Copy + Ord> ClusterClock<P> {
             if counts { all } else { median(&mut agreeing(&walls_at_zero, own), own) };
         let heard =
             self.peers.iter().filter_map(|(id, peer)| Some((*id, peer.reading?.wall_at_zero)));
-        let peers_ahead_ms =
-            heard.map(|(id, peer_wall)| (id, peer_wall.saturating_sub(wall_at_zero))).collect();
+        let offset = |(peer, peer_wall): (P, i64)| PeerClockOffset {
+            peer,
+            ahead_ms: peer_wall.saturating_sub(wall_at_zero),
+        };
+        let peers = heard.map(offset).collect();
         let wall_at_zero = if planted(Fault::OwnClock) { own } else { wall_at_zero };
-        ClockEstimate {
-            correction_ms: wall_at_zero.saturating_sub(own),
-            has_majority,
-            peers_ahead_ms,
-        }
+        ClockEstimate { correction_ms: wall_at_zero.saturating_sub(own), has_majority, peers }
     }
 
     /// Whether a present peer has answered a query, which proves that it receives from this node.
@@ -213,13 +232,14 @@ impl<P: Copy + Ord> ClusterClock<P> {
         self.peers.values().any(|peer| peer.reading.is_some())
     }
 
-    /// The round trip of a peer's reading, and by how many milliseconds its wall clock is ahead of
-    /// this node's, which shows `own` at `at`.
+    /// The reading of a peer's clock, given that this node's wall clock shows `own` at `at`; `None`
+    /// if the peer has not answered.
     #[must_use]
-    pub fn reading(&self, peer: P, own: UnixMillis, at: Duration) -> Option<(Duration, i64)> {
+    pub fn reading(&self, peer: P, own: UnixMillis, at: Duration) -> Option<ClockReading> {
         let reading = self.peers.get(&peer)?.reading?;
         let own = millis(own).saturating_sub(elapsed(at));
-        Some((reading.round_trip, reading.wall_at_zero.saturating_sub(own)))
+        let ahead_ms = reading.wall_at_zero.saturating_sub(own);
+        Some(ClockReading { round_trip: reading.round_trip, ahead_ms })
     }
 }
 
@@ -259,7 +279,10 @@ mod tests {
         assert_eq!(correction(&clock_with_answers(&[(600_000, 2), (0, 2)]), own, ms(0)), 0);
         let wrong = UnixMillis(NOW - 600_000);
         assert_eq!(correction(&clock_with_answers(&[(0, 2), (4, 2)]), wrong, ms(0)), 600_000);
-        assert_eq!(clock_with_answers(&[(250, 8)]).reading(0, own, ms(0)), Some((ms(8), 250)));
+        assert_eq!(
+            clock_with_answers(&[(250, 8)]).reading(0, own, ms(0)),
+            Some(ClockReading { round_trip: ms(8), ahead_ms: 250 })
+        );
     }
 
     /// Regression: the mean of two clocks was used, so one wrong clock expired the entries of both
@@ -271,7 +294,7 @@ mod tests {
             let clock = clock_with_answers(&[(ahead, 2)]);
             let estimate = clock.estimate(own, ms(0));
             assert_eq!((estimate.correction_ms, estimate.has_majority), (0, false));
-            assert_eq!(estimate.peers_ahead_ms, [(0, ahead)]);
+            assert_eq!(estimate.peers, [PeerClockOffset { peer: 0, ahead_ms: ahead }]);
             // Four clocks, two against two.
             let estimate =
                 clock_with_answers(&[(ahead, 2), (ahead + 1, 2), (20, 2)]).estimate(own, ms(0));
@@ -297,8 +320,9 @@ mod tests {
         assert_eq!(clock.due_queries(ms(11_001)), [0; 0]);
         assert_eq!(clock.due_queries(ms(11_002)), [0]);
         let mut clock = clock_with_answers(&[(0, 2)]);
-        let offset =
-            |clock: &ClusterClock<usize>| clock.reading(0, UnixMillis(NOW), ms(0)).unwrap().1;
+        let offset = |clock: &ClusterClock<usize>| {
+            clock.reading(0, UnixMillis(NOW), ms(0)).unwrap().ahead_ms
+        };
         // The whole 300 ms are spent on the way to the peer, so the reading is off by 150 ms.
         clock.on_answer(0, ms(10_000), UnixMillis(NOW + 10_300), ms(10_300));
         assert_eq!(offset(&clock), 0);
@@ -364,7 +388,7 @@ mod tests {
         clock.on_answer(3, ms(0), own, ms(0));
         let estimate = clock.estimate(own, ms(0));
         assert_eq!(
-            (estimate.correction_ms, estimate.has_majority, estimate.peers_ahead_ms.len()),
+            (estimate.correction_ms, estimate.has_majority, estimate.peers.len()),
             (0, true, 1)
         );
     }

@@ -3,7 +3,7 @@ use std::fmt;
 use mailmesh_events::{DomainNames, EventError, Printable, UnixMillis};
 
 /// The part of a certificate that a check refers to.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Material {
     /// The whole chain, leaf first.

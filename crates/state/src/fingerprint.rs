@@ -1,3 +1,4 @@
+use std::fmt;
 use std::hash::Hasher;
 
 use mailmesh_events::{ChangeKey, MirrorDigest};
@@ -23,11 +24,18 @@ impl EntryId {
 
 /// The digest of a set of entries: the sum of a keyed hash of each entry's id, stamp and content.
 /// The order of entries does not matter, and each change costs one hash.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub(crate) struct Fingerprint {
     hasher: SipHasher13,
     short: SipHasher64,
     digest: MirrorDigest,
+}
+
+/// Leaves out the hashers, whose state is the key.
+impl fmt::Debug for Fingerprint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Fingerprint").field("digest", &self.digest).finish_non_exhaustive()
+    }
 }
 
 impl Fingerprint {
@@ -58,7 +66,7 @@ impl Fingerprint {
     pub(crate) fn id(&self, key: &ChangeKey) -> EntryId {
         let mut hasher = self.hasher;
         match key {
-            ChangeKey::Network(rule, network) => {
+            ChangeKey::Network { rule, network } => {
                 hasher.write(&[0, *rule as u8, network.prefix_len()]);
                 match network.address() {
                     std::net::IpAddr::V4(v4) => hasher.write(&v4.octets()),

@@ -15,17 +15,17 @@
 //! **Left to the caller**: encoding, peers, transport, and when to call [`Mirror::sweep`].
 //!
 //! ```
-//! use mailmesh_events::{Block, NodeId, UnixMillis};
+//! use mailmesh_events::{RuleDetails, NodeId, UnixMillis};
 //! use mailmesh_state::{Mirror, Verdict};
 //!
 //! let now = UnixMillis(1_000);
 //! let (a, b) = (Mirror::new(NodeId(1), [0; 16]), Mirror::new(NodeId(2), [0; 16]));
-//! let change = a.block("192.0.2.0/24".parse()?, Block::new("spam", now)?, now)?;
+//! let change = a.block("192.0.2.0/24".parse()?, RuleDetails::new("spam", now)?, now)?;
 //! b.apply(&change, now);
 //!
 //! assert!(b.is_blocked("192.0.2.7".parse()?, now));
 //! assert!(matches!(b.lookup("192.0.2.7".parse()?, now), Verdict::Blocked(entry)
-//!     if entry.block.reason() == "spam"));
+//!     if entry.details.reason() == "spam"));
 //! assert_eq!(a.digest(), b.digest());
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
@@ -52,8 +52,10 @@ mod x509;
 
 pub use certificate_index::{ChosenCertificate, Validity};
 pub use clock::HybridClock;
-pub use cluster_clock::{CLOCK_TOLERANCE, ClockEstimate, ClusterClock};
-pub use entries::{Bounds, Swept};
+pub use cluster_clock::{
+    CLOCK_TOLERANCE, ClockEstimate, ClockReading, ClusterClock, PeerClockOffset,
+};
+pub use entries::{Bounds, ExpiryWarning, Swept};
 pub use error::{Material, StateError};
 pub use mirror::{Applied, Batch, Mirror, MirrorCounters, Saved, fingerprint_key_id};
 pub use observe::{Observed, Observer};

@@ -11,9 +11,14 @@ pub enum Observed<'a> {
     Changed(&'a Change),
     /// An entry expired and was removed from lookups.
     Expired(&'a Change),
-    /// A certificate has at most this many days left: 30, 7, 1, or 0 once it has expired. It stays
-    /// in the mirror until a newer one replaces it.
-    Ending(&'a Change, u32),
+    /// A certificate expires soon or has expired. It stays in the mirror until a newer one replaces
+    /// it.
+    Expiring {
+        /// The current change of the certificate's names.
+        change: &'a Change,
+        /// The certificate has at most this many days left: 30, 7, 1, or 0 once it has expired.
+        days_left: u32,
+    },
     /// A tombstone, or an expired entry kept as one, was dropped. Or an entry that had already
     /// expired arrived. Only a store needs to know.
     TombstoneChanged(&'a Change),

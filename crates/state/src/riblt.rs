@@ -9,11 +9,19 @@
 
 use mailmesh_events::CodedSymbol;
 use siphasher::sip::SipHasher13;
+use std::fmt;
 use std::hash::Hasher;
 
 /// Hashes items with a key, so that an outsider cannot make two items that share all symbols.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub(crate) struct ItemHasher(SipHasher13);
+
+/// Leaves out the hasher, whose state is the key.
+impl fmt::Debug for ItemHasher {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("ItemHasher(..)")
+    }
+}
 
 impl ItemHasher {
     pub(crate) fn new(key: [u8; 16]) -> Self {

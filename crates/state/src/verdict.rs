@@ -1,18 +1,33 @@
 use std::fmt;
 
-use mailmesh_events::{Block, Network};
+use mailmesh_events::{Network, RuleDetails};
 
-/// A network in the mirror.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// A network that the mirror blocks or allows.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub struct NetworkEntry {
     /// The network that matched or was listed.
     pub network: Network,
-    /// Reason, origin, time of blocking and expiry.
-    pub block: Block,
+    /// Reason and origin of the entry, when it was added, and when it expires.
+    pub details: RuleDetails,
 }
 
-/// The mirror's decision about an address.
-#[derive(Debug, Clone, PartialEq, Eq)]
+impl NetworkEntry {
+    /// The entry of a network with these details.
+    #[must_use]
+    pub fn new(network: Network, details: RuleDetails) -> Self {
+        Self { network, details }
+    }
+}
+
+impl From<(Network, RuleDetails)> for NetworkEntry {
+    fn from((network, details): (Network, RuleDetails)) -> Self {
+        Self { network, details }
+    }
+}
+
+/// The mirror's decision about an address. There are only these three.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 #[must_use]
 pub enum Verdict {
     /// No entry matches the address.
@@ -27,8 +42,8 @@ impl fmt::Display for Verdict {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Clear => f.write_str("not blocked"),
-            Self::Allowed(entry) => write!(f, "allowed by {}: {}", entry.network, entry.block),
-            Self::Blocked(entry) => write!(f, "blocked by {}: {}", entry.network, entry.block),
+            Self::Allowed(entry) => write!(f, "allowed by {}: {}", entry.network, entry.details),
+            Self::Blocked(entry) => write!(f, "blocked by {}: {}", entry.network, entry.details),
         }
     }
 }

@@ -6,7 +6,7 @@
 
 use std::cmp::Ordering;
 
-use mailmesh_events::{Block, Change, Stamp, UnixMillis};
+use mailmesh_events::{Change, RuleDetails, Stamp, UnixMillis};
 use ring::digest::{Context, SHA256};
 
 use crate::planted::{Fault, planted};
@@ -30,9 +30,9 @@ impl ContentHash {
         Self(hash)
     }
 
-    /// The hash of a block's reason and origin.
-    pub(crate) fn of_text(block: &Block) -> Self {
-        Self::of([block.reason().as_bytes(), block.origin().as_bytes()])
+    /// The hash of a rule's reason and origin.
+    pub(crate) fn of_text(details: &RuleDetails) -> Self {
+        Self::of([details.reason().as_bytes(), details.origin().as_bytes()])
     }
 
     /// The hash of an entry that is not a network. The private key of a certificate is left out: it
@@ -106,9 +106,9 @@ fn compare_contents(one: &Change, other: &Change) -> Ordering {
     }
     match (one, other) {
         (Change::Network(one), Change::Network(other)) => {
-            let [one, other] = [&one.block, &other.block].map(|block| {
-                let block = block.as_deref()?;
-                Some((end(block.expires), block.added, block.reason(), block.origin()))
+            let [one, other] = [&one.details, &other.details].map(|details| {
+                let it = details.as_deref()?;
+                Some((end(it.expires), it.added, it.reason(), it.origin()))
             });
             one.cmp(&other)
         }

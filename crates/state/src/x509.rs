@@ -32,7 +32,7 @@ pub fn certificate_from_pem(chain: &[u8], key: &[u8]) -> Result<Certificate, Sta
 }
 
 /// A certificate as read, with its details and warnings.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct ReadCertificate {
     /// The certificate.
@@ -55,16 +55,18 @@ pub struct CertificateDetails {
     pub chain_len: usize,
 }
 
-impl CertificateDetails {
+impl TryFrom<&Certificate> for CertificateDetails {
+    type Error = StateError;
+
     /// Reads the details of a certificate.
     ///
     /// # Errors
     /// [`StateError::Parse`] if the leaf is not X.509, which does not happen for a certificate from
     /// [`certificate_from_der`].
-    pub fn of(certificate: &Certificate) -> Result<Self, StateError> {
+    fn try_from(certificate: &Certificate) -> Result<Self, StateError> {
         let leaf = certificate.chain().first().map_or(&[][..], |leaf| leaf);
-        let facts =
-            CertificateInfo::of(leaf).map_err(|error| parse_error(Material::Certificate, error))?;
+        let facts = CertificateInfo::from_der(leaf)
+            .map_err(|error| parse_error(Material::Certificate, error))?;
         let chain_len = certificate.chain().len();
         Ok(Self { issuer: facts.issuer, key: facts.key, chain_len })
     }
@@ -92,8 +94,8 @@ pub fn read_certificate(
             }
             (error, _) => error,
         })?;
-    let details = CertificateDetails::of(&certificate)?;
-    let leaf = certificate.chain().first().and_then(|leaf| CertificateInfo::of(leaf).ok());
+    let details = CertificateDetails::try_from(&certificate)?;
+    let leaf = certificate.chain().first().and_then(|leaf| CertificateInfo::from_der(leaf).ok());
     let odd = leaf.and_then(|facts| not_served(&facts));
     let odd = odd.map(|names| PemWarning::NamesNotServed { names });
     let warnings = identity.warnings.iter().cloned().chain(odd).chain(dates()).collect();
@@ -119,7 +121,7 @@ fn read_identity(chain: &[u8], key: &[u8], now: Option<i64>) -> Result<Identity,
 fn refused_leaf(chain: &[u8], number: usize, error: PemError, now: Option<i64>) -> StateError {
     let certificates = pem::certificates(chain, MAX_SCANNED_CERTIFICATES).unwrap_or_default();
     let leaf = number.checked_sub(1).and_then(|index| certificates.get(index));
-    let facts = leaf.and_then(|der| CertificateInfo::of(der).ok());
+    let facts = leaf.and_then(|der| CertificateInfo::from_der(der).ok());
     let Some(facts) = facts.filter(|facts| facts.dns_names.is_empty()) else {
         return parse_error(Material::Chain, error);
     };
@@ -144,7 +146,7 @@ fn and_expired(reason: &str, expired: &PemWarning) -> String {
 /// that is not an authority's.
 fn key_mismatch(chain: &[u8]) -> StateError {
     let certificates = pem::certificates(chain, MAX_SCANNED_CERTIFICATES).unwrap_or_default();
-    let mut facts = certificates.iter().filter_map(|der| CertificateInfo::of(der).ok());
+    let mut facts = certificates.iter().filter_map(|der| CertificateInfo::from_der(der).ok());
     let leaf = facts.find(|facts| !facts.is_authority && !facts.dns_names.is_empty());
     match leaf.and_then(|facts| served(&facts).ok()) {
         Some(names) => StateError::KeyMismatch { names },
@@ -162,7 +164,8 @@ pub(crate) fn check_issuers(current: &Certificate, given: &Certificate) -> Resul
         return Ok(());
     }
     let subject = |der: &bytes::Bytes| {
-        CertificateInfo::of(der).map_or_else(|_| "an issuer".to_owned(), |facts| facts.subject)
+        CertificateInfo::from_der(der)
+            .map_or_else(|_| "an issuer".to_owned(), |facts| facts.subject)
     };
     let lost: Vec<String> = before.iter().filter(|der| !after.contains(der)).map(subject).collect();
     Err(StateError::FewerIssuers {
@@ -179,6 +182,8 @@ fn certificate_from_identity(identity: &Identity) -> Result<Certificate, StateEr
 }
 
 /// A certificate as PEM texts, as servers read them. The key is wiped on drop.
+#[derive(Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct CertificatePem {
     /// The chain, leaf first.
     pub chain: String,
@@ -257,8 +262,8 @@ struct LeafFacts {
 
 impl LeafFacts {
     fn of(leaf: &[u8]) -> Result<Self, StateError> {
-        let facts =
-            CertificateInfo::of(leaf).map_err(|error| parse_error(Material::Certificate, error))?;
+        let facts = CertificateInfo::from_der(leaf)
+            .map_err(|error| parse_error(Material::Certificate, error))?;
         if facts.dns_names.is_empty() {
             return Err(StateError::NoNames { reason: no_names_reason(&facts) });
         }

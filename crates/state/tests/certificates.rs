@@ -31,7 +31,7 @@ fn set(mirror: &Mirror, certificate: Certificate, at: u64) {
     let names = certificate.names().clone();
     let stamp = Stamp::new(UnixMillis(at), 0, NodeId(1));
     let certificate = Some(certificate.into());
-    let change = Change::Certificate(CertificateChange { names, stamp, certificate });
+    let change = Change::Certificate(CertificateChange::new(names, stamp, certificate));
     let saved = Saved { change, replaced_another: false, end: None };
     assert_eq!(mirror.restore([saved], NOW), 1);
 }

@@ -17,25 +17,25 @@ fn stamp() -> Stamp {
     Stamp::new(NOW, 0, NodeId(7))
 }
 
-fn network_change(block: Option<Block>) -> Change {
+fn network_change(block: Option<RuleDetails>) -> Change {
     let network = "192.0.2.7".parse().unwrap();
     let block = block.map(Arc::new);
-    Change::Network(NetworkChange { rule: Rule::Block, network, stamp: stamp(), block })
+    Change::Network(NetworkChange::new(Rule::Block, network, stamp(), block))
 }
 
 fn blocked(reason: &str, added: u64) -> Change {
-    network_change(Some(Block::new(reason, UnixMillis(added)).unwrap()))
+    network_change(Some(RuleDetails::new(reason, UnixMillis(added)).unwrap()))
 }
 
 fn value_change(value: Option<Value>) -> Change {
     let key = ValueKey::new("acme.flags", "greylisting").unwrap();
-    Change::Value(ValueChange { key, stamp: stamp(), value: value.map(Arc::new) })
+    Change::Value(ValueChange::new(key, stamp(), value.map(Arc::new)))
 }
 
 fn certificate_change(certificate: Option<Certificate>) -> Change {
     let names = DomainNames::new(["mx.example.org"]).unwrap();
     let certificate = certificate.map(Arc::new);
-    Change::Certificate(CertificateChange { names, stamp: stamp(), certificate })
+    Change::Certificate(CertificateChange::new(names, stamp(), certificate))
 }
 
 /// Two certificates of one name, each with its own key.
@@ -103,11 +103,11 @@ fn mirrors_with_different_contents_of_one_stamp_become_equal() {
     let (spam, other) = (blocked("spam", 1), blocked("other", 1));
     become_equal(&spam, &other);
     become_equal(&spam, &blocked("spam", 2));
-    let block = Block::new("spam", UnixMillis(1)).unwrap();
+    let block = RuleDetails::new("spam", UnixMillis(1)).unwrap();
     become_equal(&spam, &network_change(Some(block.clone().with_origin("imap").unwrap())));
     // The content that expires later wins, so that the other does not outlast it; any entry beats a
     // removal.
-    let ends = network_change(Some(block.expiring_at(end)));
+    let ends = network_change(Some(block.with_expiry(end)));
     assert_eq!(become_equal(&ends, &spam), std::slice::from_ref(&spam));
     let removed = network_change(None);
     assert_eq!(become_equal(&removed, &spam), std::slice::from_ref(&spam));
@@ -190,8 +190,8 @@ fn contents_with_equal_items_are_exchanged_in_full() {
 fn any_content() -> impl Strategy<Value = Change> {
     let end = prop_oneof![Just(None), (0_u64..3).prop_map(|n| Some(NOW.plus(DAY * n as u32)))];
     let block = ("[ab]{0,2}", "[ab]{0,2}", 0_u64..3, end).prop_map(|(why, by, added, end)| {
-        let block = Block::new(why, UnixMillis(added)).unwrap().with_origin(by).unwrap();
-        end.into_iter().fold(block, Block::expiring_at)
+        let block = RuleDetails::new(why, UnixMillis(added)).unwrap().with_origin(by).unwrap();
+        end.into_iter().fold(block, RuleDetails::with_expiry)
     });
     prop::option::of(block).prop_map(network_change)
 }

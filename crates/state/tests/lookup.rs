@@ -17,8 +17,8 @@ fn mirror() -> Mirror {
     Mirror::new(NodeId(1), [7; 16])
 }
 
-fn block(reason: &str) -> Block {
-    Block::new(reason, NOW).unwrap()
+fn block(reason: &str) -> RuleDetails {
+    RuleDetails::new(reason, NOW).unwrap()
 }
 
 /// Addresses that share a random number of first bits.
@@ -87,7 +87,7 @@ proptest! {
         let now = UnixMillis(NOW.0 + at * 1_000);
         let one = |step: &Step| {
             let made = step.change.map(|ends| match ends {
-                Some(s) => block("x").expiring_at(UnixMillis(NOW.0 + s * 1_000)),
+                Some(s) => block("x").with_expiry(UnixMillis(NOW.0 + s * 1_000)),
                 None => block("x"),
             });
             match (step.rule, made) {
@@ -104,7 +104,7 @@ proptest! {
             let of_rule = rest.iter().filter(|step| step.rule == rule);
             let networks = of_rule.map(|step| {
                 let made = match step.change.unwrap() {
-                    Some(s) => block("x").expiring_at(UnixMillis(NOW.0 + s * 1_000)),
+                    Some(s) => block("x").with_expiry(UnixMillis(NOW.0 + s * 1_000)),
                     None => block("x"),
                 };
                 (step.network, made)
@@ -131,12 +131,12 @@ fn the_loopback_is_never_blocked_and_mapped_ipv4_is_ipv4() {
     let mirror = mirror();
     mirror.block("192.0.2.0/24".parse().unwrap(), block("x"), NOW).unwrap();
     assert!(mirror.is_blocked("::ffff:192.0.2.1".parse().unwrap(), NOW));
-    let change = Change::Network(NetworkChange {
-        rule: Rule::Block,
-        network: "127.0.0.0/8".parse().unwrap(),
-        stamp: Stamp::new(NOW, 0, NodeId(2)),
-        block: Some(block("a node that lies").into()),
-    });
+    let change = Change::Network(NetworkChange::new(
+        Rule::Block,
+        "127.0.0.0/8".parse().unwrap(),
+        Stamp::new(NOW, 0, NodeId(2)),
+        Some(block("a node that lies").into()),
+    ));
     let _ = mirror.apply(&change, NOW);
     assert!(!mirror.is_blocked(Ipv4Addr::LOCALHOST.into(), NOW));
     assert_eq!(mirror.lookup(Ipv4Addr::LOCALHOST.into(), NOW), Verdict::Clear);
@@ -148,7 +148,7 @@ fn a_block_expires_on_time_after_a_clock_was_years_ahead() {
     let ahead = NOW.plus(Duration::from_secs(150_000_000));
     mirror.block("198.51.100.1".parse().unwrap(), block("x"), ahead).unwrap();
     let ends = NOW.plus(Duration::from_secs(10));
-    let short = block("x").expiring_at(ends);
+    let short = block("x").with_expiry(ends);
     mirror.block(Network::single(address), short, NOW).unwrap();
     assert!(mirror.is_blocked(address, NOW));
     assert!(!mirror.is_blocked(address, ends));
@@ -157,7 +157,7 @@ fn a_block_expires_on_time_after_a_clock_was_years_ahead() {
 #[test]
 fn a_batch_with_one_bad_network_is_refused_as_a_whole() {
     let mirror = mirror();
-    let networks = |texts: &[&str]| -> Vec<(Network, Block)> {
+    let networks = |texts: &[&str]| -> Vec<(Network, RuleDetails)> {
         texts.iter().map(|text| (text.parse().unwrap(), block("x"))).collect()
     };
     let error = mirror.set_all(Rule::Block, networks(&["192.0.2.1", "127.0.0.1"]), NOW);
@@ -229,7 +229,7 @@ fn a_batch_does_not_undo_concurrent_changes() {
     let done = AtomicBool::new(false);
     thread::scope(|scope| {
         scope.spawn(|| {
-            let short = || block("short").expiring_at(UnixMillis(NOW.0 + 1));
+            let short = || block("short").with_expiry(UnixMillis(NOW.0 + 1));
             for n in (0_u32..).take_while(|_| !done.load(Ordering::Relaxed)) {
                 // Some networks are in the batch; others are not and make the tables grow.
                 let at = if n % 3 == 0 { n * 31 % 20_000 } else { 1_000_000 + n };

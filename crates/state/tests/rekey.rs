@@ -14,9 +14,9 @@ const NOW: UnixMillis = UnixMillis(1_800_000_000_000);
 fn rekeying_during_changes_loses_nothing() {
     let address = |n: u32| Network::single(std::net::Ipv4Addr::from(0x0A00_0000 + n).into());
     let block = |n: u32, now: UnixMillis| {
-        Block::new("list", NOW)
+        RuleDetails::new("list", NOW)
             .unwrap()
-            .expiring_at(now.plus(Duration::from_secs(60 + u64::from(n))))
+            .with_expiry(now.plus(Duration::from_secs(60 + u64::from(n))))
     };
     let mirror = Mirror::new(NodeId(1), [1; 16]);
     // This mirror receives the same changes, and keeps its key until the end.
@@ -85,7 +85,7 @@ fn saved(mirror: &Mirror) -> Vec<Saved> {
 #[test]
 fn mirrors_are_compared_once_their_keys_are_equal() {
     let mirrors = [Mirror::new(NodeId(1), [1; 16]), Mirror::new(NodeId(2), [1; 16])];
-    let block = || Block::new("list", NOW).unwrap();
+    let block = || RuleDetails::new("list", NOW).unwrap();
     mirrors[0].block(Network::single("192.0.2.1".parse().unwrap()), block(), NOW).unwrap();
     mirrors[0].rekey([2; 16]);
     let mut nodes: Vec<Reconciler<u8>> =

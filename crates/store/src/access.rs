@@ -8,7 +8,7 @@ use crate::StoreError;
 use crate::untrusted::Untrusted;
 
 /// A directory that belongs to this user or to root, and that is not world-writable.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub struct TrustedDir {
     /// Whether the directory belongs to this user; otherwise it belongs to root.
@@ -25,9 +25,9 @@ pub struct TrustedDir {
 ///
 /// # Errors
 /// [`Untrusted`].
-pub fn check_dir(dir: &Path) -> Result<TrustedDir, Untrusted> {
+pub fn check_dir(dir: impl AsRef<Path>) -> Result<TrustedDir, Untrusted> {
     // `link/` and `link/.` would resolve to the target of the link.
-    let dir: PathBuf = dir.components().collect();
+    let dir: PathBuf = dir.as_ref().components().collect();
     let metadata = std::fs::symlink_metadata(dir)?;
     if metadata.is_symlink() {
         return Err(Untrusted::SymbolicLink);

@@ -12,11 +12,11 @@
 //! functions block; call them from a thread that may wait.
 //!
 //! ```
-//! use mailmesh_store::Store;
+//! use mailmesh_store::{Record, Store};
 //!
 //! let dir = tempfile::tempdir()?;
 //! let mut store = Store::open(dir.path())?;
-//! store.commit([(b"key".to_vec(), Some(b"value".to_vec()))], &[("clock", b"42")])?;
+//! store.commit([Record::set(b"key", b"value")], &[("clock", b"42")])?;
 //! drop(store);
 //!
 //! let store = Store::open(dir.path())?;
@@ -30,11 +30,13 @@
 mod access;
 mod error;
 mod format;
+mod record;
 mod store;
 mod untrusted;
 
 pub use access::{TrustedDir, check_dir};
 pub use error::StoreError;
 pub use format::FORMAT;
-pub use store::{MAX_KEY_LEN, MAX_VALUE_LEN, Record, Store, store_in_use};
+pub use record::Record;
+pub use store::{MAX_KEY_LEN, MAX_VALUE_LEN, Store, store_in_use};
 pub use untrusted::Untrusted;

@@ -7,10 +7,10 @@ use redb::{
     Builder, Database, DatabaseError, ReadableDatabase, ReadableTable, ReadableTableMetadata,
 };
 
-use crate::StoreError;
 use crate::access::{self, TrustedDir};
 use crate::format::{self, NOTES, RECORDS, UPGRADES, Upgrade};
 use crate::untrusted::Untrusted;
+use crate::{Record, StoreError};
 
 /// Longest key in bytes.
 pub const MAX_KEY_LEN: usize = 64 << 10;
@@ -21,9 +21,6 @@ pub const MAX_VALUE_LEN: usize = 16 << 20;
 const FILE_NAME: &str = "mirror.redb";
 /// Cache of redb in bytes. It is small, because a node reads the file once and writes rarely.
 const CACHE_BYTES: usize = 8 << 20;
-
-/// A key with its new value; `None` removes the record.
-pub type Record = (Vec<u8>, Option<Vec<u8>>);
 
 /// An open store. Only one process can have it open at a time.
 #[derive(Debug)]
@@ -51,8 +48,8 @@ pub(crate) fn builder() -> Builder {
 /// Whether another process has the store of a directory open. Creates nothing and does not wait.
 /// The check locks the store for a moment; a node that opens the store at that moment is refused.
 #[must_use]
-pub fn store_in_use(dir: &Path) -> bool {
-    let path = dir.join(FILE_NAME);
+pub fn store_in_use(dir: impl AsRef<Path>) -> bool {
+    let path = dir.as_ref().join(FILE_NAME);
     // Opening a device or a pipe may have side effects.
     let is_file = std::fs::symlink_metadata(&path).is_ok_and(|metadata| metadata.is_file());
     let locked = |file: File| matches!(file.try_lock_shared(), Err(TryLockError::WouldBlock));
@@ -73,8 +70,8 @@ impl Store {
 
     /// The path of the store file in a directory.
     #[must_use]
-    pub fn path_in(dir: &Path) -> PathBuf {
-        dir.join(FILE_NAME)
+    pub fn path_in(dir: impl AsRef<Path>) -> PathBuf {
+        dir.as_ref().join(FILE_NAME)
     }
 
     pub(crate) fn open_with(
@@ -224,7 +221,7 @@ impl Store {
             let write = database.begin_write()?;
             {
                 let mut table = write.open_table(RECORDS)?;
-                for (key, value) in records {
+                for Record { key, value } in records {
                     let value_len = value.as_ref().map_or(0, Vec::len);
                     if key.len() > MAX_KEY_LEN || value_len > MAX_VALUE_LEN {
                         let is_key = key.len() > MAX_KEY_LEN;

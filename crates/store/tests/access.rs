@@ -81,7 +81,7 @@ fn symbolic_links_are_not_followed() {
 fn a_readable_file_is_made_private_and_a_writable_one_is_refused() {
     let dir = tempfile::tempdir().unwrap();
     let mut store = Store::open(dir.path()).unwrap();
-    store.commit([(vec![1], Some(vec![2]))], &[]).unwrap();
+    store.commit([mailmesh_store::Record::set([1], [2])], &[]).unwrap();
     let file = store.path().to_owned();
     drop(store);
     for open in [0o644, 0o640, 0o600, 0o664] {

@@ -20,8 +20,9 @@ const BATCH: u64 = 20;
 /// Commit `number` sets its own records, and removes those of commit `number - 2`.
 fn records(number: u64) -> impl Iterator<Item = Record> {
     let key = |number: u64, n: u64| [number.to_be_bytes(), n.to_be_bytes()].concat();
-    let set = (0..BATCH).map(move |n| (key(number, n), Some(number.to_le_bytes().repeat(40))));
-    let old = (0..BATCH).filter(move |_| number >= 2).map(move |n| (key(number - 2, n), None));
+    let set = (0..BATCH).map(move |n| Record::set(key(number, n), number.to_le_bytes().repeat(40)));
+    let old =
+        (0..BATCH).filter(move |_| number >= 2).map(move |n| Record::remove(key(number - 2, n)));
     set.chain(old)
 }
 

@@ -2,7 +2,7 @@
 
 #![allow(clippy::unwrap_used, missing_docs, reason = "tests fail by panicking")]
 
-use mailmesh_store::{MAX_KEY_LEN, MAX_VALUE_LEN, Store, StoreError};
+use mailmesh_store::{MAX_KEY_LEN, MAX_VALUE_LEN, Record, Store, StoreError};
 
 fn contents(store: &Store) -> Vec<(Vec<u8>, Vec<u8>)> {
     let mut contents = Vec::new();
@@ -15,9 +15,9 @@ fn contents(store: &Store) -> Vec<(Vec<u8>, Vec<u8>)> {
 fn records_are_set_replaced_and_removed() {
     let dir = tempfile::tempdir().unwrap();
     let mut store = Store::open(dir.path().join("not/yet/there")).unwrap();
-    let set = |key: &str, value: &str| (key.as_bytes().to_vec(), Some(value.as_bytes().to_vec()));
+    let set = |key: &str, value: &str| Record::set(key, value);
     store.commit([set("b", "1"), set("a", "2"), set("c", "")], &[]).unwrap();
-    store.commit([set("b", "3"), (b"c".to_vec(), None), (b"d".to_vec(), None)], &[]).unwrap();
+    store.commit([set("b", "3"), Record::remove("c"), Record::remove("d")], &[]).unwrap();
     let expected =
         [("a", "2"), ("b", "3")].map(|(k, v)| (k.as_bytes().to_vec(), v.as_bytes().to_vec()));
     assert_eq!(contents(&store), expected);
@@ -39,13 +39,13 @@ fn a_record_that_is_too_long_fails_its_whole_commit() {
     let dir = tempfile::tempdir().unwrap();
     let mut store = Store::open(dir.path()).unwrap();
     for long in
-        [(vec![0; MAX_KEY_LEN + 1], Some(vec![1])), (vec![0; 1], Some(vec![1; MAX_VALUE_LEN + 1]))]
+        [Record::set([0; MAX_KEY_LEN + 1], [1]), Record::set([0], vec![1; MAX_VALUE_LEN + 1])]
     {
-        let error = store.commit([(vec![7], Some(vec![1])), long], &[]).unwrap_err();
+        let error = store.commit([Record::set([7], [1]), long], &[]).unwrap_err();
         assert!(matches!(error, StoreError::TooLong { .. }), "{error}");
     }
     assert_eq!(contents(&store), []);
-    store.commit([(vec![0; MAX_KEY_LEN], Some(vec![1; MAX_VALUE_LEN]))], &[]).unwrap();
+    store.commit([Record::set(vec![0; MAX_KEY_LEN], vec![1; MAX_VALUE_LEN])], &[]).unwrap();
     assert_eq!(contents(&store).len(), 1);
 }
 
@@ -64,9 +64,7 @@ fn corrupt_files_are_reported_and_cause_no_panic() {
     // A store with altered bytes opens, or is reported as damaged or of a newer format.
     std::fs::remove_file(&path).unwrap();
     let mut store = Store::open(dir.path()).unwrap();
-    store
-        .commit((0..2_000_u32).map(|n| (n.to_be_bytes().to_vec(), Some(vec![1; 50]))), &[])
-        .unwrap();
+    store.commit((0..2_000_u32).map(|n| Record::set(n.to_be_bytes(), [1; 50])), &[]).unwrap();
     drop(store);
     let whole = std::fs::read(&path).unwrap();
     for at in (0..whole.len()).step_by(whole.len() / 60) {

@@ -343,10 +343,7 @@ pub(crate) enum KeyCommand {
 }
 
 fn parse_kind(name: &str) -> Result<Kind, String> {
-    Kind::from_name(name).ok_or_else(|| {
-        let names: Vec<_> = Kind::ALL.iter().map(|kind| kind.name()).collect();
-        format!("unknown kind; the kinds are {}", names.join(", "))
-    })
+    name.parse().map_err(|error: mailmesh::EventError| error.to_string())
 }
 
 fn parse_cluster_name(text: &str) -> Result<String, String> {

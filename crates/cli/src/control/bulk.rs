@@ -33,7 +33,7 @@ pub(super) async fn send_networks(
         let (part, after) = rest.split_at(count_that_fits(rest));
         let part: Value = part
             .iter()
-            .map(|entry| json!({"network": entry.network, "block": &entry.block}))
+            .map(|entry| json!({"network": entry.network, "block": &entry.details}))
             .collect();
         send_answer(writer, &Answer::Ok(part)).await?;
         rest = after;
@@ -44,7 +44,8 @@ pub(super) async fn send_networks(
 /// How many of the entries fit into a line, even if JSON escapes each byte of their texts.
 fn count_that_fits(entries: &[NetworkEntry]) -> usize {
     let len = |entry: &NetworkEntry| {
-        MAX_ENTRY_LEN + MAX_ESCAPE_LEN * (entry.block.reason().len() + entry.block.origin().len())
+        MAX_ENTRY_LEN
+            + MAX_ESCAPE_LEN * (entry.details.reason().len() + entry.details.origin().len())
     };
     let ends = entries.iter().take(MAX_NETWORKS_PER_LINE).scan(0, |end, entry| {
         *end += len(entry);
@@ -114,22 +115,22 @@ fn to_listed((network, reason, origin, expires): ImportEntry) -> Entry {
 
 #[cfg(test)]
 mod tests {
-    use mailmesh::Block;
+    use mailmesh::RuleDetails;
 
     use super::*;
 
     #[test]
     fn a_line_of_networks_never_exceeds_the_limit_of_the_client() {
         let text = "\u{1}".repeat(256);
-        let block = Block::new(text.as_str(), UnixMillis(u64::MAX)).unwrap();
-        let block = block.with_origin(text).unwrap().expiring_at(UnixMillis(u64::MAX));
+        let block = RuleDetails::new(text.as_str(), UnixMillis(u64::MAX)).unwrap();
+        let block = block.with_origin(text).unwrap().with_expiry(UnixMillis(u64::MAX));
         let network = "2001:db8:1111:2222:3333:4444:5555:6666/127".parse().unwrap();
-        let entries = vec![NetworkEntry { network, block }; MAX_NETWORKS_PER_LINE];
+        let entries = vec![NetworkEntry::new(network, block); MAX_NETWORKS_PER_LINE];
         let count = count_that_fits(&entries);
         assert!((1_000..MAX_NETWORKS_PER_LINE).contains(&count), "{count}");
         let part: Value = entries[..count]
             .iter()
-            .map(|entry| json!({"network": entry.network, "block": &entry.block}))
+            .map(|entry| json!({"network": entry.network, "block": &entry.details}))
             .collect();
         assert!(Answer::Ok(part).to_line().unwrap().len() as u64 <= MAX_LINE_LEN);
     }

@@ -79,7 +79,7 @@ pub(super) async fn remove(node: &Node, given: &[String]) -> Result<Value, Strin
 /// A certificate with its issuer, key type and chain length, without its private key.
 fn certificate_json(certificate: &Certificate) -> Value {
     let mut value = json!(certificate);
-    if let Ok(details) = CertificateDetails::of(certificate) {
+    if let Ok(details) = CertificateDetails::try_from(certificate) {
         value["issuer"] = json!(details.issuer);
         value["key_type"] = json!(details.key.to_string());
         value["chain_length"] = json!(details.chain_len);

@@ -1,6 +1,6 @@
 //! Requests of the control socket that concern cluster keys.
 
-use mailmesh::{ClusterKey, CodecError, Error, KeyId, Keys};
+use mailmesh::{ClusterKey, Error, KeyId, Keys};
 use mailmesh_cli::protocol::SecretText;
 use serde_json::{Value, json};
 
@@ -8,7 +8,7 @@ fn error_text(error: Error) -> String {
     error.to_string()
 }
 
-fn codec_error_text(error: CodecError) -> String {
+fn shown(error: impl std::error::Error) -> String {
     error.to_string()
 }
 
@@ -21,7 +21,7 @@ pub(super) async fn add(
     force: bool,
 ) -> Result<Value, String> {
     let key = match key {
-        Some(key) => ClusterKey::from_text(&key.0).map_err(codec_error_text)?,
+        Some(key) => key.0.parse::<ClusterKey>().map_err(shown)?,
         None => {
             let all = keys.list().await.map_err(error_text)?;
             let without_file = all.iter().filter(|node| node.answered && !node.keeps_new);
@@ -34,7 +34,7 @@ pub(super) async fn add(
                     without_file.join(", ")
                 ));
             }
-            ClusterKey::generate().map_err(codec_error_text)?
+            ClusterKey::generate().map_err(shown)?
         }
     };
     let added = if here { keys.add_here(key).await } else { keys.add(key).await };
@@ -42,7 +42,7 @@ pub(super) async fn add(
 }
 
 pub(super) async fn activate(keys: &Keys<'_>, id: &str, here: bool) -> Result<Value, String> {
-    let id = id.parse().map_err(codec_error_text)?;
+    let id = id.parse::<KeyId>().map_err(shown)?;
     let done = if here { keys.activate_here(id).await } else { keys.activate(id).await };
     done.map_err(error_text)?;
     Ok(Value::Null)
@@ -54,7 +54,7 @@ pub(super) async fn retire(
     here: bool,
     force: bool,
 ) -> Result<Value, String> {
-    let id: KeyId = id.parse().map_err(codec_error_text)?;
+    let id = id.parse::<KeyId>().map_err(shown)?;
     let done = match (here, force) {
         (true, true) => keys.retire_here_forced(id).await,
         (true, false) => keys.retire_here(id).await,
@@ -67,7 +67,7 @@ pub(super) async fn retire(
 
 /// The key with this fingerprint, or the sealing key, as text.
 pub(super) fn export(keys: &Keys<'_>, id: Option<&str>) -> Result<Value, String> {
-    let id = id.map(str::parse).transpose().map_err(codec_error_text)?;
+    let id = id.map(str::parse::<KeyId>).transpose().map_err(shown)?;
     let key = keys.export(id).map_err(error_text)?;
     Ok(json!(key.to_text().as_str()))
 }

@@ -221,7 +221,7 @@ async fn answer(request: Request, cluster: &Node) -> Result<Answer, String> {
                 Verdict::Blocked(entry) => (true, Some(Rule::Block), Some(entry)),
             };
             let network = entry.as_ref().map(|entry| entry.network);
-            let block = entry.as_ref().map(|entry| json!(&entry.block));
+            let block = entry.as_ref().map(|entry| json!(&entry.details));
             json!({
                 "address": address, "blocked": blocked, "rule": rule, "network": network,
                 "block": block, "text": text,

@@ -99,7 +99,7 @@ impl Accounts {
             DataTypes::EMAIL | DataTypes::EMAIL_DELIVERY | DataTypes::MAILBOX | DataTypes::THREAD;
         let (account, change) = (AccountId(*account), ChangeId(*change));
         let push = EmailPush::new(account, EmailId(*email), change)
-            .received_at(UnixMillis(u64::try_from(received).unwrap_or(0) * 1000))
+            .with_received(UnixMillis(u64::try_from(received).unwrap_or(0) * 1000))
             .with_size(u32::try_from(raw.len()).unwrap_or(u32::MAX))
             .with_mailboxes(vec![MailboxId(0)]);
         let state = StateChange::new(account, change).with(types);

@@ -6,9 +6,9 @@ use std::time::{Duration, Instant};
 
 use mailmesh::{
     AccountId, AlertId, CacheInvalidation, CacheKind, CalendarAlert, CalendarEventId, ChangeId,
-    Custom, DataTypes, EmailId, EmailPush, Event, MailboxId, ObjectId, PushSubscriptionChange,
-    QueueSignal, RegistryChange, RegistryObject, StateChange, SubscriptionChange, SubscriptionId,
-    UnixMillis,
+    Custom, DataTypes, EmailId, EmailPush, Event, MailboxId, ObjectId, ObjectType,
+    PushSubscriptionChange, QueueSignal, RegistryChange, RegistryObject, StateChange,
+    SubscriptionChange, SubscriptionId, UnixMillis,
 };
 use mailmesh_cli::protocol::{Request, SecretText};
 use serde_json::{Value, json};
@@ -194,24 +194,14 @@ fn step_report(elapsed: Duration, summary: String) -> StepResult {
 fn one_of_each() -> Result<Vec<Event>, Failure> {
     let invalid = |error: mailmesh::EventError| Failure::failed(error.to_string());
     let account = AccountId(7);
-    let object = RegistryObject { object_type: 3, id: ObjectId(12) };
+    let object = RegistryObject::new(ObjectType(3), ObjectId(12));
     let push = EmailPush::new(account, EmailId(5), ChangeId(43)).with_size(2_048);
     Ok(vec![
         StateChange::new(account, ChangeId(42)).with(DataTypes::EMAIL | DataTypes::THREAD).into(),
         push.with_mailboxes(vec![MailboxId(1), MailboxId(9)]).map_err(invalid)?.into(),
-        CalendarAlert {
-            account,
-            event: CalendarEventId(77),
-            alert: AlertId(1),
-            due: UnixMillis(1_800_000_000_000),
-        }
-        .into(),
-        PushSubscriptionChange {
-            account,
-            subscription: SubscriptionId(4),
-            change: SubscriptionChange::Updated,
-        }
-        .into(),
+        CalendarAlert::new(account, CalendarEventId(77), AlertId(1), UnixMillis(1_800_000_000_000))
+            .into(),
+        PushSubscriptionChange::new(account, SubscriptionId(4), SubscriptionChange::Updated).into(),
         CacheInvalidation::ids(CacheKind::Domain, vec![ObjectId(8), ObjectId(9)])
             .map_err(invalid)?
             .into(),

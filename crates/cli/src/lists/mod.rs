@@ -10,7 +10,7 @@ use std::time::Duration;
 use indicatif::{ProgressBar, ProgressStyle};
 use mailmesh::lists::{self, Entry, Format, LeftOutNetworks, Listed, OutputFormat, Terms};
 use mailmesh::secrets::{display_path, redact};
-use mailmesh::{Block, Network, Rule, UnixMillis};
+use mailmesh::{Network, Rule, RuleDetails, UnixMillis};
 use mailmesh_cli::protocol::{ImportEntry, Request};
 use serde_json::Value;
 
@@ -231,10 +231,11 @@ fn duration_text(time: Duration) -> String {
     text
 }
 
-fn parse_entry(entry: &Value) -> Option<(Network, Block)> {
+fn parse_entry(entry: &Value) -> Option<(Network, RuleDetails)> {
     let block = &entry["block"];
     let network = entry["network"].as_str()?.parse().ok()?;
-    let made = Block::new(block["reason"].as_str()?, UnixMillis(block["added"].as_u64()?)).ok()?;
+    let made =
+        RuleDetails::new(block["reason"].as_str()?, UnixMillis(block["added"].as_u64()?)).ok()?;
     let mut made = made.with_origin(block["origin"].as_str()?).ok()?;
     made.expires = block["expires"].as_u64().map(UnixMillis);
     Some((network, made))

@@ -34,9 +34,9 @@ fn count_in_memory(pid: u32, forms: &[Vec<u8>]) -> std::io::Result<usize> {
 
 /// The key with this fingerprint in a key file, as bytes and as text.
 fn key_forms(file: &Path, id: &str) -> Vec<Vec<u8>> {
-    let ring = mailmesh::Keyring::from_text(&std::fs::read_to_string(file).unwrap()).unwrap();
+    let ring = std::fs::read_to_string(file).unwrap().parse::<mailmesh::Keyring>().unwrap();
     let key = ring.keys().iter().find(|key| key.id("mail").to_string() == id).unwrap();
-    vec![key.bytes().to_vec(), key.to_text().as_bytes().to_vec()]
+    vec![key.as_bytes().to_vec(), key.to_text().as_bytes().to_vec()]
 }
 
 fn rotate(a: &Node, b: &Node, file: &Path, old: &str) -> String {

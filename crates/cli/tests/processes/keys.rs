@@ -25,7 +25,7 @@ fn keys(node: &Node) -> Vec<Value> {
 
 fn in_file(path: &Path) -> Vec<String> {
     let text = std::fs::read_to_string(path).unwrap();
-    let ring = mailmesh::Keyring::from_text(&text).unwrap();
+    let ring = text.parse::<mailmesh::Keyring>().unwrap();
     ring.ids("mail").iter().map(ToString::to_string).collect()
 }
 

@@ -18,7 +18,7 @@ pub(crate) fn any_event() -> impl Strategy<Value = Event> {
             |(account, event, alert, due)| {
                 let (account, event) = (AccountId(account), CalendarEventId(event));
                 let (alert, due) = (AlertId(alert), UnixMillis(due));
-                CalendarAlert { account, event, alert, due }.into()
+                CalendarAlert::new(account, event, alert, due).into()
             }
         ),
         (any::<u32>(), any::<u32>(), 0..3).prop_map(|(account, subscription, change)| {
@@ -28,7 +28,7 @@ pub(crate) fn any_event() -> impl Strategy<Value = Event> {
                 SubscriptionChange::Removed,
             ][change as usize];
             let (account, subscription) = (AccountId(account), SubscriptionId(subscription));
-            PushSubscriptionChange { account, subscription, change }.into()
+            PushSubscriptionChange::new(account, subscription, change).into()
         }),
         (any_cache(), prop::collection::vec(any::<u64>(), 0..50), any::<bool>()).prop_map(
             |(cache, ids, negative)| match (ids.is_empty(), negative) {
@@ -41,11 +41,11 @@ pub(crate) fn any_event() -> impl Strategy<Value = Event> {
             }
         ),
         (0..4, any::<u16>(), any::<u64>()).prop_map(|(change, object_type, id)| {
-            let object = RegistryObject { object_type, id: ObjectId(id) };
+            let object = RegistryObject::new(ObjectType(object_type), ObjectId(id));
             match change {
                 0 => RegistryChange::Insert(object),
                 1 => RegistryChange::Delete(object),
-                2 => RegistryChange::Reload(Some(object_type)),
+                2 => RegistryChange::Reload(Some(ObjectType(object_type))),
                 _ => RegistryChange::Reload(None),
             }
             .into()
@@ -65,7 +65,7 @@ fn any_push() -> impl Strategy<Value = Event> {
     (ids, prop::collection::vec(any::<u32>(), 0..20)).prop_map(|(ids, mailboxes)| {
         let (account, email, change, received, size) = ids;
         EmailPush::new(AccountId(account), EmailId(email), ChangeId(change))
-            .received_at(UnixMillis(received))
+            .with_received(UnixMillis(received))
             .with_size(size)
             .with_mailboxes(mailboxes.into_iter().map(MailboxId).collect())
             .unwrap()
@@ -96,8 +96,9 @@ pub(crate) fn any_change() -> impl Strategy<Value = Change> {
     let stamp = (any::<u64>(), any::<u64>()).prop_map(|(t, n)| Stamp::from_raw(t, NodeId(n)));
     let block = (".{0,60}", ".{0,60}", any::<u64>(), any::<Option<u64>>()).prop_map(
         |(reason, origin, added, expires)| {
-            let block = Block::new(reason, UnixMillis(added)).unwrap().with_origin(origin).unwrap();
-            Arc::new(expires.map_or(block.clone(), |at| block.expiring_at(UnixMillis(at))))
+            let block =
+                RuleDetails::new(reason, UnixMillis(added)).unwrap().with_origin(origin).unwrap();
+            Arc::new(expires.map_or(block.clone(), |at| block.with_expiry(UnixMillis(at))))
         },
     );
     let network = (any::<std::net::IpAddr>(), 0u8..=128)
@@ -105,7 +106,7 @@ pub(crate) fn any_change() -> impl Strategy<Value = Change> {
     let networks = (any::<bool>(), network, stamp.clone(), prop::option::of(block)).prop_map(
         |(allow, network, stamp, block)| {
             let rule = if allow { Rule::Allow } else { Rule::Block };
-            Change::Network(NetworkChange { rule, network, stamp, block })
+            Change::Network(NetworkChange::new(rule, network, stamp, block))
         },
     );
     let names = prop::collection::vec("[a-z]{1,20}\\.example", 1..6);
@@ -116,9 +117,9 @@ pub(crate) fn any_change() -> impl Strategy<Value = Change> {
     let values = (key, stamp.clone(), prop::option::of(value)).prop_map(|(key, stamp, value)| {
         let value = value.map(|(bytes, expires)| {
             let value = Value::new(bytes).unwrap();
-            Arc::new(expires.map_or(value.clone(), |at| value.expiring_at(UnixMillis(at))))
+            Arc::new(expires.map_or(value.clone(), |at| value.with_expiry(UnixMillis(at))))
         });
-        Change::Value(ValueChange { key, stamp, value })
+        Change::Value(ValueChange::new(key, stamp, value))
     });
     let certificates = (names, stamp, prop::option::of((chain, any::<[u8; 32]>()))).prop_map(
         |(names, stamp, parts)| {
@@ -134,7 +135,7 @@ pub(crate) fn any_change() -> impl Strategy<Value = Change> {
                 };
                 Arc::new(Certificate::new(parts).unwrap())
             });
-            Change::Certificate(CertificateChange { names, stamp, certificate })
+            Change::Certificate(CertificateChange::new(names, stamp, certificate))
         },
     );
     prop_oneof![networks, certificates, values]

@@ -5,7 +5,7 @@ mod nftables;
 
 use std::fmt::{self, Write};
 
-use mailmesh_events::{Block, Network, PrintableJson, Rule, UnixMillis, is_unprintable};
+use mailmesh_events::{Network, PrintableJson, Rule, RuleDetails, UnixMillis, is_unprintable};
 
 use crate::OutputFormat;
 use crate::end_in_comment::may_state_end;
@@ -21,7 +21,7 @@ pub struct Listed<'a> {
     /// The network.
     pub network: Network,
     /// The mirror's entry with its reason, origin and end.
-    pub block: &'a Block,
+    pub block: &'a RuleDetails,
 }
 
 /// Writes a list as of `now`, without entries that have ended. Plain, CSV and JSON lines do not

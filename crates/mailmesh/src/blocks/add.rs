@@ -6,7 +6,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use mailmesh_events::{Block, Network, Rule};
+use mailmesh_events::{Network, Rule, RuleDetails};
 use mailmesh_state::Mirror;
 
 use crate::Error;
@@ -83,7 +83,7 @@ impl<'a> AddNetwork<'a> {
         let Self { node, rule, network, reason, origin, ttl, is_any_width } = self;
         let now = node.replication.now();
         let origin = origin.unwrap_or_else(|| node.identity.name.as_str().into());
-        let mut block = Block::new(reason, now)?.with_origin(origin)?;
+        let mut block = RuleDetails::new(reason, now)?.with_origin(origin)?;
         block.expires = ttl.map(|ttl| now.plus(ttl));
         let set = match (rule, is_any_width) {
             (Rule::Allow, _) => Mirror::allow,

@@ -4,7 +4,7 @@ use std::fmt;
 use std::future::{Future, IntoFuture};
 use std::pin::Pin;
 
-use mailmesh_events::{Block, EventError, Network, Rule, UnixMillis};
+use mailmesh_events::{EventError, Network, Rule, RuleDetails, UnixMillis};
 use mailmesh_lists as lists;
 use mailmesh_state::Mirror;
 
@@ -31,7 +31,7 @@ pub struct ImportEntry(Source);
 #[derive(Debug, Clone)]
 enum Source {
     Listed(lists::Entry),
-    Block(Network, Block),
+    Block(Network, RuleDetails),
 }
 
 impl From<lists::Entry> for ImportEntry {
@@ -46,14 +46,14 @@ impl From<&lists::Entry> for ImportEntry {
     }
 }
 
-impl From<(Network, Block)> for ImportEntry {
-    fn from((network, block): (Network, Block)) -> Self {
+impl From<(Network, RuleDetails)> for ImportEntry {
+    fn from((network, block): (Network, RuleDetails)) -> Self {
         Self(Source::Block(network, block))
     }
 }
 
 impl ImportEntry {
-    fn into_block(self, node: &Inner, now: UnixMillis) -> Result<(Network, Block), Error> {
+    fn into_block(self, node: &Inner, now: UnixMillis) -> Result<(Network, RuleDetails), Error> {
         let (network, block) = match self.0 {
             Source::Listed(entry) => (entry.network, to_block(&entry, node, now)),
             Source::Block(network, block) => (network, Ok(block)),
@@ -63,10 +63,14 @@ impl ImportEntry {
     }
 }
 
-fn to_block(entry: &lists::Entry, node: &Inner, now: UnixMillis) -> Result<Block, EventError> {
+fn to_block(
+    entry: &lists::Entry,
+    node: &Inner,
+    now: UnixMillis,
+) -> Result<RuleDetails, EventError> {
     let own = node.identity.name.as_str();
     let origin = if entry.origin.is_empty() { own } else { &entry.origin };
-    let mut block = Block::new(&*entry.reason, now)?.with_origin(origin)?;
+    let mut block = RuleDetails::new(&*entry.reason, now)?.with_origin(origin)?;
     block.expires = entry.ends.moment(now);
     Ok(block)
 }

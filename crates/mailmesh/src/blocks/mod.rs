@@ -52,7 +52,7 @@ impl<'a> Blocks<'a> {
 
     /// Blocks or allows many networks in one step when the returned builder is awaited. The entries
     /// are those of a list that [`lists`](crate::lists) has parsed, or pairs of a [`Network`] and a
-    /// [`Block`](crate::Block).
+    /// [`RuleDetails`](crate::RuleDetails).
     pub fn import<E: Into<ImportEntry>>(
         &self,
         rule: Rule,

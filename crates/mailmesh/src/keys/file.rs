@@ -12,7 +12,7 @@ use ring::rand::{SecureRandom, SystemRandom};
 /// The keys that a restart would read now. `None` if reading them would fail.
 pub(super) fn read(path: &Path) -> Option<Keyring> {
     let text = Secret::File(path.to_owned()).resolve().ok()?;
-    Keyring::from_text(&text).ok()
+    text.parse::<Keyring>().ok()
 }
 
 /// Whether [`write()`] would probably succeed, that is whether a file can be created in the same

@@ -81,7 +81,6 @@ impl<'a> Keys<'a> {
             .map(|(node, held)| {
                 let answered = held.is_some();
                 let KeysHeld { keys, kept, keeps_active, keeps_new, .. } = held.unwrap_or_default();
-                let keys = keys.into_iter().map(KeyId).collect();
                 NodeKeys { node, keys, kept, keeps_active, keeps_new, answered }
             })
             .collect())
@@ -128,13 +127,13 @@ impl<'a> Keys<'a> {
             return Err(mailmesh_codec::CodecError::UnknownKey { id }.into());
         }
         let held = self.ask_all(&KeyAction::List).await?;
-        let lack = held.iter().filter(|(_, held)| !held.keys.contains(&id.0));
+        let lack = held.iter().filter(|(_, held)| !held.keys.contains(&id));
         let nodes = names(lack.map(|(node, _)| node));
         if !nodes.is_empty() {
             return Err(Error::KeyMissing { id, nodes });
         }
-        self.act_on_others(&KeyAction::Activate(id.0)).await?;
-        self.act(KeyAction::Activate(id.0)).await
+        self.act_on_others(&KeyAction::Activate(id)).await?;
+        self.act(KeyAction::Activate(id)).await
     }
 
     /// Makes this node seal with a key that it accepts. For ten minutes the node keeps the key even
@@ -144,7 +143,7 @@ impl<'a> Keys<'a> {
     /// [`Error::OpenMesh`] without a cluster key; [`Error::Codec`] if this node lacks the key.
     pub async fn activate_here(&self, id: KeyId) -> Result<(), Error> {
         self.service()?.majority.pin();
-        self.act(KeyAction::Activate(id.0)).await
+        self.act(KeyAction::Activate(id)).await
     }
 
     /// Makes this node alone drop a key.
@@ -165,7 +164,7 @@ impl<'a> Keys<'a> {
     /// # Errors
     /// [`Error::OpenMesh`] without a cluster key; [`Error::Codec`] if this node seals with the key.
     pub async fn retire_here_forced(&self, id: KeyId) -> Result<(), Error> {
-        self.act(KeyAction::Retire(id.0)).await
+        self.act(KeyAction::Retire(id)).await
     }
 
     /// Makes every node drop a key that none seals with. Frames sealed with it are still accepted
@@ -207,17 +206,17 @@ impl<'a> Keys<'a> {
         let mut held = self.ask_all(&KeyAction::List).await?;
         let service = self.service()?;
         held.push((service.identity.name.clone(), service.held().await?));
-        if !held.iter().any(|(_, held)| held.keys.contains(&id.0)) {
+        if !held.iter().any(|(_, held)| held.keys.contains(&id)) {
             return Err(mailmesh_codec::CodecError::UnknownKey { id }.into());
         }
-        let seal = held.iter().filter(|(_, held)| held.keys.first() == Some(&id.0));
+        let seal = held.iter().filter(|(_, held)| held.keys.first() == Some(&id));
         let nodes = names(seal.map(|(node, _)| node));
         if !nodes.is_empty() {
             return Err(Error::KeyInUse { id, nodes });
         }
         check(&held)?;
-        self.act_on_others(&KeyAction::Retire(id.0)).await?;
-        let done = self.act(KeyAction::Retire(id.0)).await;
+        self.act_on_others(&KeyAction::Retire(id)).await?;
+        let done = self.act(KeyAction::Retire(id)).await;
         if done.is_err()
             && let Some(key) = service.keyring.secret(id)
         {
@@ -276,11 +275,11 @@ fn all_keep_active(held: &[(NodeName, KeysHeld)]) -> Result<(), Error> {
     let lacking = || held.iter().filter(|(_, held)| !held.keeps_active);
     let Some(id) = lacking().find_map(|(_, held)| held.keys.first()) else { return Ok(()) };
     let nodes = names(lacking().map(|(node, _)| node));
-    Err(Error::KeyNotKept { id: KeyId(*id), nodes })
+    Err(Error::KeyNotKept { id: *id, nodes })
 }
 
 fn secret(key: &ClusterKey) -> KeySecret {
-    KeySecret::new(Zeroizing::new(*key.bytes()))
+    KeySecret::new(Zeroizing::new(*key.as_bytes()))
 }
 
 fn names<'n>(nodes: impl Iterator<Item = &'n NodeName>) -> String {

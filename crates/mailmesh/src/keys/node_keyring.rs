@@ -172,8 +172,7 @@ impl NodeKeyring {
         };
         let kept = self.file.is_some() && after_restart == ids;
         let keeps_active = ids.first().is_some_and(|active| after_restart.contains(active));
-        let keys = ids.into_iter().map(|id| id.0).collect();
-        KeysHeld { keys, kept, keeps_active, keeps_new, refused: None }
+        KeysHeld { keys: ids, kept, keeps_active, keeps_new, refused: None }
     }
 
     fn can_write(&self, file: &Path) -> bool {
@@ -199,14 +198,14 @@ impl NodeKeyring {
         };
         let mut retired = None;
         let update = match action {
-            KeyAction::Add(key) => {
-                ring.add(ClusterKey::from_bytes(key.bytes()))?.then_some(KeyUpdate::AcceptedChanged)
-            }
+            KeyAction::Add(key) => ring
+                .add(ClusterKey::from_bytes(key.as_bytes()))?
+                .then_some(KeyUpdate::AcceptedChanged),
             KeyAction::Activate(id) => {
-                ring.activate(&self.cluster, KeyId(*id))?.then_some(KeyUpdate::Activated)
+                ring.activate(&self.cluster, *id)?.then_some(KeyUpdate::Activated)
             }
             KeyAction::Retire(id) => {
-                retired = ring.retire(&self.cluster, KeyId(*id))?;
+                retired = ring.retire(&self.cluster, *id)?;
                 retired.is_some().then_some(KeyUpdate::AcceptedChanged)
             }
             _ => None,

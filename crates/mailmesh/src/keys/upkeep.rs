@@ -26,7 +26,7 @@ fn follow_majority(service: &Arc<KeyService>) {
         tracing::warn!("the other nodes seal with cluster key {key}; this node now adopts it");
         let service = service.clone();
         tokio::spawn(async move {
-            let done = service.act(KeyAction::Activate(key.0)).await;
+            let done = service.act(KeyAction::Activate(key)).await;
             if let Err(error) = done {
                 tracing::error!(%error, "the cluster key was not activated");
             }
@@ -98,7 +98,7 @@ fn activate_trial(service: &Arc<KeyService>, trial: KeyId) {
         tracing::warn!("the other nodes seal with cluster key {trial}; this node adopts it");
         let service = service.clone();
         tokio::spawn(async move {
-            let done = service.act(KeyAction::Activate(trial.0)).await;
+            let done = service.act(KeyAction::Activate(trial)).await;
             if let Err(error) = &done {
                 tracing::error!(%error, "the cluster key was not activated");
             }

@@ -356,7 +356,7 @@ impl Observer for Shared {
         let (Observed::Changed(change)
         | Observed::Expired(change)
         | Observed::TombstoneChanged(change)
-        | Observed::Ending(change, _)) = observed
+        | Observed::Expiring { change, .. }) = observed
         else {
             return;
         };

@@ -84,7 +84,10 @@ async fn a_node_started_on_a_full_disk_writes_its_mirror_once_there_is_room() {
 
 #[test]
 fn old_content_counts_as_deleted_only_after_a_later_write() {
-    let key = |n: u8| ChangeKey::Network(Rule::Block, Network::single([192, 0, 2, n].into()));
+    let key = |n: u8| ChangeKey::Network {
+        rule: Rule::Block,
+        network: Network::single([192, 0, 2, n].into()),
+    };
     let mut queue = WriteQueue { noted: 5, ..WriteQueue::default() };
     let under_way = queue.noted;
     queue.begin_deletion();

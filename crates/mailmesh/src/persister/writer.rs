@@ -143,7 +143,7 @@ impl Writer {
             for (key, saved) in page.iter().zip(mirror.saved(page)) {
                 let name = mailmesh_codec::encode_change_key(key);
                 match record::write(&name, saved.as_ref(), opened.vault.as_ref()) {
-                    Ok(value) => records.push((name, value)),
+                    Ok(value) => records.push(Record { key: name, value }),
                     // Skipped: the old record stays.
                     Err(error) => refused = Some(error.to_string()),
                 }

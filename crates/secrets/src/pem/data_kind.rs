@@ -11,7 +11,7 @@ use x509_parser::x509::SubjectPublicKeyInfo;
 use super::der::{INTEGER, OCTETS, OID, SEQUENCE, element, expect};
 
 /// The kind of data that was found in place of a certificate or a private key.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct DataKind {
     what: &'static str,
     advice: &'static str,

@@ -3,8 +3,8 @@
 use super::data_kind::DataKind;
 use super::key_kind::KeyKind;
 
-/// The content that a PEM text is expected to have.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// The content that a PEM text is expected to have. There are only these two.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Expected {
     /// One certificate or more.
     Certificates,

@@ -18,6 +18,7 @@ const MAX_CERTIFICATES: usize = 512;
 const MAX_SHOWN_ADDRESSES: usize = 8;
 
 /// A certificate, its chain and its key.
+#[non_exhaustive]
 pub struct Identity {
     /// The chain, leaf first, without the root.
     pub chain: Vec<CertificateDer<'static>>,
@@ -39,6 +40,7 @@ impl std::fmt::Debug for Identity {
 /// The error of [`identity`], and the text that caused it.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{error}")]
+#[non_exhaustive]
 pub struct IdentityError {
     /// Which of the two texts caused the error.
     pub input: Expected,

@@ -56,7 +56,7 @@ impl CertificateInfo {
     /// # Errors
     /// [`PemError::NotACertificate`], also if bytes follow the certificate or its `subjectAltName`
     /// cannot be parsed.
-    pub fn of(der: &[u8]) -> Result<Self, PemError> {
+    pub fn from_der(der: &[u8]) -> Result<Self, PemError> {
         // The parser's error is dropped: it may contain the bytes, which may be those of a key.
         let invalid = || PemError::NotACertificate { number: 1 };
         let (rest, parsed) = X509Certificate::from_der(der).map_err(|_| invalid())?;

@@ -7,7 +7,7 @@ use rustls::pki_types::PrivateKeyDer;
 use super::der::{BITS, CURVE, Element, INTEGER, OCTETS, OID, SEQUENCE, bits, element, expect};
 
 /// The kind of a public or private key.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum KeyKind {
     /// RSA.

@@ -34,8 +34,8 @@ const EXTENSION_NAMES: [(&str, &str); 13] = [
 /// Longest text of a library that is repeated, in characters.
 const MAX_SHOWN_CHARS: usize = 80;
 
-/// The end of a link that shows a certificate.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// The end of a link that shows a certificate. There are only these two.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum LinkEnd {
     /// The end that listens.
     Listener,

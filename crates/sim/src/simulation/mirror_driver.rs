@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use mailmesh_delivery::{Incarnation, Lane, Output};
-use mailmesh_events::{Block, Change, ClockMessage, DirectMessage, Rule, UnixMillis};
+use mailmesh_events::{Change, ClockMessage, DirectMessage, Rule, RuleDetails, UnixMillis};
 use mailmesh_state::StateError;
 
 use super::{Simulation, Task};
@@ -202,9 +202,9 @@ impl Simulation<'_> {
         let was_blocked = mirror.is_blocked(network(key).address(), now);
         let made = match block {
             Some(ttl) => {
-                let block = Block::new("x", now).map_err(|error| error.to_string())?;
+                let block = RuleDetails::new("x", now).map_err(|error| error.to_string())?;
                 let block = match ttl {
-                    Some(ttl) => block.expiring_at(now.plus(ttl)),
+                    Some(ttl) => block.with_expiry(now.plus(ttl)),
                     None => block,
                 };
                 mirror.block(network(key), block, now)

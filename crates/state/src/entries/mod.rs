@@ -18,12 +18,15 @@ use std::collections::HashSet;
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
-use mailmesh_events::{Block, Certificate, Change, ChangeKey, Network, Rule, Stamp, UnixMillis};
+use mailmesh_events::{
+    Certificate, Change, ChangeKey, Network, Rule, RuleDetails, Stamp, UnixMillis,
+};
 
 use crate::Saved;
 use crate::fingerprint::{EntryId, Fingerprint, ITEM_VERSION_MASK};
 use crate::planted::{Fault, planted};
 use crate::riblt::{ItemHasher, Sketch};
+use crate::verdict::NetworkEntry;
 use crate::version::compare_changes;
 use buckets::{Buckets, RowPosition};
 use row::{NO_END, Pool, Row};
@@ -68,7 +71,7 @@ enum EntryKind {
 impl EntryKind {
     fn of(key: &ChangeKey) -> Self {
         match key {
-            ChangeKey::Network(..) => Self::Network,
+            ChangeKey::Network { .. } => Self::Network,
             ChangeKey::Value(_) => Self::Value,
             _ => Self::Certificate,
         }
@@ -93,6 +96,16 @@ pub(crate) struct Slot {
     pub(crate) stamp: Option<Stamp>,
 }
 
+/// A certificate that expires soon or has expired.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct ExpiryWarning {
+    /// The current change of the certificate's names.
+    pub change: Change,
+    /// The certificate has at most this many days left: 30, 7, 1, or 0 once it has expired.
+    pub days_left: u32,
+}
+
 /// The result of a sweep.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 #[non_exhaustive]
@@ -101,9 +114,8 @@ pub struct Swept {
     pub expired: Vec<Change>,
     /// Tombstones, and expired entries kept as such, that were dropped.
     pub dropped: Vec<Change>,
-    /// Certificates that crossed an expiry warning, with its number of days: 30, 7, 1, or 0 for
-    /// expired. Each warning is given once.
-    pub ending: Vec<(Change, u32)>,
+    /// Certificates that crossed an expiry warning. Each warning is given once.
+    pub expiring: Vec<ExpiryWarning>,
     /// Expired entries that are live again because the time was set back.
     pub unexpired: Vec<Change>,
 }
@@ -112,15 +124,15 @@ impl Swept {
     pub(crate) fn add(&mut self, more: Self) {
         self.expired.extend(more.expired);
         self.dropped.extend(more.dropped);
-        self.ending.extend(more.ending);
+        self.expiring.extend(more.expiring);
         self.unexpired.extend(more.unexpired);
     }
 
     /// Whether the sweep changed nothing and gave no warning.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        let Self { expired, dropped, ending, unexpired } = self;
-        expired.is_empty() && dropped.is_empty() && ending.is_empty() && unexpired.is_empty()
+        let Self { expired, dropped, expiring, unexpired } = self;
+        expired.is_empty() && dropped.is_empty() && expiring.is_empty() && unexpired.is_empty()
     }
 }
 
@@ -188,10 +200,10 @@ impl Entries {
         self.row(key).is_some_and(Row::is_live)
     }
 
-    /// The live block or allowance of a network. Allocates nothing.
-    pub(crate) fn block(&self, rule: Rule, network: Network) -> Option<Block> {
-        let row = self.row(&ChangeKey::Network(rule, network))?;
-        row.is_live().then(|| self.pool.block(row)).flatten()
+    /// The details of a network's live entry under a rule. Allocates nothing.
+    pub(crate) fn details(&self, rule: Rule, network: Network) -> Option<RuleDetails> {
+        let row = self.row(&ChangeKey::Network { rule, network })?;
+        row.is_live().then(|| self.pool.details(row)).flatten()
     }
 
     /// Live entries, tombstones and retained expired entries whose ids begin in this range of 64
@@ -209,10 +221,11 @@ impl Entries {
         &self,
         rule: Rule,
         ids: RangeInclusive<u64>,
-    ) -> impl Iterator<Item = (Network, Block)> {
+    ) -> impl Iterator<Item = NetworkEntry> {
         self.rows_in(ids).filter(|row| row.is_network() && row.is_live()).filter_map(move |row| {
             let (held, network) = self.pool.network(row);
-            (held == rule).then(|| self.pool.block(row)).flatten().map(|block| (network, block))
+            let details = (held == rule).then(|| self.pool.details(row)).flatten()?;
+            Some(NetworkEntry { network, details })
         })
     }
 
@@ -321,7 +334,7 @@ impl Entries {
             let (days, end) = expiry_warning(certificate.not_after(), now);
             self.rows.replace(position, row.with_end(end_millis(end)));
             self.journal_key(|| change.key());
-            swept.ending.extend(days.map(|days| (change, days)));
+            swept.expiring.extend(days.map(|days_left| ExpiryWarning { change, days_left }));
         } else if !row.is_live() {
             self.remove(position);
             swept.dropped.push(change);

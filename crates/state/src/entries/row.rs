@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use mailmesh_events::{
-    Block, Change, ChangeKey, Network, NetworkChange, NodeId, Rule, Stamp, UnixMillis,
+    Change, ChangeKey, Network, NetworkChange, NodeId, Rule, RuleDetails, Stamp, UnixMillis,
 };
 use slab::Slab;
 
@@ -47,7 +47,7 @@ pub(super) struct Row {
     added: u64,
     /// Reference to the node of the stamp.
     node: u32,
-    /// Reference to the reason and origin of a block.
+    /// Reference to the reason and origin of a rule.
     text: u32,
     /// The IPv4 address, or a reference to the IPv6 address or the non-network entry.
     subject: u32,
@@ -96,8 +96,8 @@ impl Row {
 /// Values that rows refer to by number.
 #[derive(Debug)]
 pub(super) struct Pool {
-    /// Reasons and origins, stored as blocks without times.
-    texts: Interned<Block, ContentHash>,
+    /// Reasons and origins, stored as details without times.
+    texts: Interned<RuleDetails, ContentHash>,
     nodes: Interned<NodeId>,
     addresses: Slab<[u64; 2]>,
     non_networks: Slab<(Change, ContentHash)>,
@@ -130,7 +130,7 @@ impl Pool {
         if replaced {
             row.flags |= REPLACED;
         }
-        let Change::Network(NetworkChange { rule, network, block, .. }) = change else {
+        let Change::Network(NetworkChange { rule, network, details, .. }) = change else {
             row.flags |= NON_NETWORK;
             let hash = ContentHash::of_other(change);
             row.subject = self.non_networks.insert((change.clone(), hash)) as u32;
@@ -147,12 +147,12 @@ impl Pool {
                 row.subject = self.addresses.insert(halves(v6)) as u32;
             }
         }
-        if let Some(block) = block {
-            row.added = block.added.0;
-            if block.expires.is_some() {
+        if let Some(details) = details {
+            row.added = details.added.0;
+            if details.expires.is_some() {
                 row.flags |= EXPIRES;
             }
-            let mut text = Block::clone(block);
+            let mut text = RuleDetails::clone(details);
             (text.added, text.expires) = (UnixMillis(0), None);
             row.text = self.texts.acquire_with(text, ContentHash::of_text);
         }
@@ -213,34 +213,34 @@ impl Pool {
             return change.clone();
         }
         let (rule, network) = self.network(row);
-        let block = self.block(row).map(Arc::new);
-        Change::Network(NetworkChange { rule, network, stamp: self.stamp(row), block })
+        let details = self.details(row).map(Arc::new);
+        Change::Network(NetworkChange::new(rule, network, self.stamp(row), details))
     }
 
     pub(super) fn key(&self, row: &Row) -> ChangeKey {
         self.non_network(row).map_or_else(
             || {
                 let (rule, network) = self.network(row);
-                ChangeKey::Network(rule, network)
+                ChangeKey::Network { rule, network }
             },
             Change::key,
         )
     }
 
-    /// The block of a network, also of an expired one.
-    pub(super) fn block(&self, row: &Row) -> Option<Block> {
-        let is_block = row.is_network() && row.flags & ENTRY != 0;
-        is_block.then(|| {
-            let mut block = self.texts.get(row.text).clone();
-            block.added = UnixMillis(row.added);
-            block.expires = self.expires(row);
-            block
+    /// The details of a network's entry, also of an expired one.
+    pub(super) fn details(&self, row: &Row) -> Option<RuleDetails> {
+        let is_network_entry = row.is_network() && row.flags & ENTRY != 0;
+        is_network_entry.then(|| {
+            let mut details = self.texts.get(row.text).clone();
+            details.added = UnixMillis(row.added);
+            details.expires = self.expires(row);
+            details
         })
     }
 
     /// Compares the key of a row with another key of the same 64-bit id.
     pub(super) fn compare_key(&self, row: &Row, key: &ChangeKey) -> Ordering {
-        if let ChangeKey::Network(rule, network) = key
+        if let ChangeKey::Network { rule, network } = key
             && row.is_network()
             && (*rule, *network) == self.network(row)
         {

@@ -20,7 +20,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use arc_swap::ArcSwap;
-use mailmesh_events::{Block, Network, NetworkChange, Rule, UnixMillis};
+use mailmesh_events::{Network, NetworkChange, Rule, RuleDetails, UnixMillis};
 
 use crate::planted::{Fault, planted};
 use address::Address;
@@ -38,13 +38,13 @@ pub(crate) struct LookupEntry {
 }
 
 impl LookupEntry {
-    pub(crate) fn new(rule: Rule, network: Network, block: Option<&Block>) -> Self {
-        let end = block.map(|block| block.expires.map_or(NO_EXPIRY, |at| at.0));
+    pub(crate) fn new(rule: Rule, network: Network, details: Option<&RuleDetails>) -> Self {
+        let end = details.map(|details| details.expires.map_or(NO_EXPIRY, |at| at.0));
         Self { rule, network, end }
     }
 
     pub(crate) fn of(change: &NetworkChange) -> Self {
-        Self::new(change.rule, change.network, change.block.as_deref())
+        Self::new(change.rule, change.network, change.details.as_deref())
     }
 
     fn is_single(&self) -> bool {

@@ -3,14 +3,12 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 
-use mailmesh_events::{
-    Block, Change, ChangeKey, EventError, Network, NetworkChange, Rule, UnixMillis,
-};
+use mailmesh_events::{Change, ChangeKey, EventError, Network, NetworkChange, Rule, UnixMillis};
 
 use super::{MAX_CLOCK_AHEAD, Mirror, STAMP_TIME_LIMIT, WRITES_PER_LOCK, Writer};
-use crate::StateError;
 use crate::lookup::LookupEntry;
 use crate::observe::Observed;
+use crate::{NetworkEntry, StateError};
 
 /// Networks looked up under one read lock.
 const PAGE_NETWORKS: usize = 4_096;
@@ -42,11 +40,10 @@ impl Mirror {
     pub fn set_all(
         &self,
         rule: Rule,
-        networks: Vec<(Network, Block)>,
+        networks: Vec<impl Into<NetworkEntry>>,
         now: UnixMillis,
     ) -> Result<Batch, StateError> {
-        check_blockable(rule, &networks, Network::ensure_blockable)?;
-        self.set_all_of_any_width(rule, networks, now)
+        self.set_entries(rule, to_entries(networks), Network::ensure_blockable, now)
     }
 
     /// As [`set_all`](Self::set_all), for networks of any width.
@@ -56,23 +53,36 @@ impl Mirror {
     pub fn set_all_of_any_width(
         &self,
         rule: Rule,
-        networks: Vec<(Network, Block)>,
+        networks: Vec<impl Into<NetworkEntry>>,
         now: UnixMillis,
     ) -> Result<Batch, StateError> {
-        check_blockable(rule, &networks, Network::ensure_blockable_of_any_width)?;
+        let networks = to_entries(networks);
+        self.set_entries(rule, networks, Network::ensure_blockable_of_any_width, now)
+    }
+
+    fn set_entries(
+        &self,
+        rule: Rule,
+        networks: Vec<NetworkEntry>,
+        ensure_blockable: fn(Network) -> Result<Network, EventError>,
+        now: UnixMillis,
+    ) -> Result<Batch, StateError> {
+        if rule == Rule::Block {
+            networks.iter().try_for_each(|entry| ensure_blockable(entry.network).map(drop))?;
+        }
         if now >= STAMP_TIME_LIMIT {
             return Err(StateError::InvalidStamp { stamped: now });
         }
         let _batch_guard = self.batch.lock();
-        let is_live = |(_, block): &(Network, Block)| !block.is_expired(now);
-        let live: Vec<(Network, Block)> = networks.into_iter().filter(is_live).collect();
+        let is_live = |entry: &NetworkEntry| !entry.details.is_expired(now);
+        let live: Vec<NetworkEntry> = networks.into_iter().filter(is_live).collect();
         // A network that has a tombstone now needs room too: the tombstone may be dropped before
         // the batch reaches it, and other writers must not take the place.
         let (mut absent, mut reserved) = (HashSet::new(), HashSet::new());
         for page in live.chunks(PAGE_NETWORKS) {
             let writer = self.writer.read();
-            for (network, _) in page {
-                let slot = writer.entries.locate(&ChangeKey::Network(rule, *network));
+            for NetworkEntry { network, .. } in page {
+                let slot = writer.entries.locate(&ChangeKey::Network { rule, network: *network });
                 if !writer.entries.is_live_at(&slot) {
                     reserved.insert(*network);
                 }
@@ -90,8 +100,9 @@ impl Mirror {
             writer.reserved = reserved.len();
         }
         let mut batch = Batch { changes: Vec::with_capacity(live.len()), replaced: 0 };
-        self.put_batch(live.into_iter(), now, |writer, (network, block)| {
-            let key = ChangeKey::Network(rule, network);
+        self.put_batch(live.into_iter(), now, |writer, entry| {
+            let NetworkEntry { network, details } = entry;
+            let key = ChangeKey::Network { rule, network };
             let slot = writer.entries.locate(&key);
             if !writer.entries.is_live_at(&slot) {
                 writer.reserved = writer.reserved.saturating_sub(1);
@@ -99,7 +110,7 @@ impl Mirror {
             // A network that occurs twice in the batch does not count as replaced.
             batch.replaced += usize::from(!reserved.contains(&network));
             let stamp = writer.clock.stamp_after(slot.stamp, now, MAX_CLOCK_AHEAD);
-            let change = NetworkChange { rule, network, stamp, block: Some(Arc::new(block)) };
+            let change = NetworkChange::new(rule, network, stamp, Some(Arc::new(details)));
             let lookup_entry = LookupEntry::of(&change);
             let change = Change::Network(change);
             writer.entries.put(slot, &change, now);
@@ -139,8 +150,8 @@ impl Mirror {
         // Networks that other writers changed since the batch began: their current state goes into
         // the new tables.
         for (rule, network) in writer.journal.take().into_iter().flatten() {
-            let block = writer.entries.block(rule, network);
-            next.set(LookupEntry::new(rule, network, block.as_ref()), now);
+            let details = writer.entries.details(rule, network);
+            next.set(LookupEntry::new(rule, network, details.as_ref()), now);
         }
         self.networks.publish_batch(next);
     }
@@ -152,11 +163,6 @@ impl Mirror {
     }
 }
 
-fn check_blockable(
-    rule: Rule,
-    networks: &[(Network, Block)],
-    ensure_blockable: fn(Network) -> Result<Network, EventError>,
-) -> Result<(), EventError> {
-    let mut to_block = networks.iter().filter(|_| rule == Rule::Block);
-    to_block.try_for_each(|(network, _)| ensure_blockable(*network).map(drop))
+fn to_entries(networks: Vec<impl Into<NetworkEntry>>) -> Vec<NetworkEntry> {
+    networks.into_iter().map(Into::into).collect()
 }

@@ -61,7 +61,7 @@ impl Mirror {
         }
         let stamp = writer.stamp(&ChangeKey::Certificate(names.clone()), now);
         let certificate = Some(Arc::new(certificate));
-        let change = Change::Certificate(CertificateChange { names, stamp, certificate });
+        let change = Change::Certificate(CertificateChange::new(names, stamp, certificate));
         self.put_local(&mut writer, change, now)
     }
 
@@ -79,7 +79,7 @@ impl Mirror {
             return Err(StateError::NotFound { key: names.to_string() });
         }
         let stamp = writer.stamp(&ChangeKey::Certificate(names.clone()), now);
-        let change = Change::Certificate(CertificateChange { names, stamp, certificate: None });
+        let change = Change::Certificate(CertificateChange::new(names, stamp, None));
         self.put_local(&mut writer, change, now)
     }
 

@@ -10,18 +10,19 @@ mod saved;
 mod values;
 
 use std::collections::HashSet;
+use std::fmt;
 use std::net::IpAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use mailmesh_events::{
-    Block, Change, ChangeKey, Network, NetworkChange, NodeId, Rule, Share, Stamp, UnixMillis,
+    Change, ChangeKey, Network, NetworkChange, NodeId, Rule, RuleDetails, Share, Stamp, UnixMillis,
 };
 use parking_lot::{Mutex, RwLock, RwLockWriteGuard};
 
 use crate::certificate_index::CertificateIndex;
-use crate::entries::{Bounds, Entries, Slot, Swept};
+use crate::entries::{Bounds, Entries, ExpiryWarning, Slot, Swept};
 use crate::lookup::Lookup;
 use crate::observe::{Observed, Observer, Observers};
 use crate::planted::{Fault, planted};
@@ -32,7 +33,7 @@ pub use batch::Batch;
 pub use rekey::fingerprint_key_id;
 pub use saved::Saved;
 
-/// The result of merging a change.
+/// The result of merging a change. There are only these three.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Applied {
     /// The change is the newest of its key and was merged.
@@ -64,7 +65,6 @@ pub struct MirrorCounters {
 /// The replicated mirror. Every method takes `&self`. Writers hold the lock for at most some dozen
 /// changes at a time. Only growing the lookup tables or publishing a batch blocks other writers for
 /// longer (75 ms with a million entries). [`is_blocked`](Self::is_blocked) never waits.
-#[derive(Debug)]
 pub struct Mirror {
     bounds: Bounds,
     networks: Lookup,
@@ -75,6 +75,18 @@ pub struct Mirror {
     batch: Mutex<()>,
     observers: Observers,
     counters: [AtomicU64; 5],
+}
+
+/// Shows the size of the content and the counters. The content may be millions of entries, and the
+/// keys of hashes are secret. The digest is `None` while a writer holds the lock.
+impl fmt::Debug for Mirror {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Mirror")
+            .field("digest", &self.writer.try_read().map(|it| it.entries.fingerprint().digest()))
+            .field("bounds", &self.bounds)
+            .field("counters", &self.counters())
+            .finish_non_exhaustive()
+    }
 }
 
 #[derive(Debug)]
@@ -170,10 +182,10 @@ impl Mirror {
     pub fn block(
         &self,
         network: Network,
-        block: Block,
+        details: RuleDetails,
         now: UnixMillis,
     ) -> Result<Change, StateError> {
-        self.set_network(Rule::Block, network.ensure_blockable()?, Some(block), now)
+        self.set_network(Rule::Block, network.ensure_blockable()?, Some(details), now)
     }
 
     /// As [`block`](Self::block), for a network of any width.
@@ -183,10 +195,10 @@ impl Mirror {
     pub fn block_of_any_width(
         &self,
         network: Network,
-        block: Block,
+        details: RuleDetails,
         now: UnixMillis,
     ) -> Result<Change, StateError> {
-        self.set_network(Rule::Block, network.ensure_blockable_of_any_width()?, Some(block), now)
+        self.set_network(Rule::Block, network.ensure_blockable_of_any_width()?, Some(details), now)
     }
 
     /// Allows a network. An allowed network is not blocked, whatever blocks match it.
@@ -196,10 +208,10 @@ impl Mirror {
     pub fn allow(
         &self,
         network: Network,
-        block: Block,
+        details: RuleDetails,
         now: UnixMillis,
     ) -> Result<Change, StateError> {
-        self.set_network(Rule::Allow, network, Some(block), now)
+        self.set_network(Rule::Allow, network, Some(details), now)
     }
 
     /// Removes the entry of a network, leaving a tombstone.
@@ -219,17 +231,17 @@ impl Mirror {
         &self,
         rule: Rule,
         network: Network,
-        block: Option<Block>,
+        details: Option<RuleDetails>,
         now: UnixMillis,
     ) -> Result<Change, StateError> {
         let mut writer = self.writer.write();
-        let key = ChangeKey::Network(rule, network);
-        if block.is_none() && !writer.entries.is_live(&key) {
+        let key = ChangeKey::Network { rule, network };
+        if details.is_none() && !writer.entries.is_live(&key) {
             return Err(StateError::NotFound { key: network.to_string() });
         }
         let stamp = writer.stamp(&key, now);
-        let block = block.map(Arc::new);
-        let change = Change::Network(NetworkChange { rule, network, stamp, block });
+        let details = details.map(Arc::new);
+        let change = Change::Network(NetworkChange::new(rule, network, stamp, details));
         self.put_local(&mut writer, change, now)
     }
 
@@ -359,8 +371,8 @@ impl Mirror {
         for change in &swept.dropped {
             self.observers.notify(Observed::TombstoneChanged(change));
         }
-        for (change, days) in &swept.ending {
-            self.observers.notify(Observed::Ending(change, *days));
+        for ExpiryWarning { change, days_left } in &swept.expiring {
+            self.observers.notify(Observed::Expiring { change, days_left: *days_left });
         }
         for change in &swept.expired {
             self.observers.notify(Observed::Expired(change));
@@ -402,12 +414,12 @@ impl Mirror {
         // Searches again under the read lock, so that tables and entries match.
         let writer = self.writer.read();
         let live = |rule, network| {
-            writer.entries.block(rule, network).filter(|block| !block.is_expired(now))
+            writer.entries.details(rule, network).filter(|details| !details.is_expired(now))
         };
         let found = self.networks.deciding_network(address, now, |rule, n| live(rule, n).is_some());
         let Some((rule, network)) = found else { return Verdict::Clear };
-        let Some(block) = live(rule, network) else { return Verdict::Clear };
-        let entry = NetworkEntry { network, block };
+        let Some(details) = live(rule, network) else { return Verdict::Clear };
+        let entry = NetworkEntry { network, details };
         match rule {
             Rule::Block => Verdict::Blocked(entry),
             Rule::Allow => Verdict::Allowed(entry),
@@ -423,8 +435,7 @@ impl Mirror {
             let writer = self.writer.read();
             let share = Share { bits: SCAN_SHARE_BITS, index };
             let networks = writer.entries.live_networks(rule, content::ids(share));
-            let networks = networks.filter(|(_, block)| !block.is_expired(now));
-            live.extend(networks.map(|(network, block)| NetworkEntry { network, block }));
+            live.extend(networks.filter(|entry| !entry.details.is_expired(now)));
         }
         live.sort_unstable_by_key(|entry| entry.network);
         live

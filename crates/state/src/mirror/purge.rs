@@ -1,6 +1,6 @@
 //! Removing entries that turned out to be untrustworthy.
 
-use mailmesh_events::{CertificateChange, Change, NetworkChange, Share, Stamp, ValueChange};
+use mailmesh_events::{CertificateChange, Change, Share, Stamp};
 
 use super::content::ids;
 use super::{Mirror, SCAN_SHARE_BITS, WRITES_PER_LOCK};
@@ -32,7 +32,7 @@ impl Mirror {
                     }
                     if let Change::Certificate(CertificateChange { names, stamp, .. }) = change {
                         let (names, stamp) = (names.clone(), *stamp);
-                        let removal = CertificateChange { names, stamp, certificate: None };
+                        let removal = CertificateChange::new(names, stamp, None);
                         self.certificates.set(&removal);
                     }
                     self.remove_from_lookup(&mut writer, change);
@@ -48,12 +48,12 @@ fn as_removal(change: &Change) -> Option<Change> {
     if !change.is_live() {
         return None;
     }
-    match change.clone() {
-        Change::Network(change) => Some(Change::Network(NetworkChange { block: None, ..change })),
-        Change::Certificate(change) => {
-            Some(Change::Certificate(CertificateChange { certificate: None, ..change }))
-        }
-        Change::Value(change) => Some(Change::Value(ValueChange { value: None, ..change })),
-        _ => None,
+    let mut removal = change.clone();
+    match &mut removal {
+        Change::Network(change) => change.details = None,
+        Change::Certificate(change) => change.certificate = None,
+        Change::Value(change) => change.value = None,
+        _ => return None,
     }
+    Some(removal)
 }

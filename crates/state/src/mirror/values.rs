@@ -42,7 +42,7 @@ impl Mirror {
             return Err(StateError::NotFound { key: key.to_string() });
         }
         let stamp = writer.stamp(&changed, now);
-        self.put_local(&mut writer, Change::Value(ValueChange { key, stamp, value }), now)
+        self.put_local(&mut writer, Change::Value(ValueChange::new(key, stamp, value)), now)
     }
 
     /// The value of a key, if it is live at `now`.

@@ -93,7 +93,7 @@ fn a_certificate_is_read_with_details_and_warnings() {
     for words in ["root (CN=Example CA)", "192.0.2.1", "expired at 2026-02-01"] {
         assert!(warnings.iter().any(|warning| warning.contains(words)), "{words}: {warnings:?}");
     }
-    assert_eq!(CertificateDetails::of(&found.certificate).unwrap(), found.details);
+    assert_eq!(CertificateDetails::try_from(&found.certificate).unwrap(), found.details);
     // Chain and key in one text, read without details and warnings.
     let all = format!("{}{}", good.1, good.0);
     assert_eq!(certificate_from_pem(all.as_bytes(), all.as_bytes()).unwrap(), found.certificate);
@@ -177,11 +177,11 @@ fn a_certificate_whose_fields_differ_from_its_leaf_is_refused() {
         fingerprint: honest.fingerprint(),
     })
     .unwrap();
-    let change = Change::Certificate(CertificateChange {
-        names: lying.names().clone(),
-        stamp: Stamp::new(NOW, 0, NodeId(9)),
-        certificate: Some(lying.into()),
-    });
+    let change = Change::Certificate(CertificateChange::new(
+        lying.names().clone(),
+        Stamp::new(NOW, 0, NodeId(9)),
+        Some(lying.into()),
+    ));
     let mirror = mirror(1);
     assert!(matches!(mirror.apply(&change, NOW), Applied::Refused(_)));
     assert_eq!(mirror.counters().refused, 1);
@@ -212,7 +212,7 @@ fn expiry_warnings_are_given_once_at_30_7_1_and_0_days() {
         let digest = mirror.digest();
         for (at, expected) in looks {
             let swept = mirror.sweep(before(*at));
-            let days: Vec<_> = swept.ending.iter().map(|(_, days)| *days).collect();
+            let days: Vec<_> = swept.expiring.iter().map(|warning| warning.days_left).collect();
             assert_eq!((days, swept.expired), (expected.to_vec(), vec![]), "{from} {at}");
         }
         assert_eq!(mirror.digest(), digest, "the certificate stays");
@@ -222,5 +222,5 @@ fn expiry_warnings_are_given_once_at_30_7_1_and_0_days() {
     let mirror = mirror(1);
     mirror.set_certificate(made.clone(), before(90.0)).unwrap();
     mirror.withdraw_certificate(made.names().clone(), before(89.0)).unwrap();
-    assert_eq!(mirror.sweep(before(1.0)).ending, []);
+    assert_eq!(mirror.sweep(before(1.0)).expiring, []);
 }

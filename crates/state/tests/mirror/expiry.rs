@@ -10,7 +10,7 @@ use super::{NOW, block, mirror, network};
 #[test]
 fn a_block_expires_on_time_and_the_sweep_reports_it() {
     let mirror = mirror(1);
-    let short = block("short").expiring_at(NOW.plus(Duration::from_secs(5)));
+    let short = block("short").with_expiry(NOW.plus(Duration::from_secs(5)));
     mirror.block(network("192.0.2.1"), short, NOW).unwrap();
     mirror.block(network("192.0.2.2"), block("for good"), NOW).unwrap();
     let address = "192.0.2.1".parse().unwrap();
@@ -28,7 +28,7 @@ fn a_block_expires_on_time_and_the_sweep_reports_it() {
 fn an_entry_without_expiry_is_live_at_the_last_time() {
     let mirror = mirror(1);
     mirror.block(network("10.0.0.0/8"), block("x"), NOW).unwrap();
-    let ends = block("y").expiring_at(NOW.plus(Duration::from_secs(1)));
+    let ends = block("y").with_expiry(NOW.plus(Duration::from_secs(1)));
     mirror.block(network("10.1.0.0/16"), ends, NOW).unwrap();
     let last = UnixMillis(u64::MAX);
     mirror.sweep(last);
@@ -45,7 +45,7 @@ fn an_expired_block_keeps_the_replaced_one_from_returning() {
     let old = a.block(network, block("for good"), NOW).unwrap();
     cut_off.apply(&old, NOW);
     a.remove(Rule::Block, network, NOW).unwrap();
-    let short = block("short").expiring_at(NOW.plus(Duration::from_secs(5)));
+    let short = block("short").with_expiry(NOW.plus(Duration::from_secs(5)));
     a.block(network, short, NOW).unwrap();
     let later = NOW.plus(Duration::from_secs(6));
     assert_eq!(a.sweep(later).expired.len(), 1);
@@ -78,12 +78,12 @@ fn a_local_entry_that_has_expired_is_refused() {
             if was_there {
                 b.apply(&a.block(subject, block("there"), NOW).unwrap(), NOW);
             }
-            let expired = || block("expired").expiring_at(earlier(hours));
+            let expired = || block("expired").with_expiry(earlier(hours));
             let refused = [
                 a.block(subject, expired(), NOW),
                 a.block_of_any_width(subject, expired(), NOW),
                 a.allow(subject, expired(), NOW),
-                a.set_value(x(), Value::new(vec![1]).unwrap().expiring_at(earlier(hours)), NOW),
+                a.set_value(x(), Value::new(vec![1]).unwrap().with_expiry(earlier(hours)), NOW),
             ];
             for result in refused {
                 assert!(matches!(result, Err(StateError::AlreadyExpired { .. })), "{result:?}");
@@ -104,7 +104,7 @@ fn a_local_entry_that_has_expired_is_refused() {
 #[test]
 fn an_entry_that_arrives_expired_is_retained_but_never_live() {
     let (a, b) = (mirror(1), mirror(2));
-    let short = block("short").expiring_at(NOW.plus(Duration::from_secs(5)));
+    let short = block("short").with_expiry(NOW.plus(Duration::from_secs(5)));
     let change = a.block(network("192.0.2.1"), short, NOW).unwrap();
     // Retained, so that an entry it may have replaced elsewhere does not come back.
     let after = |hours: u64| NOW.plus(Duration::from_secs(5 + hours * 3600));
@@ -123,7 +123,7 @@ fn expired_entries_are_dropped_at_the_same_time_on_all_nodes() {
     let (a, b) = (mirror(1), mirror(2));
     let days = |days: u64| NOW.plus(Duration::from_secs(days * 86_400));
     let first = a.block(network("192.0.2.1"), block("first"), NOW).unwrap();
-    let second = block("second").expiring_at(days(30));
+    let second = block("second").with_expiry(days(30));
     a.block(network("192.0.2.1"), second, NOW).unwrap();
     assert_eq!(a.sweep(days(30)).expired.len(), 1);
     // `b` missed the second entry and has the first.
@@ -147,7 +147,7 @@ fn an_entry_expired_by_a_wrong_time_is_live_again() {
     let later = |seconds| NOW.plus(Duration::from_secs(seconds));
     let address = "192.0.2.1".parse().unwrap();
     mirror.block(network("192.0.2.1"), block("first"), NOW).unwrap();
-    let ends = block("second").expiring_at(later(60));
+    let ends = block("second").with_expiry(later(60));
     let change = mirror.block(network("192.0.2.1"), ends, NOW).unwrap();
     let digest = mirror.digest();
     mirror.sweep(later(100));
@@ -164,16 +164,16 @@ fn an_entry_expired_by_a_wrong_time_is_live_again() {
 fn unexpire_restores_entries_and_drops_nothing() {
     let mirror = mirror(1);
     let later = |seconds| NOW.plus(Duration::from_secs(seconds));
-    let short = block("short").expiring_at(later(5));
+    let short = block("short").with_expiry(later(5));
     mirror.block(network("192.0.2.2"), short, NOW).unwrap();
     mirror.block(network("192.0.2.1"), block("first"), NOW).unwrap();
-    let ends = block("second").expiring_at(later(60));
+    let ends = block("second").with_expiry(later(60));
     let change = mirror.block(network("192.0.2.1"), ends, NOW).unwrap();
     assert_eq!(mirror.unexpire(later(100)), []);
     mirror.sweep(later(100));
     let is_blocked = || mirror.is_blocked("192.0.2.1".parse().unwrap(), later(10));
     assert!(!is_blocked());
-    let short = block("short").expiring_at(later(20));
+    let short = block("short").with_expiry(later(20));
     mirror.block(network("192.0.2.2"), short, later(10)).unwrap();
     assert_eq!(mirror.unexpire(later(10)), [change]);
     assert!(is_blocked());
@@ -190,7 +190,7 @@ fn a_sweep_is_exact_after_many_entries_were_renewed() {
     let single = |n: u32| Network::single(std::net::Ipv4Addr::from(0x0B00_0000 + n).into());
     for (ends, from) in [(10, 0), (100, 0), (11, 30_000)] {
         let count = if from == 0 { 30_000 } else { 8 };
-        let batch = (from..from + count).map(|n| (single(n), block("x").expiring_at(later(ends))));
+        let batch = (from..from + count).map(|n| (single(n), block("x").with_expiry(later(ends))));
         mirror.set_all(Rule::Block, batch.collect(), NOW).unwrap();
     }
     assert_eq!(mirror.sweep(later(11)).expired.len(), 8);
@@ -202,15 +202,15 @@ fn a_sweep_is_exact_after_many_entries_were_renewed() {
 fn expiry_is_exact_while_old_changes_arrive() {
     let mirror = mirror(1);
     let ends = NOW.plus(Duration::from_secs(3_600));
-    mirror.block(network("192.0.2.1"), block("x").expiring_at(ends), NOW).unwrap();
+    mirror.block(network("192.0.2.1"), block("x").with_expiry(ends), NOW).unwrap();
     let old = UnixMillis(NOW.0 - 60 * 86_400_000);
     for n in 0..5_000_u32 {
-        let change = Change::Network(NetworkChange {
-            rule: Rule::Block,
-            network: Network::single(std::net::Ipv4Addr::from(0x0B00_0000 + n).into()),
-            stamp: Stamp::new(old, 0, NodeId(7)),
-            block: Some(block("old").into()),
-        });
+        let change = Change::Network(NetworkChange::new(
+            Rule::Block,
+            Network::single(std::net::Ipv4Addr::from(0x0B00_0000 + n).into()),
+            Stamp::new(old, 0, NodeId(7)),
+            Some(block("old").into()),
+        ));
         assert_eq!(mirror.apply(&change, NOW), Applied::Changed);
     }
     let address = "192.0.2.1".parse().unwrap();
@@ -225,7 +225,7 @@ fn expired_entries_of_a_batch_need_no_room() {
     let mirror = Mirror::with_bounds(NodeId(1), [3; 16], bounds);
     let of = |n: u8| Network::single([192, 0, 2, n].into());
     let batch = |expired: u8, live: u8| {
-        let expired = (0..expired).map(|n| (of(100 + n), block("x").expiring_at(NOW)));
+        let expired = (0..expired).map(|n| (of(100 + n), block("x").with_expiry(NOW)));
         expired.chain((0..live).map(|n| (of(n), block("x")))).collect()
     };
     assert_eq!(mirror.set_all(Rule::Block, batch(5, 10), NOW).unwrap().changes.len(), 10);

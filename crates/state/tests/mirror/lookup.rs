@@ -13,7 +13,7 @@ fn the_longest_prefix_wins_and_allow_beats_block() {
     mirror.allow(network("10.1.2.3"), block("our monitor"), NOW).unwrap();
     let of = |text: &str| mirror.lookup(text.parse().unwrap(), NOW);
     let reason = |verdict: Verdict| match verdict {
-        Verdict::Blocked(entry) | Verdict::Allowed(entry) => entry.block.reason().to_owned(),
+        Verdict::Blocked(entry) | Verdict::Allowed(entry) => entry.details.reason().to_owned(),
         Verdict::Clear => String::new(),
     };
     assert_eq!(reason(of("10.9.9.9")), "wide");

@@ -18,8 +18,8 @@ fn mirror(node: u64) -> Mirror {
     Mirror::new(NodeId(node), [3; 16])
 }
 
-fn block(reason: &str) -> Block {
-    Block::new(reason, NOW).unwrap()
+fn block(reason: &str) -> RuleDetails {
+    RuleDetails::new(reason, NOW).unwrap()
 }
 
 fn network(text: &str) -> Network {

@@ -67,12 +67,12 @@ fn a_change_stamped_far_ahead_is_merged_and_replaceable() {
 fn a_stamp_of_the_year_10000_is_refused() {
     let a = mirror(1);
     let poison = |time| {
-        Change::Network(NetworkChange {
-            rule: Rule::Block,
-            network: network("192.0.2.9"),
-            stamp: Stamp::from_raw(time, NodeId(9)),
-            block: None,
-        })
+        Change::Network(NetworkChange::new(
+            Rule::Block,
+            network("192.0.2.9"),
+            Stamp::from_raw(time, NodeId(9)),
+            None,
+        ))
     };
     for time in [u64::MAX, 253_402_300_800_000 << 16] {
         let applied = a.apply(&poison(time), NOW);
@@ -100,24 +100,24 @@ fn any_change() -> impl Strategy<Value = Change> {
             let key = ValueKey::new("acme.flags", format!("flag {key}")).unwrap();
             let value = ends.map(|ends| {
                 let value = Value::encode(&(time, node)).unwrap();
-                ends.map_or(value.clone(), |at| value.expiring_at(at)).into()
+                ends.map_or(value.clone(), |at| value.with_expiry(at)).into()
             });
-            return Change::Value(ValueChange { key, stamp, value });
+            return Change::Value(ValueChange::new(key, stamp, value));
         }
-        Change::Network(NetworkChange {
-            rule: if key % 2 == 0 { Rule::Block } else { Rule::Allow },
-            network: network(&format!("192.0.2.{}", key / 2)),
+        Change::Network(NetworkChange::new(
+            if key % 2 == 0 { Rule::Block } else { Rule::Allow },
+            network(&format!("192.0.2.{}", key / 2)),
             stamp,
-            block: ends.map(|ends| {
+            ends.map(|ends| {
                 let block = block_of(time, node);
-                ends.map_or(block.clone(), |at| block.expiring_at(at)).into()
+                ends.map_or(block.clone(), |at| block.with_expiry(at)).into()
             }),
-        })
+        ))
     })
 }
 
-fn block_of(time: u64, node: u64) -> Block {
-    Block::new(format!("{time} by {node}"), UnixMillis(time)).unwrap()
+fn block_of(time: u64, node: u64) -> RuleDetails {
+    RuleDetails::new(format!("{time} by {node}"), UnixMillis(time)).unwrap()
 }
 
 proptest! {

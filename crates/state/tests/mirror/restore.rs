@@ -83,7 +83,7 @@ fn a_restored_record_of_the_year_10000_is_skipped() {
         let network = Network::single([192, 0, 2, n].into());
         let stamp = Stamp::new(UnixMillis(time), 0, NodeId(9));
         let block = Some(block("x").into());
-        let change = Change::Network(NetworkChange { rule: Rule::Block, network, stamp, block });
+        let change = Change::Network(NetworkChange::new(Rule::Block, network, stamp, block));
         Saved { change, replaced_another: false, end: None }
     };
     let never = 253_402_300_800_000;

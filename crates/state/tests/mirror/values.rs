@@ -32,7 +32,7 @@ fn a_value_is_set_replaced_removed_and_expires_on_all_nodes() {
 
     // A value that expires after replacing another is retained: a node that missed it must not
     // bring the other back.
-    let missed = b.set_value(key("x"), value(4).expiring_at(later(10)), later(2)).unwrap();
+    let missed = b.set_value(key("x"), value(4).with_expiry(later(10)), later(2)).unwrap();
     assert_eq!(of(&b, "x", later(9)), Some(4));
     assert_eq!(of(&b, "x", later(10)), None);
     assert_eq!(b.sweep(later(10)).expired, [missed]);

@@ -65,7 +65,7 @@ fn a_difference_in_a_busy_mirror_is_repaired() {
     // Each second one change arrives at once; the first change never arrived.
     for i in 1..=20_u32 {
         let network = Network::single(std::net::Ipv4Addr::from(0x3000_0000 + i).into());
-        let block = Block::new("x", pair.now).unwrap();
+        let block = RuleDetails::new("x", pair.now).unwrap();
         let change = pair.nodes[0].mirror.block(network, block, pair.now).unwrap();
         pair.nodes[1].mirror.apply(&change, pair.now);
         pair.second();
@@ -82,7 +82,7 @@ fn expired_entries_do_not_return_between_two_sweeps() {
     for n in 0..600 {
         let network = Network::single(std::net::Ipv4Addr::from(0x0a00_0000 + n).into());
         let end = pair.now.plus(Duration::from_millis(100 * u64::from(n) + 1));
-        let block = Block::new("x", pair.now).unwrap().expiring_at(end);
+        let block = RuleDetails::new("x", pair.now).unwrap().with_expiry(end);
         let change = pair.nodes[0].mirror.block(network, block, pair.now).unwrap();
         assert_eq!(pair.nodes[1].mirror.apply(&change, pair.now), Applied::Changed);
     }
@@ -148,7 +148,10 @@ fn a_removal_wins_over_the_entry_at_the_other_node() {
     pair.nodes[0].reconciler.on_left(1, pair.at);
     pair.seconds_until_equal(5);
     assert!(!pair.nodes[1].mirror.is_blocked("10.0.0.7".parse().unwrap(), pair.now));
-    pair.nodes[1].mirror.block(network, Block::new("again", pair.now).unwrap(), pair.now).unwrap();
+    pair.nodes[1]
+        .mirror
+        .block(network, RuleDetails::new("again", pair.now).unwrap(), pair.now)
+        .unwrap();
     pair.nodes[0].reconciler.on_joined(1);
     pair.seconds_until_equal(10);
     assert!(pair.nodes[0].mirror.is_blocked("10.0.0.7".parse().unwrap(), pair.now));

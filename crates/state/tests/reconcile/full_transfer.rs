@@ -32,9 +32,9 @@ fn entries_that_expire_during_a_transfer_shift_nothing() {
     // The first 2,000 keys expire during the transfer.
     for i in 0..20_000_u32 {
         let network = Network::single(std::net::Ipv4Addr::from(0x0a00_0000 + i).into());
-        let mut block = Block::new("x", pair.now).unwrap();
+        let mut block = RuleDetails::new("x", pair.now).unwrap();
         if i < 2_000 {
-            block = block.expiring_at(pair.now.plus(Duration::from_secs(1)));
+            block = block.with_expiry(pair.now.plus(Duration::from_secs(1)));
         }
         pair.nodes[0].mirror.block(network, block, pair.now).unwrap();
     }
@@ -164,7 +164,7 @@ fn a_peer_that_was_silent_once_is_compared_again() {
         let network = Network::single([203, 0, 113, round].into());
         pair.nodes[1]
             .mirror
-            .block(network, Block::new("new", pair.now).unwrap(), pair.now)
+            .block(network, RuleDetails::new("new", pair.now).unwrap(), pair.now)
             .unwrap();
         pair.sent = [0; 2];
         pair.seconds_until_equal(200);

@@ -15,7 +15,7 @@ fn an_endless_exchange_does_not_block_other_peers() {
         let (ours, honest) = (Mirror::new(NodeId(1), [3; 16]), Mirror::new(NodeId(2), [3; 16]));
         let network = |n: u32| Network::single(std::net::Ipv4Addr::from(0x0a00_0000 + n).into());
         for n in 0..100 {
-            honest.block(network(n), Block::new("x", START).unwrap(), START).unwrap();
+            honest.block(network(n), RuleDetails::new("x", START).unwrap(), START).unwrap();
         }
         let [mut us, mut them] = [0, 2].map(|own| Reconciler::new(own, ReconcileConfig::default()));
         [1, 2].into_iter().for_each(|peer| us.on_joined(peer));
@@ -57,7 +57,7 @@ fn a_transfer_sized_by_a_liar_is_not_continued() {
     let (ours, honest) = (Mirror::new(NodeId(1), [3; 16]), Mirror::new(NodeId(2), [3; 16]));
     for n in 0..1_000_u32 {
         let network = Network::single(std::net::Ipv4Addr::from(0x0a00_0000 + n).into());
-        honest.block(network, Block::new("x", START).unwrap(), START).unwrap();
+        honest.block(network, RuleDetails::new("x", START).unwrap(), START).unwrap();
     }
     let [mut us, mut them] = [0, 2].map(|own| Reconciler::new(own, ReconcileConfig::default()));
     [1, 2].into_iter().for_each(|peer| us.on_joined(peer));

@@ -52,7 +52,7 @@ impl Pair {
         for i in 0..count {
             let base = if node == 0 { 0x0a00_0000 } else { 0x1400_0000 };
             let address = std::net::Ipv4Addr::from(base + i);
-            let block = Block::new("x", self.now).unwrap();
+            let block = RuleDetails::new("x", self.now).unwrap();
             let network = Network::single(address.into());
             self.nodes[node].mirror.block(network, block, self.now).unwrap();
         }
@@ -127,7 +127,7 @@ fn nearly_equal(both: u32, each: u32, loss: usize) -> Pair {
             let network = Network::single(std::net::Ipv4Addr::from(base + i).into());
             pair.nodes[node]
                 .mirror
-                .block(network, Block::new("new", START).unwrap(), START)
+                .block(network, RuleDetails::new("new", START).unwrap(), START)
                 .unwrap();
         }
     }

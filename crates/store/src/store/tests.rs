@@ -65,7 +65,7 @@ fn sparse_disk(file: File) -> Result<Database, DatabaseError> {
 }
 
 fn record(number: u32, len: usize) -> Record {
-    (number.to_be_bytes().to_vec(), Some(vec![number as u8; len]))
+    Record::set(number.to_be_bytes(), vec![number as u8; len])
 }
 
 fn keys(store: &Store) -> Vec<u32> {

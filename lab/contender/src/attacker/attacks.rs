@@ -7,10 +7,11 @@ use std::time::{Duration, Instant};
 
 use clap::ValueEnum;
 use mailmesh::{
-    Block, Change, ClusterKey, Coordinator, DirectMessage, Event, Network, NetworkChange, Node,
-    NodeId, Rule, Share, Stamp, StopReason, SyncMessage, UnixMillis,
+    ClusterKey, Coordinator, Event, Network, NetworkChange, Node, NodeId, Rule, RuleDetails, Stamp,
+    StopReason, UnixMillis,
 };
 use mailmesh_codec::{FrameKind, Header, Opener, Sealer, encode_direct, encode_event};
+use mailmesh_events::{Change, DirectMessage, Share, SyncMessage};
 use ring::rand::{SecureRandom, SystemRandom};
 
 use crate::insider::{Binary, Insider, PeerReport};
@@ -299,13 +300,13 @@ fn put_future_blocks(
     random: &Random,
 ) -> Result<(), Box<dyn Error>> {
     let address = std::net::Ipv4Addr::from(random.bytes::<4>()?);
-    let block = Block::new("hostile", UnixMillis(YEAR_3000))?;
-    let change = Change::Network(NetworkChange {
-        rule: Rule::Block,
-        network: Network::single(address.into()),
-        stamp: Stamp::new(UnixMillis(YEAR_3000), 0, NodeId(666)),
-        block: Some(Arc::new(block)),
-    });
+    let block = RuleDetails::new("hostile", UnixMillis(YEAR_3000))?;
+    let change = Change::Network(NetworkChange::new(
+        Rule::Block,
+        Network::single(address.into()),
+        Stamp::new(UnixMillis(YEAR_3000), 0, NodeId(666)),
+        Some(Arc::new(block)),
+    ));
     let mut body = Vec::new();
     encode_event(&Event::from(change.clone()), &mut body)?;
     let data = insider.frame(FrameKind::Data, None, &body)?;

@@ -86,7 +86,7 @@ async fn check_exclusion(node: &Node, number: u8, stop: &AtomicBool) -> Result<(
             return Err(format!("an intruder has the member {}", member.name).into());
         }
         let blocks = node.blocks().list(Rule::Block);
-        if let Some(entry) = blocks.iter().find(|entry| entry.block.reason() != INTRUDER) {
+        if let Some(entry) = blocks.iter().find(|entry| entry.details.reason() != INTRUDER) {
             return Err(format!("an intruder received a block: {entry:?}").into());
         }
         check_events(&mut inbox).await?;

@@ -41,7 +41,7 @@ impl Planted {
         secrets.extend([
             der.as_slice(),
             planted_text.as_bytes(),
-            cluster_key.bytes(),
+            cluster_key.as_bytes(),
             password.as_bytes(),
             phrase.as_bytes(),
         ]);

@@ -38,7 +38,7 @@ fn no_text_of_the_library_shows_a_secret() {
                 let resolved = key.map(|key| (key.resolve(), format!("{key} {key:?}")));
                 if let Some((text, secret)) = resolved {
                     look("Secret", secret);
-                    match text.map(|text| Keyring::from_text(&text)) {
+                    match text.map(|text| text.parse::<Keyring>()) {
                         Ok(keys) => look("Keyring", format!("{keys:?}")),
                         Err(error) => look("secret's error", format!("{error} {error:?}")),
                     }
@@ -114,8 +114,7 @@ fn no_error_of_a_certificate_a_key_or_a_request_shows_a_secret() {
     }
     for (form, bytes) in forms(&planted.cluster_key) {
         let text = String::from_utf8_lossy(&bytes).into_owned();
-        for result in [Keyring::from_text(&text).map(drop), ClusterKey::from_text(&text).map(drop)]
-        {
+        for result in [text.parse::<Keyring>().map(drop), text.parse::<ClusterKey>().map(drop)] {
             let shown_text = result.as_ref().err().map(ToString::to_string).unwrap_or_default();
             let shown = format!("{result:?} {shown_text}");
             outcome.check("cluster key", form, "CodecError", shown.as_bytes());

@@ -285,7 +285,7 @@ fn a_key_in_the_place_of_something_else_is_not_shown() {
 }
 
 fn planted_bytes(planted: &Planted) -> [u8; 32] {
-    *mailmesh::ClusterKey::from_text(&planted.cluster_key).unwrap().bytes()
+    *planted.cluster_key.parse::<mailmesh::ClusterKey>().unwrap().as_bytes()
 }
 
 /// Sends one line to a control socket; returns the reply.

@@ -31,7 +31,7 @@ fn no_output_or_file_of_two_nodes_contains_a_secret() {
     std::fs::write(&key, made.signing_key.serialize_pem()).unwrap();
     let cluster_key = site.path("cluster.key");
     let text = std::fs::read_to_string(&cluster_key).unwrap();
-    let bytes = mailmesh::ClusterKey::from_text(&text).unwrap().to_text();
+    let bytes = text.parse::<mailmesh::ClusterKey>().unwrap().to_text();
     assert_eq!(bytes.trim(), text.trim());
     // The same key as a value, in a configuration with a mistake on the next line.
     let inline = site.path("inline.json");

@@ -80,7 +80,7 @@ fn refused_by_peer(
              key does: give all nodes the same key"
         ),
         (true, Some(own)) => {
-            let own = own.chain.first().and_then(|leaf| CertificateInfo::of(leaf).ok());
+            let own = own.chain.first().and_then(|leaf| CertificateInfo::from_der(leaf).ok());
             let issuer = own.map_or_else(String::new, |own| format!(" of {}", own.issuer));
             format!(
                 "the peer refuses the certificate of this node{said}: check that the \
@@ -142,7 +142,7 @@ impl PeerCertificate<'_> {
                  and check that the endpoint is a node with `mesh.links` of \"tls\""
             );
         }
-        let last = self.report.chain.last().and_then(|last| CertificateInfo::of(last).ok());
+        let last = self.report.chain.last().and_then(|last| CertificateInfo::from_der(last).ok());
         let issuer = last.map_or_else(|| "an authority".to_owned(), |last| last.issuer);
         let setting = "`root_ca_certificate`";
         if self.tls.authorities.is_empty() {
@@ -161,7 +161,7 @@ impl PeerCertificate<'_> {
     }
 
     fn other_name(&self, host: &str) -> String {
-        let leaf = self.report.chain.first().and_then(|leaf| CertificateInfo::of(leaf).ok());
+        let leaf = self.report.chain.first().and_then(|leaf| CertificateInfo::from_der(leaf).ok());
         let names = leaf.map_or_else(Vec::new, |leaf| {
             let addresses = leaf.addresses.iter().map(ToString::to_string);
             leaf.dns_names.iter().map(|name| printable(name)).chain(addresses).collect()
@@ -192,7 +192,7 @@ impl PeerCertificate<'_> {
     /// Names the first certificate of the chain that is not valid now.
     fn not_valid_now(&self, host: &str) -> String {
         let now = now();
-        let infos = self.report.chain.iter().map(|member| CertificateInfo::of(member).ok());
+        let infos = self.report.chain.iter().map(|member| CertificateInfo::from_der(member).ok());
         for (index, info) in infos.enumerate() {
             let Some(info) = info else { continue };
             let of = match index {

@@ -26,21 +26,21 @@ impl fmt::Display for Rule {
     }
 }
 
-/// The details of a block or allow entry: reason, origin and times. The network is the key.
+/// The details of a [`Rule`] for a network, whether it blocks or allows: reason, origin and times.
 ///
 /// ```
 /// use std::time::Duration;
-/// use mailmesh_events::{Block, UnixMillis};
+/// use mailmesh_events::{RuleDetails, UnixMillis};
 ///
-/// let block = Block::new("too many failed logins", UnixMillis(1_000))?
+/// let details = RuleDetails::new("too many failed logins", UnixMillis(1_000))?
 ///     .with_origin("imap")?
-///     .expiring_at(UnixMillis(1_000).plus(Duration::from_secs(600)));
-/// assert!(!block.is_expired(UnixMillis(600_999)));
-/// assert!(block.is_expired(UnixMillis(601_000)));
+///     .with_expiry(UnixMillis(1_000).plus(Duration::from_secs(600)));
+/// assert!(!details.is_expired(UnixMillis(600_999)));
+/// assert!(details.is_expired(UnixMillis(601_000)));
 /// # Ok::<(), mailmesh_events::EventError>(())
 /// ```
 #[derive(Clone, PartialEq, Eq, Hash, Serialize)]
-pub struct Block {
+pub struct RuleDetails {
     // Shared: imported lists repeat one reason and origin many times.
     reason: Arc<str>,
     origin: Arc<str>,
@@ -50,14 +50,14 @@ pub struct Block {
     pub expires: Option<UnixMillis>,
 }
 
-impl Block {
+impl RuleDetails {
     /// An entry with this reason, added at `added`, that does not expire.
     ///
     /// # Errors
     /// [`EventError::TooLong`] past [`limits::TEXT_LEN`].
     pub fn new(reason: impl Into<Arc<str>>, added: UnixMillis) -> Result<Self, EventError> {
         let reason = reason.into();
-        check_len("the reason of a block", reason.len(), limits::TEXT_LEN)?;
+        check_len("the reason of a rule", reason.len(), limits::TEXT_LEN)?;
         Ok(Self { reason, origin: Arc::default(), added, expires: None })
     }
 
@@ -67,13 +67,13 @@ impl Block {
     /// [`EventError::TooLong`] past [`limits::TEXT_LEN`].
     pub fn with_origin(mut self, origin: impl Into<Arc<str>>) -> Result<Self, EventError> {
         self.origin = origin.into();
-        check_len("the origin of a block", self.origin.len(), limits::TEXT_LEN)?;
+        check_len("the origin of a rule", self.origin.len(), limits::TEXT_LEN)?;
         Ok(self)
     }
 
     /// Sets when the entry expires.
     #[must_use]
-    pub fn expiring_at(mut self, expires: UnixMillis) -> Self {
+    pub fn with_expiry(mut self, expires: UnixMillis) -> Self {
         self.expires = Some(expires);
         self
     }
@@ -97,7 +97,7 @@ impl Block {
     }
 }
 
-impl fmt::Display for Block {
+impl fmt::Display for RuleDetails {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.reason() {
             "" => f.write_str("no reason given")?,
@@ -113,9 +113,9 @@ impl fmt::Display for Block {
     }
 }
 
-impl fmt::Debug for Block {
+impl fmt::Debug for RuleDetails {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Block({self})")
+        write!(f, "RuleDetails({self})")
     }
 }
 
