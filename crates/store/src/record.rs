@@ -2,8 +2,8 @@
 
 use std::fmt;
 
-/// The new value of a key, or the removal of its record. Bounds: [`MAX_KEY_LEN`](crate::MAX_KEY_LEN)
-/// and [`MAX_VALUE_LEN`](crate::MAX_VALUE_LEN).
+/// The new value of a key, or the removal of its record, within
+/// [`MAX_KEY_LEN`](crate::MAX_KEY_LEN) and [`MAX_VALUE_LEN`](crate::MAX_VALUE_LEN).
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub struct Record {
     /// The key.
