@@ -131,7 +131,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn the_docs_list_every_counter_of_the_status_and_no_other() {
-        let docs = include_str!("../../../docs/delivery.md");
+        let docs = include_str!("../../../docs/design/delivery.md");
         let section = docs.split("## What is counted").nth(1).unwrap();
         let rows: Vec<Vec<&str>> = section
             .lines()
