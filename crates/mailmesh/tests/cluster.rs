@@ -329,7 +329,7 @@ async fn a_slow_reader_gets_a_gap_and_no_other_reader_is_affected() {
         }
     }
     assert!(missed > 0 && missed + given == 1_000, "{missed} missed, {given} given");
-    assert_eq!(b.status().gaps, 0);
+    assert_eq!(b.status().counters.delivery.gaps, 0);
 }
 
 #[tokio::test(flavor = "multi_thread")]
