@@ -1,45 +1,4 @@
-//! Peer-to-peer coordination for clustered mail servers.
-//!
-//! Nodes find each other over Eclipse Zenoh, exchange events, and keep a replicated mirror of
-//! blocked networks and TLS certificates. There is no broker: this crate runs inside each server
-//! process, on its tokio runtime. Delivery has threads of its own, so a server that blocks its
-//! runtime for seconds stays a member.
-//!
-//! **The promise**: every event is delivered once, in order per sender and lane, or the receiver
-//! learns exactly how many events of that sender and lane it missed ([`Incoming::Gap`]).
-//!
-//! ```
-//! use mailmesh::*;
-//!
-//! # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
-//! # let hub = MemoryHub::new();
-//! # let in_memory = |name: &str| Node::builder().name(name).memory(&hub);
-//! // In a server: Node::builder().coordinator(Coordinator::load("coordinator.json")?)
-//! let mx1 = in_memory("mx1").start().await?;
-//! let mx2 = in_memory("mx2").start().await?;
-//! let mut inbox = mx2.inbox(Filter::all());
-//! mx1.wait_for_members(1).await;
-//!
-//! mx1.publish(StateChange::new(AccountId(7), ChangeId(42)).with(DataTypes::EMAIL)).await?;
-//! mx1.blocks().add("192.0.2.7".parse()?, "too many failed logins", None).await?;
-//!
-//! while let Some(incoming) = inbox.recv().await {
-//!     match incoming {
-//!         Incoming::Event(received) => {
-//!             println!("{} sent {}", received.from.name, received.event);
-//!             if received.event.kind() == Kind::Network { break }
-//!         }
-//!         Incoming::Gap(gap) => println!("missed {} events of {}: drop caches", gap.missed, gap.from.name),
-//!         _ => {}
-//!     }
-//! }
-//! assert!(mx2.blocks().is_blocked("192.0.2.7".parse()?));
-//! mx1.shutdown().await;
-//! # Ok(()) }
-//! ```
-//!
-//! The module `testing` (feature `testing`) runs a whole cluster in one process for the tests of a
-//! server. It cuts links, freezes and kills nodes, and sets wrong clocks.
+#![doc = include_str!("../README.md")]
 
 mod alarm;
 mod blocks;
