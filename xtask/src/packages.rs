@@ -18,7 +18,8 @@ const NEEDED: [&str; 3] = ["README.md", "LICENSE-MIT", "LICENSE-APACHE"];
 pub(crate) fn pack(verify: bool) -> Result<(), String> {
     let mut command = cargo(&["package", "--allow-dirty"]);
     if !verify {
-        command.arg("--no-verify");
+        // The build of this task has read all that is needed of the registry.
+        command.args(["--no-verify", "--offline"]);
     }
     for (name, folder) in published(&crate::layers::metadata()?) {
         if let Some(missing) = NEEDED.iter().find(|file| !folder.join(file).exists()) {
