@@ -1,6 +1,6 @@
 //! What continuous integration runs, what fails soonest first.
 
-use crate::{circles, deny, docs, layers, mutants, test};
+use crate::{circles, deny, docs, layers, mutants, packages, test};
 use xtask::run::{cargo, run};
 
 pub(crate) fn all() -> Result<(), String> {
@@ -8,6 +8,7 @@ pub(crate) fn all() -> Result<(), String> {
     layers::run()?;
     circles::run()?;
     deny::tree()?;
+    packages::pack(false)?;
     run(cargo(&["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"]))?;
     // The hostile peer and the rivals are of features of their own.
     let mut hostile = cargo(&["clippy", "--package", "mailmesh-contender", "--all-targets"]);

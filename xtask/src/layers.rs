@@ -68,7 +68,7 @@ pub(crate) fn run() -> Result<(), String> {
 }
 
 /// What cargo knows about the packages of the workspace.
-fn metadata() -> Result<Value, String> {
+pub(crate) fn metadata() -> Result<Value, String> {
     let output = cargo(&["metadata", "--format-version", "1", "--no-deps"])
         .output()
         .map_err(|error| format!("cargo metadata: {error}"))?;

@@ -9,6 +9,7 @@ mod fuzz;
 mod layers;
 mod model;
 mod mutants;
+mod packages;
 mod sim;
 mod test;
 mod trials;
@@ -45,6 +46,12 @@ enum Task {
     Layers,
     /// Check the links of the Markdown files, and build the book in `docs/` as HTML.
     Docs,
+    /// Pack the published crates as `cargo publish` would; fails if cargo warns.
+    Package {
+        /// Also build each crate from its package.
+        #[arg(long)]
+        verify: bool,
+    },
     /// Check licences, sources, duplicates and advisories of what is in the tree (needs
     /// `cargo install cargo-deny --locked`; says so if it is not there).
     Deny,
@@ -99,6 +106,7 @@ fn main() -> ExitCode {
         Task::Bench { filter } => bench::run_benches(filter.as_deref()).map(done),
         Task::Layers => layers::run().and_then(|()| circles::run()).map(done),
         Task::Docs => docs::run_all().map(done),
+        Task::Package { verify } => packages::pack(verify).map(done),
         Task::Deny => deny::all().map(done),
         Task::Fuzz { name, seconds } => fuzz::run_all(name.as_deref(), seconds).map(done),
         Task::Sim { args } => sim::run_seeds(&args).map(done),

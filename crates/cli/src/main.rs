@@ -1,5 +1,5 @@
 //! The `mailmesh` program: runs a node, queries and controls a running node, checks configurations,
-//! runs the demo.
+//! runs the demo (feature `demo`).
 //!
 //! `node` serves a local control socket; other commands are its clients. The program only uses the
 //! `mailmesh` crate and adds nothing to the protocol between nodes.
@@ -8,6 +8,7 @@ mod args;
 mod cert;
 mod check;
 mod control;
+#[cfg(feature = "demo")]
 mod demo;
 mod endpoints;
 mod exit;
@@ -70,7 +71,12 @@ async fn run(args: Args) -> Result<ExitCode, Failure> {
     let socket = args.socket;
     match args.command {
         Command::Node(options) => node::run(options, socket).await,
+        #[cfg(feature = "demo")]
         Command::Demo(options) => demo::run(options).await,
+        #[cfg(not(feature = "demo"))]
+        Command::Demo { .. } => Err(Failure::usage(
+            "this program was built without the demo; run `cargo demo` in a clone of the repository",
+        )),
         Command::Check(options) => check::run(&options, socket.as_deref()),
         Command::Key(options) => key::run(options, socket).await,
         Command::Completions { shell } => {

@@ -32,6 +32,7 @@ pub(crate) fn lines(text: &str) {
 }
 
 /// Prints a line with colours. `before` and `after` are not escaped.
+#[cfg(feature = "demo")]
 pub(crate) fn coloured(before: &str, text: &str, after: &str) {
     write_or_exit(format_args!("{before}{}{after}", Printable(text)));
 }

@@ -1,23 +1,4 @@
-//! The events that the nodes of a clustered mail server send each other.
-//!
-//! Examples: a mailbox changed, a push is due, a cache entry is stale, a queue was paused, a
-//! network is blocked, a certificate was renewed. This crate holds the types and nothing else: no
-//! I/O, no clock, no wire format.
-//!
-//! **Invariant**: every value is within [`limits`], because its constructor checks them.
-//!
-//! **Other crates**: encoding (`mailmesh-codec`), merging (`mailmesh-state`), order and
-//! retransmission (`mailmesh-delivery`).
-//!
-//! ```
-//! use mailmesh_events::*;
-//!
-//! let event: Event = StateChange::new(AccountId(7), ChangeId(4_211))
-//!     .with(DataTypes::EMAIL | DataTypes::MAILBOX)
-//!     .into();
-//! assert_eq!(event.lane(), Lane::Events);
-//! assert_eq!(event.to_string(), "state change: account 7 at change 4211 (Email, Mailbox)");
-//! ```
+#![doc = include_str!("../README.md")]
 
 mod cache;
 mod certificate;

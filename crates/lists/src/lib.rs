@@ -1,25 +1,4 @@
-//! Reads and writes lists of blocked networks in the formats of other programs.
-//!
-//! Input: plain lists (Spamhaus DROP as text, FireHOL netsets, address ranges, Postfix tables), CSV
-//! with reason and end, JSON lines (Spamhaus DROP), the decisions of CrowdSec, the output of
-//! `fail2ban-client`, sets of ipset and nftables, ranges of file-sharing programs, `hosts.deny`,
-//! and access lists of nginx and RouterOS. Output: plain, CSV, JSON lines, sets for nftables, and a
-//! `cidr:` table for Postfix.
-//!
-//! Each line is imported or counted under a [`Reason`]; the numbers add up to the lines. A line
-//! that cannot be read is reported with its number, and the other lines are read. The caller
-//! decides whether to use the rest. This crate has no I/O and no clock.
-//!
-//! ```
-//! use mailmesh_lists::{Ends, Format, read};
-//!
-//! let list = read("192.0.2.0/24 ; SBL1\n198.51.100.7\nnot an address\n", Format::Plain)?;
-//! assert_eq!(list.entries.len(), 2);
-//! assert_eq!(&*list.entries[0].reason, "SBL1");
-//! assert_eq!(list.entries[0].ends, Ends::Never);
-//! assert_eq!(list.bad[0].line, 3);
-//! # Ok::<(), mailmesh_lists::ListError>(())
-//! ```
+#![doc = include_str!("../README.md")]
 
 mod candidate;
 mod column;

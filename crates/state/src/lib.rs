@@ -1,34 +1,4 @@
-//! The replicated mirror: which networks are blocked, which certificates are current. Its content
-//! is the same on every node, and lookups are answered from local memory.
-//!
-//! - [`Mirror`]: versioned entries. Of two changes of one key the later stamp wins
-//!   ([`compare_changes`]), so every node reaches the same content whatever the order, loss or
-//!   repetition of changes (a state-based CRDT with last-writer-wins registers).
-//! - [`Reconciler`]: detects that two mirrors differ, and exchanges the difference.
-//! - [`HybridClock`]: makes stamps.
-//! - [`ClusterClock`]: estimates the time that the nodes of a cluster agree on.
-//!
-//! **Invariant**: no I/O, no clock, no async; time is an argument. A change that the mirror cannot
-//! hold (beyond [`Bounds`], or with an invalid certificate) is refused and counted, never applied in
-//! part.
-//!
-//! **Left to the caller**: encoding, peers, transport, and when to call [`Mirror::sweep`].
-//!
-//! ```
-//! use mailmesh_events::{RuleDetails, NodeId, UnixMillis};
-//! use mailmesh_state::{Mirror, Verdict};
-//!
-//! let now = UnixMillis(1_000);
-//! let (a, b) = (Mirror::new(NodeId(1), [0; 16]), Mirror::new(NodeId(2), [0; 16]));
-//! let change = a.block("192.0.2.0/24".parse()?, RuleDetails::new("spam", now)?, now)?;
-//! b.apply(&change, now);
-//!
-//! assert!(b.is_blocked("192.0.2.7".parse()?, now));
-//! assert!(matches!(b.lookup("192.0.2.7".parse()?, now), Verdict::Blocked(entry)
-//!     if entry.details.reason() == "spam"));
-//! assert_eq!(a.digest(), b.digest());
-//! # Ok::<(), Box<dyn std::error::Error>>(())
-//! ```
+#![doc = include_str!("../README.md")]
 
 mod certificate_index;
 mod clock;

@@ -1,18 +1,4 @@
-//! The bus under mailmesh, its configuration, and the driver of delivery.
-//!
-//! - [`Bus`]: puts frames on the network and hands over those that arrive. [`ZenohBus`] runs over
-//!   Eclipse Zenoh; [`MemoryBus`] joins nodes within a process.
-//! - [`Coordinator`]: the mail server's configuration object. It is read, repaired where that is
-//!   safe, checked and explained.
-//! - [`Driver`]: runs a [`mailmesh_delivery::Endpoint`] over a bus.
-//!
-//! **Invariant**: no code here waits in a callback of the bus. A callback puts the frame in the
-//! [`IngressQueue`], which is bounded in frames and bytes. If no other thread handles arrivals at
-//! that moment, the callback handles a bounded number of them. A callback never puts a frame on the
-//! bus. A frame that does not fit the queue is dropped, counted, and shows as a gap.
-//!
-//! **Not decided here**: the meaning of frames. [`FrameEncoder`] and [`FrameDecoder`] seal and open
-//! them; events are opaque bytes.
+#![doc = include_str!("../README.md")]
 
 mod address_bytes;
 mod bundle;

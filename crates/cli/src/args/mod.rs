@@ -43,7 +43,16 @@ pub(crate) enum Command {
     ///
     /// Exits with 0 if every step succeeds, otherwise with 1. The demo needs no configuration and
     /// stops its nodes at its end. Packets stay on the loopback interface.
+    #[cfg(feature = "demo")]
     Demo(DemoArgs),
+    /// Says how to run the demo, which this build does not have.
+    #[cfg(not(feature = "demo"))]
+    #[command(hide = true, disable_help_flag = true)]
+    Demo {
+        /// Options of the demo.
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        options: Vec<std::ffi::OsString>,
+    },
     /// Run a node until SIGINT or SIGTERM.
     ///
     /// RUST_LOG sets what the node logs to standard error.
@@ -82,6 +91,7 @@ pub(crate) enum Command {
     },
 }
 
+#[cfg(feature = "demo")]
 #[derive(Debug, clap::Args)]
 pub(crate) struct DemoArgs {
     /// Print only one JSON array of {"step", "ok", "seconds"}.
