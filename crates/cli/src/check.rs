@@ -115,7 +115,7 @@ fn load_keys(coordinator: &Coordinator, offline: bool) -> Result<Option<Keyring>
         _ => None,
     };
     // As a node that starts says it.
-    keys.map(Some).map_err(|error| mailmesh::Error::KeyText { file, error }.into())
+    keys.map(Some).map_err(|error| mailmesh::StartError::KeyText { file, error }.into())
 }
 
 /// The fingerprints of the keys, as `key list` shows them.

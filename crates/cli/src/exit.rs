@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 
-use mailmesh::ConfigError;
+use mailmesh::{ConfigError, StartError, TransportError};
 
 use crate::say;
 
@@ -85,19 +85,17 @@ impl From<ConfigError> for Failure {
     }
 }
 
-impl From<mailmesh::Error> for Failure {
-    fn from(error: mailmesh::Error) -> Self {
-        use mailmesh::{Error, TransportError};
+impl From<StartError> for Failure {
+    fn from(error: StartError) -> Self {
         match error {
-            Error::Config(config) | Error::Transport(TransportError::Config(config)) => {
+            StartError::Config(config) | StartError::Transport(TransportError::Config(config)) => {
                 config.into()
             }
-            Error::SteppedBack { .. } => Self::name_conflict(error.to_string()),
-            Error::HostName { .. }
-            | Error::KeyText { .. }
-            | Error::Store(_)
-            | Error::StoreOfAnotherCluster { .. }
-            | Error::Transport(TransportError::ClusterName { .. }) => {
+            StartError::HostName { .. }
+            | StartError::KeyText { .. }
+            | StartError::Store(_)
+            | StartError::StoreOfAnotherCluster { .. }
+            | StartError::Transport(TransportError::ClusterName { .. }) => {
                 Self::config(error.to_string())
             }
             _ => Self::failed(error.to_string()),

@@ -4,7 +4,9 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use mailmesh::secrets::display_path;
-use mailmesh::{BoundedLog, Coordinator, Keyring, Node, PrintableFields, Secret, StopReason};
+use mailmesh::{
+    BoundedLog, Coordinator, Keyring, Node, PrintableFields, Secret, StopReason, Stopped,
+};
 use serde_json::json;
 use tokio::io::AsyncReadExt;
 use tokio::signal::unix::{SignalKind, signal};
@@ -81,7 +83,7 @@ pub(crate) async fn run(options: NodeArgs, socket: Option<PathBuf>) -> Result<Ex
         }
         StopReason::DuplicateName { name } => {
             let name = name.to_string();
-            Err(mailmesh::Error::SteppedBack { name }.into())
+            Err(Failure::name_conflict(Stopped::SteppedBack { name }.to_string()))
         }
         _ => Ok(ExitCode::SUCCESS),
     }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use mailmesh_events::{Certificate, DomainNames};
 
 use crate::parts::Inner;
-use crate::{CertWatch, ChosenCertificate, Error};
+use crate::{CertWatch, ChosenCertificate, MirrorError};
 
 /// TLS certificates: the newest of each set of names, the same on every node. They are replicated
 /// only with a cluster key, so that no private key crosses the network in clear text.
@@ -27,9 +27,9 @@ impl<'a> Certs<'a> {
     /// Withdraws the certificate of exactly these names.
     ///
     /// # Errors
-    /// [`Error::State`] if there is none; [`Error::ShutDown`] and [`Error::SteppedBack`] if the
+    /// [`MirrorError::Refused`] if there is none; [`MirrorError::Stopped`] if the
     /// node has stopped.
-    pub async fn withdraw(&self, names: DomainNames) -> Result<(), Error> {
+    pub async fn withdraw(&self, names: DomainNames) -> Result<(), MirrorError> {
         self.node
             .publisher
             .publish_change(
@@ -92,9 +92,9 @@ impl SetCertificate<'_> {
         self
     }
 
-    async fn publish(self) -> Result<(), Error> {
+    async fn publish(self) -> Result<(), MirrorError> {
         if self.node.keys.is_none() {
-            return Err(Error::NoClusterKey);
+            return Err(MirrorError::NoClusterKey);
         }
         let (mirror, now) = (&self.node.replication.mirror, self.node.replication.now());
         let change = if self.is_forced {
@@ -110,12 +110,12 @@ impl SetCertificate<'_> {
 /// nodes receive it by reconciliation.
 ///
 /// # Errors
-/// [`Error::NoClusterKey`] without a cluster key. [`Error::State`] if the certificate is invalid,
+/// [`MirrorError::NoClusterKey`] without a cluster key. [`MirrorError::Refused`] if the certificate is invalid,
 /// and, unless forced, if it has expired, is older than the present one, or is the present one with
 /// fewer issuers ([`StateError::FewerIssuers`](crate::StateError::FewerIssuers)).
-/// [`Error::ShutDown`] and [`Error::SteppedBack`] if the node has stopped.
+/// [`MirrorError::Stopped`] if the node has stopped.
 impl<'a> IntoFuture for SetCertificate<'a> {
-    type Output = Result<(), Error>;
+    type Output = Result<(), MirrorError>;
     type IntoFuture = Pin<Box<dyn Future<Output = Self::Output> + Send + 'a>>;
 
     fn into_future(self) -> Self::IntoFuture {

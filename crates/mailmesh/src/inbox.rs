@@ -12,7 +12,7 @@ use futures_core::Stream;
 use mailmesh_events::{AccountId, Event, Kind, KindSet, Lane};
 use parking_lot::{Mutex, RwLock};
 
-use crate::{Error, Gap, GapReason, Incoming, MemberRef, Received};
+use crate::{FilterError, Gap, GapReason, Incoming, MemberRef, Received, StartError};
 
 /// Per lane, an inbox counts its drops separately for this many incarnations: twice the largest
 /// number of members. Drops of further incarnations are added to an incarnation of the same name,
@@ -38,10 +38,12 @@ impl Filter {
     /// Only events of these kinds, and gaps and membership changes.
     ///
     /// # Errors
-    /// [`Error::MirrorKind`] for changes of the mirror, which only watches receive.
-    pub fn kinds(kinds: impl IntoIterator<Item = Kind>) -> Result<Self, Error> {
+    /// [`FilterError::MirrorKind`] for changes of the mirror, which only watches receive.
+    pub fn kinds(kinds: impl IntoIterator<Item = Kind>) -> Result<Self, FilterError> {
         let check = |kind| match kind {
-            Kind::Network | Kind::Certificate | Kind::Value => Err(Error::MirrorKind { kind }),
+            Kind::Network | Kind::Certificate | Kind::Value => {
+                Err(FilterError::MirrorKind { kind })
+            }
             _ => Ok(kind),
         };
         let kinds = kinds.into_iter().map(check).collect::<Result<_, _>>()?;
@@ -127,10 +129,10 @@ impl Capacity {
     const MIN: Self = Self { entries: 16, bytes: 1 << 20 };
 
     /// # Errors
-    /// [`Error::InboxTooSmall`].
-    pub(crate) fn check(self) -> Result<(), Error> {
+    /// [`StartError::InboxTooSmall`].
+    pub(crate) fn check(self) -> Result<(), StartError> {
         if self.entries < Self::MIN.entries || self.bytes < Self::MIN.bytes {
-            return Err(Error::InboxTooSmall { entries: self.entries, bytes: self.bytes });
+            return Err(StartError::InboxTooSmall { entries: self.entries, bytes: self.bytes });
         }
         Ok(())
     }

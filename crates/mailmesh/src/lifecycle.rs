@@ -3,7 +3,7 @@
 use mailmesh_delivery::NodeName;
 use tokio::sync::watch;
 
-use crate::Error;
+use crate::Stopped;
 
 /// Why a node stopped.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -77,10 +77,10 @@ impl Lifecycle {
     }
 
     /// The error for a caller that publishes after the node has stopped.
-    pub(crate) fn stop_error(&self) -> Error {
+    pub(crate) fn stop_error(&self) -> Stopped {
         match &*self.lost_name.borrow() {
-            Some(name) => Error::SteppedBack { name: name.to_string() },
-            None => Error::ShutDown,
+            Some(name) => Stopped::SteppedBack { name: name.to_string() },
+            None => Stopped::ShutDown,
         }
     }
 

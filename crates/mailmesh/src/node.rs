@@ -10,8 +10,8 @@ use crate::lifecycle::StopReason;
 use crate::parts::Inner;
 use crate::persister::Persister;
 use crate::{
-    Blocks, Certs, ClockOffset, Endpoint, Error, Filter, FormerMember, Inbox, Keys, Member,
-    MirrorWatch, Namespace, Status, Values, ticker,
+    Blocks, Certs, ClockOffset, Endpoint, Filter, FormerMember, Inbox, Keys, Member, MirrorError,
+    MirrorWatch, Namespace, PublishError, Status, Values, ticker,
 };
 
 /// One node of a cluster: publishes events, opens inboxes, keeps the mirror.
@@ -33,10 +33,10 @@ impl Node {
     /// the lane is idle, the caller's thread sends the event at once.
     ///
     /// # Errors
-    /// [`Error::MirrorEvent`] for changes of the mirror, [`Error::UnknownEvent`] for events of a
-    /// newer version, [`Error::Codec`] if the event cannot be encoded, [`Error::ShutDown`] and
-    /// [`Error::SteppedBack`] if the node has stopped.
-    pub async fn publish(&self, event: impl Into<Event>) -> Result<(), Error> {
+    /// [`PublishError::MirrorEvent`] for changes of the mirror, [`PublishError::UnknownEvent`] for events of a
+    /// newer version, [`PublishError::Encode`] if the event cannot be encoded, [`PublishError::Stopped`] if
+    /// the node has stopped.
+    pub async fn publish(&self, event: impl Into<Event>) -> Result<(), PublishError> {
         let event = event.into();
         check_publishable(&event)?;
         self.inner.publisher.publish(&event).await
@@ -45,8 +45,8 @@ impl Node {
     /// Same as [`publish`](Self::publish), but fails instead of waiting.
     ///
     /// # Errors
-    /// [`Error::Full`] if the queue of the lane is full, and those of [`publish`](Self::publish).
-    pub fn try_publish(&self, event: impl Into<Event>) -> Result<(), Error> {
+    /// [`PublishError::Full`] if the queue of the lane is full, and those of [`publish`](Self::publish).
+    pub fn try_publish(&self, event: impl Into<Event>) -> Result<(), PublishError> {
         let event = event.into();
         check_publishable(&event)?;
         self.inner.publisher.try_publish(&event)
@@ -221,9 +221,9 @@ impl Node {
     /// a crash or a power failure. Returns at once if the node has no store. Cancel-safe.
     ///
     /// # Errors
-    /// [`Error::NotSaved`] if a write fails, for example on a full disk. The write is retried in
-    /// the background. [`Error::ShutDown`] if the store was closed first.
-    pub async fn saved(&self) -> Result<(), Error> {
+    /// [`MirrorError::NotSaved`] if a write fails, for example on a full disk. The write is retried in
+    /// the background. [`MirrorError::Stopped`] if the store was closed first.
+    pub async fn saved(&self) -> Result<(), MirrorError> {
         match &self.inner.replication.persister {
             Some(persister) => persister.saved().await,
             None => Ok(()),
@@ -273,11 +273,13 @@ impl Node {
 }
 
 /// Refuses events that only the mirror may publish.
-fn check_publishable(event: &Event) -> Result<(), Error> {
+fn check_publishable(event: &Event) -> Result<(), PublishError> {
     match event {
-        Event::Network(_) | Event::Certificate(_) | Event::Value(_) => Err(Error::MirrorEvent),
+        Event::Network(_) | Event::Certificate(_) | Event::Value(_) => {
+            Err(PublishError::MirrorEvent)
+        }
         // The bytes may encode an event of any kind.
-        Event::Unknown(_) => Err(Error::UnknownEvent),
+        Event::Unknown(_) => Err(PublishError::UnknownEvent),
         _ => Ok(()),
     }
 }

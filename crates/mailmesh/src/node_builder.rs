@@ -16,7 +16,6 @@ use mailmesh_transport::{
 use ring::rand::{SecureRandom, SystemRandom};
 use tokio::time::Instant;
 
-use crate::Error;
 use crate::clock::WallClock;
 use crate::clock_sync::ClockSync;
 use crate::cluster_time::ClusterTime;
@@ -36,6 +35,7 @@ use crate::refusals::Refusals;
 use crate::replication::{Replication, digest_tag};
 use crate::sink::{NodeSink, SinkParts};
 use crate::ticker::Ticker;
+use crate::{StartError, Stopped};
 
 /// Name of the cluster unless the configuration sets one.
 pub const DEFAULT_CLUSTER: &str = "mail";
@@ -181,7 +181,7 @@ impl NodeBuilder {
     /// # use std::sync::atomic::{AtomicU64, Ordering};
     /// # use std::time::Duration;
     /// # use mailmesh::*;
-    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Error> {
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), StartError> {
     /// let millis = Arc::new(AtomicU64::new(1_800_000_000_000));
     /// let read = millis.clone();
     /// let node = Node::builder()
@@ -207,8 +207,8 @@ impl NodeBuilder {
     /// The name that the node will have: the one set here, the coordinator's, or the host's.
     ///
     /// # Errors
-    /// [`Error::Delivery`] or [`Error::HostName`] if that name is invalid.
-    pub fn node_name(&self) -> Result<NodeName, Error> {
+    /// [`StartError::Delivery`] or [`StartError::HostName`] if that name is invalid.
+    pub fn node_name(&self) -> Result<NodeName, StartError> {
         let configured = self.coordinator.as_ref().and_then(|c| c.mesh().name.clone());
         match (&self.name, configured) {
             (Some(name), _) => Ok(name.parse()?),
@@ -226,7 +226,7 @@ impl NodeBuilder {
     ///
     /// # Panics
     /// Outside a tokio runtime with time enabled.
-    pub async fn start(self) -> Result<Node, Error> {
+    pub async fn start(self) -> Result<Node, StartError> {
         let name = self.node_name();
         let coordinator = match self.coordinator {
             Some(coordinator) => coordinator,
@@ -393,16 +393,16 @@ async fn open_store(
     dir: Option<PathBuf>,
     context: StoreContext,
     opener: Option<StoreOpener>,
-) -> Result<Option<Persister>, Error> {
+) -> Result<Option<Persister>, StartError> {
     let Some(dir) = dir else { return Ok(None) };
     let opener = opener.unwrap_or(|dir| Store::open(dir));
     let open = move || Persister::open(&dir, context, opener);
     let opened = tokio::task::spawn_blocking(open).await;
-    Ok(Some(opened.map_err(|_| Error::ShutDown)??))
+    Ok(Some(opened.map_err(|_| Stopped::ShutDown)??))
 }
 
 /// Warns of an open mesh and of links that do not protect it.
-fn warn_of_links(coordinator: &Coordinator, is_keyed: bool) -> Result<(), Error> {
+fn warn_of_links(coordinator: &Coordinator, is_keyed: bool) -> Result<(), StartError> {
     if !is_keyed && !coordinator.mesh().open {
         tracing::warn!(
             "the mesh is open: anyone who can reach this node's port may join, read, and crash or \
@@ -417,14 +417,14 @@ fn warn_of_links(coordinator: &Coordinator, is_keyed: bool) -> Result<(), Error>
 }
 
 /// The keys, and the file that holds them.
-fn read_keys(secret: &Secret) -> Result<(Keyring, Option<PathBuf>), Error> {
+fn read_keys(secret: &Secret) -> Result<(Keyring, Option<PathBuf>), StartError> {
     let file = match secret {
         Secret::File(path) => Some(path.clone()),
         _ => None,
     };
     match secret.resolve()?.parse::<Keyring>() {
         Ok(keys) => Ok((keys, file)),
-        Err(error) => Err(Error::KeyText { file, error }),
+        Err(error) => Err(StartError::KeyText { file, error }),
     }
 }
 
@@ -435,16 +435,16 @@ fn writer(incarnation: Incarnation) -> NodeId {
 }
 
 /// A random incarnation. Its randomness keeps nonces unique across restarts.
-pub(crate) fn new_incarnation() -> Result<Incarnation, Error> {
+pub(crate) fn new_incarnation() -> Result<Incarnation, StartError> {
     let mut bytes = [0; 16];
     let filled = SystemRandom::new().fill(&mut bytes);
     filled.map_err(|_| mailmesh_codec::CodecError::NoRandom)?;
     Ok(Incarnation(bytes))
 }
 
-fn host_name() -> Result<NodeName, Error> {
+fn host_name() -> Result<NodeName, StartError> {
     let host = gethostname::gethostname().to_string_lossy().into_owned();
-    host.parse().map_err(|error: mailmesh_delivery::DeliveryError| Error::HostName {
+    host.parse().map_err(|error: mailmesh_delivery::DeliveryError| StartError::HostName {
         host,
         why: error.to_string(),
     })

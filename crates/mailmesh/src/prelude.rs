@@ -9,6 +9,6 @@
 //! ```
 
 pub use crate::{
-    AccountId, ChangeId, Coordinator, DataTypes, Event, Filter, Incoming, Kind, Network, Node,
-    Rule, StateChange,
+    AccountId, BlockUpdate, ChangeId, Coordinator, DataTypes, Event, Filter, Incoming, Kind,
+    Network, Node, Rule, StateChange,
 };

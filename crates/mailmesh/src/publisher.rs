@@ -2,15 +2,15 @@
 
 use std::sync::Arc;
 
-use mailmesh_codec::encode_event;
+use mailmesh_codec::{CodecError, encode_event};
 use mailmesh_delivery as delivery;
 use mailmesh_events::{Change, Event, Lane};
-use mailmesh_transport::Driver;
+use mailmesh_transport::{self as transport, Driver};
 
-use crate::Error;
 use crate::lifecycle::Lifecycle;
 use crate::pause_gate::PauseGate;
 use crate::replication::Replication;
+use crate::{MirrorError, PublishError, Stopped};
 
 #[derive(Debug)]
 pub(crate) struct Publisher {
@@ -32,32 +32,46 @@ impl Publisher {
     }
 
     /// Publishes an event. Waits while its lane is full.
-    pub(crate) async fn publish(&self, event: &Event) -> Result<(), Error> {
+    pub(crate) async fn publish(&self, event: &Event) -> Result<(), PublishError> {
         let publish = self.driver.publish(lane(event.lane()), |body| encode_event(event, body));
         match self.pause_gate.run(publish).await {
-            Some(published) => published.map_err(|error| self.explain(error.into())),
-            None => Err(Error::ShutDown),
+            Some(published) => published.map_err(|error| self.explain(error)),
+            None => Err(Stopped::ShutDown.into()),
         }
     }
 
     /// Publishes an event if its lane has room.
-    pub(crate) fn try_publish(&self, event: &Event) -> Result<(), Error> {
+    pub(crate) fn try_publish(&self, event: &Event) -> Result<(), PublishError> {
         let publish =
             || self.driver.try_publish(lane(event.lane()), |body| encode_event(event, body));
         match self.pause_gate.try_run(publish) {
-            Some(published) => published.map_err(|error| self.explain(error.into())),
-            None => Err(Error::Full),
+            Some(published) => published.map_err(|error| self.explain(error)),
+            None => Err(PublishError::Full),
         }
     }
 
     /// Publishes a change that this node made to its mirror.
-    pub(crate) async fn publish_change(&self, change: Change) -> Result<(), Error> {
+    pub(crate) async fn publish_change(&self, change: Change) -> Result<(), MirrorError> {
         self.replication.publish_digest();
-        self.publish(&change.into()).await
+        self.spread(&change.into()).await
     }
 
-    fn explain(&self, error: Error) -> Error {
-        if matches!(error, Error::ShutDown) { self.lifecycle.stop_error() } else { error }
+    /// Sends a change that is in the mirror to the other nodes.
+    pub(crate) async fn spread(&self, change: &Event) -> Result<(), MirrorError> {
+        self.publish(change).await.map_err(|error| match error {
+            PublishError::Encode(error) => error.into(),
+            PublishError::Stopped(stopped) => stopped.into(),
+            // Of the other errors, `publish` gives none for a change.
+            _ => Stopped::ShutDown.into(),
+        })
+    }
+
+    fn explain(&self, error: transport::PublishError<CodecError>) -> PublishError {
+        match error {
+            transport::PublishError::Full => PublishError::Full,
+            transport::PublishError::Encode(error) => error.into(),
+            _ => self.lifecycle.stop_error().into(),
+        }
     }
 }
 

@@ -8,11 +8,11 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use futures_core::Stream;
-use mailmesh_events::{Change, Value, ValueChange, ValueKey};
+use mailmesh_events::{Change, EventError, Value, ValueChange, ValueKey};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use crate::Error;
+use crate::MirrorError;
 use crate::parts::Inner;
 use crate::watch::{Item, Watch};
 
@@ -67,7 +67,7 @@ pub struct NamedValue<V> {
     /// The name.
     pub name: Arc<str>,
     /// The value, or the error if it does not decode as [`Namespace::Value`].
-    pub value: Result<V, Error>,
+    pub value: Result<V, EventError>,
 }
 
 impl<V: DeserializeOwned> NamedValue<V> {
@@ -89,19 +89,19 @@ impl<'a, N: Namespace> Values<'a, N> {
         Self { node, namespace: PhantomData }
     }
 
-    fn key(&self, name: &str) -> Result<ValueKey, Error> {
-        Ok(ValueKey::new(N::NAME, name)?)
+    fn key(&self, name: &str) -> Result<ValueKey, EventError> {
+        ValueKey::new(N::NAME, name)
     }
 
     /// The value of a name, if there is one.
     ///
     /// # Errors
-    /// [`Error::Event`] if the name is invalid, or if the value, written by another version, does
+    /// [`EventError`] if the name is invalid, or if the value, written by another version, does
     /// not decode as [`Namespace::Value`].
-    pub fn get(&self, name: &str) -> Result<Option<N::Value>, Error> {
+    pub fn get(&self, name: &str) -> Result<Option<N::Value>, EventError> {
         let value =
             self.node.replication.mirror.value(&self.key(name)?, self.node.replication.now());
-        Ok(value.map(|value| value.decode()).transpose()?)
+        value.map(|value| value.decode()).transpose()
     }
 
     /// Sets the value of a name. Awaiting the returned [`SetValue`] carries it out.
@@ -111,7 +111,7 @@ impl<'a, N: Namespace> Values<'a, N> {
     /// # use mailmesh::{Error, MemoryHub, Namespace, Node};
     /// # struct Flags;
     /// # impl Namespace for Flags { const NAME: &'static str = "acme.flags"; type Value = bool; }
-    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Error> {
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), MirrorError> {
     /// # let node = Node::builder().name("a").memory(&MemoryHub::new()).start().await?;
     /// let flags = node.values::<Flags>();
     /// flags.set("greylisting", &true).ttl(Duration::from_secs(3_600)).await?;
@@ -125,9 +125,9 @@ impl<'a, N: Namespace> Values<'a, N> {
     /// Removes the value of a name.
     ///
     /// # Errors
-    /// [`Error::State`] if there is none; [`Error::Event`] if the name is invalid;
-    /// [`Error::ShutDown`] and [`Error::SteppedBack`] if the node has stopped.
-    pub async fn remove(&self, name: &str) -> Result<(), Error> {
+    /// [`MirrorError::Refused`] if there is none; [`MirrorError::Invalid`] if the name is invalid;
+    /// [`MirrorError::Stopped`] if the node has stopped.
+    pub async fn remove(&self, name: &str) -> Result<(), MirrorError> {
         let now = self.node.replication.now();
         self.node
             .publisher
@@ -139,8 +139,8 @@ impl<'a, N: Namespace> Values<'a, N> {
     /// [`Namespace::Value`] is listed as an error.
     ///
     /// # Errors
-    /// [`Error::Event`] if [`Namespace::NAME`] is invalid.
-    pub fn list(&self) -> Result<Vec<NamedValue<N::Value>>, Error> {
+    /// [`EventError`] if [`Namespace::NAME`] is invalid.
+    pub fn list(&self) -> Result<Vec<NamedValue<N::Value>>, EventError> {
         let values =
             self.node.replication.mirror.values_from(&self.key("")?, self.node.replication.now());
         Ok(values.iter().map(|(key, value)| NamedValue::new(key, value)).collect())
@@ -162,7 +162,7 @@ impl<'a, N: Namespace> Values<'a, N> {
 #[must_use = "the value is set when this is awaited"]
 pub struct SetValue<'a> {
     node: &'a Inner,
-    entry: Result<(ValueKey, Value), Error>,
+    entry: Result<(ValueKey, Value), EventError>,
     ttl: Option<Duration>,
 }
 
@@ -173,7 +173,7 @@ impl SetValue<'_> {
         self
     }
 
-    async fn publish(self) -> Result<(), Error> {
+    async fn publish(self) -> Result<(), MirrorError> {
         let now = self.node.replication.now();
         let (key, mut value) = self.entry?;
         value.expires = self.ttl.map(|ttl| now.plus(ttl));
@@ -186,11 +186,11 @@ impl SetValue<'_> {
 /// receive it by reconciliation.
 ///
 /// # Errors
-/// [`Error::Event`] if the name is invalid, or the value is too long or does not serialise.
-/// [`Error::State`] if the mirror is full. [`Error::ShutDown`] and [`Error::SteppedBack`] if the
+/// [`MirrorError::Invalid`] if the name is invalid, or the value is too long or does not serialise.
+/// [`MirrorError::Refused`] if the mirror is full. [`MirrorError::Stopped`] if the
 /// node has stopped.
 impl<'a> IntoFuture for SetValue<'a> {
-    type Output = Result<(), Error>;
+    type Output = Result<(), MirrorError>;
     type IntoFuture = Pin<Box<dyn Future<Output = Self::Output> + Send + 'a>>;
 
     fn into_future(self) -> Self::IntoFuture {
@@ -272,6 +272,6 @@ fn named<V: DeserializeOwned>(change: &Change) -> Option<NamedValue<V>> {
     }
 }
 
-fn decode<V: DeserializeOwned>(value: &Value) -> Result<V, Error> {
-    Ok(value.decode()?)
+fn decode<V: DeserializeOwned>(value: &Value) -> Result<V, EventError> {
+    value.decode()
 }

@@ -169,7 +169,7 @@ async fn a_joining_node_gets_the_whole_mirror_and_its_inbox_reports_it() {
 async fn without_a_cluster_key_certificates_are_refused_with_the_reason() {
     let nodes = cluster(&["a", "b"], None).await;
     let error = nodes[0].certs().set(certificate("a.example")).await.unwrap_err();
-    assert!(matches!(error, Error::NoClusterKey));
+    assert!(matches!(error, MirrorError::NoClusterKey));
     assert!(error.to_string().contains("only with a cluster key"), "{error}");
     assert!(nodes[0].certs().list().is_empty());
 }
@@ -220,7 +220,7 @@ async fn shutdown_sends_all_events_then_a_goodbye_and_refuses_further_ones() {
     }
     assert_eq!(received, 2_000);
     let error = nodes[0].publish(QueueSignal::Refresh).await.unwrap_err();
-    assert!(matches!(error, Error::ShutDown), "{error}");
+    assert!(matches!(error, PublishError::Stopped(Stopped::ShutDown)), "{error}");
     assert_eq!(nodes[0].stopped().await, StopReason::ShutDown);
     nodes[0].shutdown().await;
     let mut own = nodes[0].inbox(Filter::all());
@@ -337,9 +337,9 @@ async fn mirror_changes_and_oversized_events_are_refused() {
     let nodes = cluster(&["a", "b"], None).await;
     let change =
         NetworkChange::new(Rule::Block, "192.0.2.7".parse().unwrap(), Stamp::default(), None);
-    assert!(matches!(nodes[0].publish(change).await, Err(Error::MirrorEvent)));
+    assert!(matches!(nodes[0].publish(change).await, Err(PublishError::MirrorEvent)));
     let smuggled = Event::Unknown(UnknownEvent { tag: 8, bytes: vec![0x91, 8].into() });
-    assert!(matches!(nodes[0].publish(smuggled).await, Err(Error::UnknownEvent)));
+    assert!(matches!(nodes[0].publish(smuggled).await, Err(PublishError::UnknownEvent)));
     assert!(Custom::new("big", vec![0; limits::CUSTOM_PAYLOAD_LEN + 1]).is_err());
     let largest = Custom::new("big", vec![7; limits::CUSTOM_PAYLOAD_LEN]).unwrap();
     let mut inbox = nodes[1].inbox(Filter::kinds([Kind::Custom]).unwrap());
@@ -357,7 +357,9 @@ async fn try_publish_sends_or_refuses_each_event_and_publish_waits() {
     for _ in 0..16 {
         let (a, big) = (a.clone(), big.clone());
         tasks.push(tokio::task::spawn_blocking(move || {
-            (0..200).filter(|_| matches!(a.try_publish(big.clone()), Err(Error::Full))).count()
+            (0..200)
+                .filter(|_| matches!(a.try_publish(big.clone()), Err(PublishError::Full)))
+                .count()
         }));
     }
     let mut full = 0;

@@ -69,7 +69,7 @@ async fn a_key_added_here_brings_back_a_node_that_missed_a_rotation() {
     until("a and b meet", || [&a, &b].iter().all(|node| node.status().members == 1)).await;
     assert_eq!(c.status().members, 0);
 
-    c.keys().add_here(new.clone()).await.unwrap();
+    c.keys().add(new.clone()).here().await.unwrap();
     until("c is back", || [&a, &b, &c].iter().all(|node| node.status().members == 2)).await;
     until("c seals with the key of the others for good", || {
         let text = std::fs::read_to_string(dir.path().join("c")).unwrap();

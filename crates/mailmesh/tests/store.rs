@@ -332,7 +332,7 @@ async fn saved_fails_once_the_store_is_closed() {
     let late = node.blocks().add(Network::single(ip(2))).reason("spam").await;
     assert!(late.is_err());
     let saved = timeout(Duration::from_secs(10), node.saved()).await.unwrap();
-    assert!(matches!(saved, Err(Error::ShutDown)), "{saved:?}");
+    assert!(matches!(saved, Err(MirrorError::Stopped(Stopped::ShutDown))), "{saved:?}");
 }
 
 #[tokio::test]

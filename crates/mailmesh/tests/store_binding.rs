@@ -114,7 +114,7 @@ async fn a_store_follows_its_cluster_through_a_key_rotation() {
     node.keys().add(new.clone()).await.unwrap();
     node.keys().activate(new_id).await.unwrap();
     // No file keeps the keys of this test.
-    node.keys().retire_forced(old_id).await.unwrap();
+    node.keys().retire(old_id).force().await.unwrap();
     node.shutdown().await;
     // A node whose key file is out of date restarts with the old key.
     for keys in [&[&new][..], &[&old], &[&new, &old], &[&new]] {

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use futures_core::Stream;
 use mailmesh::{
-    BlockUpdate, Error, Filter, Incoming, MemoryHub, Namespace, Node, QueueSignal, ValueUpdate,
+    BlockUpdate, Filter, Incoming, MemoryHub, Namespace, Node, QueueSignal, StartError, ValueUpdate,
 };
 use tokio::time::timeout;
 
@@ -94,7 +94,7 @@ async fn a_node_with_too_small_an_inbox_does_not_start() {
     let builder = || Node::builder().name("a").memory(&hub);
     for too_small in [builder().inbox_events(15), builder().inbox_bytes((1 << 20) - 1)] {
         let error = too_small.start().await.unwrap_err();
-        assert!(matches!(error, Error::InboxTooSmall { .. }), "{error}");
+        assert!(matches!(error, StartError::InboxTooSmall { .. }), "{error}");
         assert!(error.to_string().contains("set `inbox_events` to 16 or more"), "{error}");
     }
 }

@@ -194,7 +194,7 @@ async fn a_frozen_node_delays_no_other_node_and_catches_up_when_thawed() {
     let (mut frozen, mut from_frozen) = (Ledger::new(&mx2, "mx1"), Ledger::new(&mx1, "mx2"));
     cluster.freeze("mx2");
     let sent = mx2.status().counters.delivery.sent;
-    assert!(matches!(mx2.try_publish(QueueSignal::Refresh), Err(Error::Full)));
+    assert!(matches!(mx2.try_publish(QueueSignal::Refresh), Err(PublishError::Full)));
     let late = tokio::spawn({
         let mx2 = mx2.clone();
         async move { publish(&mx2, 1..=1).await }
@@ -258,7 +258,10 @@ async fn a_killed_node_fails_and_its_restart_gets_the_mirror() {
     cluster.kill("mx1");
     cluster.kill("mx1");
     // Handles of the killed node return errors and do not hang.
-    assert!(matches!(old.publish(QueueSignal::Refresh).await, Err(Error::ShutDown)));
+    assert!(matches!(
+        old.publish(QueueSignal::Refresh).await,
+        Err(PublishError::Stopped(Stopped::ShutDown))
+    ));
     assert_eq!(old.stopped().await, StopReason::ShutDown);
     timeout(TIMEOUT, old.shutdown()).await.unwrap();
     while timeout(TIMEOUT, own.recv()).await.unwrap().is_some() {}
@@ -333,7 +336,7 @@ async fn certificates_replicate_by_default_and_not_in_an_open_mesh() {
 
     let open = TestCluster::builder(["a", "b"]).open_mesh().start().await.unwrap();
     let refused = open.node("a").certs().set(certificate).await.unwrap_err();
-    assert!(matches!(refused, Error::NoClusterKey));
+    assert!(matches!(refused, MirrorError::NoClusterKey));
 }
 
 #[tokio::test(start_paused = true)]

@@ -4,9 +4,18 @@ use thiserror::Error;
 #[derive(Debug, Error)]
 #[non_exhaustive]
 pub(crate) enum ContenderError {
-    /// An error of mailmesh.
+    /// The node does not start.
     #[error("mailmesh: {0}")]
-    Mailmesh(#[from] mailmesh::Error),
+    Start(#[from] mailmesh::StartError),
+    /// The node does not publish an event.
+    #[error("mailmesh: {0}")]
+    Publish(#[from] mailmesh::PublishError),
+    /// The node does not change its keys.
+    #[error("mailmesh: {0}")]
+    Keys(#[from] mailmesh::KeyError),
+    /// The node refuses a filter.
+    #[error("mailmesh: {0}")]
+    Filter(#[from] mailmesh::FilterError),
     /// A configuration that mailmesh refuses.
     #[error("the configuration: {0}")]
     Config(#[from] mailmesh::ConfigError),

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use mailmesh::secrets::redact;
 use mailmesh::{
-    Certificate, CertificateDetails, Certs, DomainNames, Error, EventError, HostName, Node,
+    Certificate, CertificateDetails, Certs, DomainNames, EventError, HostName, MirrorError, Node,
     StateError, read_certificate,
 };
 use serde_json::{Value, json};
@@ -30,7 +30,7 @@ pub(super) async fn add(
         false => certs.set(found.certificate).await,
     };
     set.map_err(|error| match &error {
-        Error::State(StateError::FewerIssuers { .. }) => {
+        MirrorError::Refused(StateError::FewerIssuers { .. }) => {
             format!("{error}, or set it all the same with `--force`")
         }
         _ => error.to_string(),
@@ -49,7 +49,7 @@ pub(super) async fn remove(node: &Node, given: &[String]) -> Result<Value, Strin
     let certs = node.certs();
     let error = match certs.withdraw(names.clone()).await {
         Ok(()) => return Ok(json!(names)),
-        Err(error @ Error::State(StateError::NotFound { .. })) => error,
+        Err(error @ MirrorError::Refused(StateError::NotFound { .. })) => error,
         Err(error) => return Err(error.to_string()),
     };
     let has_one = |certificate: &Certificate| {

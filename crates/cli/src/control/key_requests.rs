@@ -1,15 +1,32 @@
 //! Requests of the control socket that concern cluster keys.
 
-use mailmesh::{ClusterKey, Error, KeyId, Keys};
+use mailmesh::{ClusterKey, KeyError, KeyId, Keys};
 use mailmesh_cli::protocol::SecretText;
 use serde_json::{Value, json};
 
-fn error_text(error: Error) -> String {
-    error.to_string()
+/// The error, with the commands that help.
+fn error_text(error: KeyError) -> String {
+    match &error {
+        KeyError::Unanswered { .. } | KeyError::Retired { .. } => {
+            format!("{error} (`mailmesh key add --here FILE`)")
+        }
+        KeyError::Missing { .. } => format!(
+            "{error} (`mailmesh key add --here FILE` there, or `mailmesh key add FILE` for all)"
+        ),
+        KeyError::InUse { .. } => format!("{error} (`mailmesh key activate`)"),
+        KeyError::NotKept { .. } => {
+            format!("{error} (`mailmesh key export FILE` writes it), or use `--force`")
+        }
+        _ => error.to_string(),
+    }
 }
 
 fn shown(error: impl std::error::Error) -> String {
     error.to_string()
+}
+
+pub(super) async fn list(keys: &Keys<'_>) -> Result<Value, String> {
+    Ok(json!(keys.list().await.map_err(error_text)?))
 }
 
 /// Adds `key`, or a new key without one. A new key exists only in the key files of the nodes, so
@@ -37,13 +54,15 @@ pub(super) async fn add(
             ClusterKey::generate().map_err(shown)?
         }
     };
-    let added = if here { keys.add_here(key).await } else { keys.add(key).await };
+    let add = keys.add(key);
+    let added = if here { add.here().await } else { add.await };
     Ok(json!(added.map_err(error_text)?.to_string()))
 }
 
 pub(super) async fn activate(keys: &Keys<'_>, id: &str, here: bool) -> Result<Value, String> {
     let id = id.parse::<KeyId>().map_err(shown)?;
-    let done = if here { keys.activate_here(id).await } else { keys.activate(id).await };
+    let activate = keys.activate(id);
+    let done = if here { activate.here().await } else { activate.await };
     done.map_err(error_text)?;
     Ok(Value::Null)
 }
@@ -55,13 +74,14 @@ pub(super) async fn retire(
     force: bool,
 ) -> Result<Value, String> {
     let id = id.parse::<KeyId>().map_err(shown)?;
-    let done = match (here, force) {
-        (true, true) => keys.retire_here_forced(id).await,
-        (true, false) => keys.retire_here(id).await,
-        (false, true) => keys.retire_forced(id).await,
-        (false, false) => keys.retire(id).await,
-    };
-    done.map_err(error_text)?;
+    let mut retire = keys.retire(id);
+    if here {
+        retire = retire.here();
+    }
+    if force {
+        retire = retire.force();
+    }
+    retire.await.map_err(error_text)?;
     Ok(Value::Null)
 }
 

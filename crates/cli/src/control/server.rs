@@ -192,10 +192,9 @@ fn rule(allow: bool) -> Rule {
 
 async fn answer(request: Request, cluster: &Node) -> Result<Answer, String> {
     let blocks = cluster.blocks();
-    let text = |error: mailmesh::Error| error.to_string();
     Ok(Answer::Ok(match request {
         Request::Publish { event } => {
-            cluster.publish(event).await.map_err(text)?;
+            cluster.publish(event).await.map_err(|error| error.to_string())?;
             Value::Null
         }
         Request::Watch { .. }
@@ -205,11 +204,14 @@ async fn answer(request: Request, cluster: &Node) -> Result<Answer, String> {
         Request::BlockAdd { network, reason, ttl_ms, allow, force } => {
             let add = if allow { blocks.allow(network) } else { blocks.add(network) };
             let add = if force { add.any_width() } else { add };
-            add.reason(reason).ttl(ttl_ms.map(Duration::from_millis)).await.map_err(text)?;
+            add.reason(reason)
+                .ttl(ttl_ms.map(Duration::from_millis))
+                .await
+                .map_err(|error| error.to_string())?;
             Value::Null
         }
         Request::BlockRemove { network, allow } => {
-            blocks.remove(rule(allow), network).await.map_err(text)?;
+            blocks.remove(rule(allow), network).await.map_err(|error| error.to_string())?;
             Value::Null
         }
         Request::BlockCheck { address } => {
@@ -232,7 +234,7 @@ async fn answer(request: Request, cluster: &Node) -> Result<Answer, String> {
         }
         Request::CertList => certificate_requests::list(&cluster.certs()),
         Request::CertRemove { names } => certificate_requests::remove(cluster, &names).await?,
-        Request::KeyList => json!(cluster.keys().list().await.map_err(text)?),
+        Request::KeyList => key_requests::list(&cluster.keys()).await?,
         Request::KeyAdd { key, here, force } => {
             key_requests::add(&cluster.keys(), key, here, force).await?
         }

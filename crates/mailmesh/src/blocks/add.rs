@@ -9,7 +9,7 @@ use std::time::Duration;
 use mailmesh_events::{Network, Rule, RuleDetails};
 use mailmesh_state::Mirror;
 
-use crate::Error;
+use crate::MirrorError;
 use crate::parts::Inner;
 
 /// An entry that [`Blocks::add`](crate::Blocks::add) or [`Blocks::allow`](crate::Blocks::allow)
@@ -34,9 +34,9 @@ use crate::parts::Inner;
 /// ```
 ///
 /// # Errors
-/// [`Error::Event`] if the reason or the origin is too long. [`Error::State`] when the mirror is
+/// [`MirrorError::Invalid`] if the reason or the origin is too long. [`MirrorError::Refused`] when the mirror is
 /// full and, for entries that block, if the network is a loopback network or wider than /8 (IPv4)
-/// or /16 (IPv6). [`Error::ShutDown`] and [`Error::SteppedBack`] if the node has stopped.
+/// or /16 (IPv6). [`MirrorError::Stopped`] if the node has stopped.
 #[must_use = "the network is added when the builder is awaited"]
 pub struct AddNetwork<'a> {
     node: &'a Inner,
@@ -79,7 +79,7 @@ impl<'a> AddNetwork<'a> {
         self
     }
 
-    async fn run(self) -> Result<(), Error> {
+    async fn run(self) -> Result<(), MirrorError> {
         let Self { node, rule, network, reason, origin, ttl, is_any_width } = self;
         let now = node.replication.now();
         let origin = origin.unwrap_or_else(|| node.identity.name.as_str().into());
@@ -96,7 +96,7 @@ impl<'a> AddNetwork<'a> {
 }
 
 impl<'a> IntoFuture for AddNetwork<'a> {
-    type Output = Result<(), Error>;
+    type Output = Result<(), MirrorError>;
     type IntoFuture = Pin<Box<dyn Future<Output = Self::Output> + Send + 'a>>;
 
     fn into_future(self) -> Self::IntoFuture {

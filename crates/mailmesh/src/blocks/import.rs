@@ -8,7 +8,7 @@ use mailmesh_events::{EventError, Network, Rule, RuleDetails, UnixMillis};
 use mailmesh_lists as lists;
 use mailmesh_state::Mirror;
 
-use crate::Error;
+use crate::MirrorError;
 use crate::parts::Inner;
 
 /// Result of an import.
@@ -53,12 +53,16 @@ impl From<(Network, RuleDetails)> for ImportEntry {
 }
 
 impl ImportEntry {
-    fn into_block(self, node: &Inner, now: UnixMillis) -> Result<(Network, RuleDetails), Error> {
+    fn into_block(
+        self,
+        node: &Inner,
+        now: UnixMillis,
+    ) -> Result<(Network, RuleDetails), MirrorError> {
         let (network, block) = match self.0 {
             Source::Listed(entry) => (entry.network, to_block(&entry, node, now)),
             Source::Block(network, block) => (network, Ok(block)),
         };
-        let block = block.map_err(|why| Error::ImportEntry { network, why })?;
+        let block = block.map_err(|why| MirrorError::ImportEntry { network, why })?;
         Ok((network, block))
     }
 }
@@ -85,11 +89,11 @@ fn to_block(
 /// reconciliation.
 ///
 /// # Errors
-/// With nothing imported: [`Error::ImportEntry`] if a text of an entry is too long, which no entry
-/// from [`lists`](crate::lists) has; [`Error::State`] when the mirror is full and, for entries that
+/// With nothing imported: [`MirrorError::ImportEntry`] if a text of an entry is too long, which no entry
+/// from [`lists`](crate::lists) has; [`MirrorError::Refused`] when the mirror is full and, for entries that
 /// block, if a network is a loopback network or wider than /8 (IPv4) or /16 (IPv6).
 ///
-/// [`Error::ShutDown`] and [`Error::SteppedBack`] if the node has stopped. If it stops while the
+/// [`MirrorError::Stopped`] if the node has stopped. If it stops while the
 /// entries are published, all are in force here, but the other nodes may lack the rest.
 #[must_use = "the networks are imported when the builder is awaited"]
 pub struct Import<'a> {
@@ -117,7 +121,7 @@ impl<'a> Import<'a> {
         self
     }
 
-    async fn run(self) -> Result<Imported, Error> {
+    async fn run(self) -> Result<Imported, MirrorError> {
         let Self { node, rule, entries, is_any_width, mut progress } = self;
         let now = node.replication.now();
         let to_block = |entry: ImportEntry| entry.into_block(node, now);
@@ -127,7 +131,7 @@ impl<'a> Import<'a> {
         node.replication.publish_digest();
         let imported = Imported { taken: batch.changes.len(), replaced: batch.replaced };
         for (index, change) in batch.changes.into_iter().enumerate() {
-            node.publisher.publish(&change.into()).await?;
+            node.publisher.spread(&change.into()).await?;
             progress(index + 1);
         }
         Ok(imported)
@@ -135,7 +139,7 @@ impl<'a> Import<'a> {
 }
 
 impl<'a> IntoFuture for Import<'a> {
-    type Output = Result<Imported, Error>;
+    type Output = Result<Imported, MirrorError>;
     type IntoFuture = Pin<Box<dyn Future<Output = Self::Output> + Send + 'a>>;
 
     fn into_future(self) -> Self::IntoFuture {

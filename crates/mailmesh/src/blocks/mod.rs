@@ -11,7 +11,7 @@ use mailmesh_state::{NetworkEntry, Verdict};
 pub use self::add::AddNetwork;
 pub use self::import::{Import, ImportEntry, Imported};
 use crate::parts::Inner;
-use crate::{BlockWatch, Error};
+use crate::{BlockWatch, MirrorError};
 
 /// Blocked and allowed networks: lookups read this node's memory, and all nodes hold the same
 /// entries.
@@ -70,9 +70,8 @@ impl<'a> Blocks<'a> {
     /// Removes the entry of a network from the list of `rule`.
     ///
     /// # Errors
-    /// [`Error::State`] if the list has no such entry; [`Error::ShutDown`] and
-    /// [`Error::SteppedBack`] if the node has stopped.
-    pub async fn remove(&self, rule: Rule, network: Network) -> Result<(), Error> {
+    /// [`MirrorError::Refused`] if the list has no such entry; [`MirrorError::Stopped`] if the node has stopped.
+    pub async fn remove(&self, rule: Rule, network: Network) -> Result<(), MirrorError> {
         self.node
             .publisher
             .publish_change(self.node.replication.mirror.remove(

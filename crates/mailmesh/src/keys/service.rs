@@ -13,10 +13,10 @@ use super::node_keyring::{KeyUpdate, NodeKeyring};
 use super::peer_keys::PeerKeys;
 use super::requests::OutgoingRequests;
 use super::trials::KeyTrials;
-use crate::Error;
 use crate::direct_sender::DirectSender;
 use crate::persister::Persister;
 use crate::replication::Replication;
+use crate::{KeyError, MirrorError, Stopped};
 
 /// Requests of members that may wait. Members repeat requests that do not fit.
 const MAX_QUEUED: usize = 64;
@@ -106,14 +106,14 @@ impl KeyService {
     }
 
     /// The keys of this node.
-    pub(super) async fn held(&self) -> Result<KeysHeld, Error> {
+    pub(super) async fn held(&self) -> Result<KeysHeld, KeyError> {
         let keyring = self.keyring.clone();
         let held = tokio::task::spawn_blocking(move || keyring.held());
-        held.await.map_err(|_| Error::ShutDown)
+        held.await.map_err(|_| Stopped::ShutDown.into())
     }
 
     /// Carries out an action on this node. Runs to its end even if the caller drops the future.
-    pub(super) async fn act(self: &Arc<Self>, action: KeyAction) -> Result<(), Error> {
+    pub(super) async fn act(self: &Arc<Self>, action: KeyAction) -> Result<(), KeyError> {
         if action == KeyAction::List {
             return Ok(());
         }
@@ -127,10 +127,10 @@ impl KeyService {
         }
         let service = self.clone();
         let done = tokio::task::spawn_blocking(move || service.act_blocking(&action));
-        done.await.unwrap_or(Err(Error::ShutDown))
+        done.await.unwrap_or(Err(Stopped::ShutDown.into()))
     }
 
-    fn act_blocking(self: &Arc<Self>, action: &KeyAction) -> Result<(), Error> {
+    fn act_blocking(self: &Arc<Self>, action: &KeyAction) -> Result<(), KeyError> {
         let update = self.keyring.act(action)?;
         if update == KeyUpdate::Unchanged {
             return Ok(());
@@ -152,14 +152,14 @@ impl KeyService {
         Ok(())
     }
 
-    fn write_certificates_again(&self, persister: &Persister) -> Result<(), Error> {
+    fn write_certificates_again(&self, persister: &Persister) -> Result<(), MirrorError> {
         let held = self.replication.mirror.certificates();
         let key = |held: &Arc<Certificate>| ChangeKey::Certificate(held.names().clone());
         if persister.write_again(held.iter().map(key)) {
             return Ok(());
         }
         let why = "stored content from before a long absence is not in use yet; try again in 10 s";
-        Err(Error::NotSaved { why: why.to_owned() })
+        Err(MirrorError::NotSaved { why: why.to_owned() })
     }
 
     /// Recomputes the mirror's fingerprints. Mirrors compare again once all nodes use the same

@@ -10,7 +10,7 @@ use mailmesh_store::{Store, StoreError};
 use super::binding::{Binding, Relation};
 use super::stored_content::StoredContent;
 use super::{ALIVE_NOTE, DECISION_TIMEOUT, STAMP_NOTE, StoreContext, record};
-use crate::Error;
+use crate::StartError;
 
 /// Entries per batch while the store is read.
 const BATCH_ENTRIES: usize = 4_096;
@@ -40,7 +40,7 @@ pub(super) fn open_and_load(
     source: &StoreContext,
     opener: StoreOpener,
     is_late: bool,
-) -> Result<(OpenStore, Option<StoredContent>), Error> {
+) -> Result<(OpenStore, Option<StoredContent>), StartError> {
     let begin = std::time::Instant::now();
     let mut version = 0;
     let vault = source.keys.as_ref().and_then(|keys| keys.vault(&mut version));
@@ -82,7 +82,11 @@ pub(super) fn open_and_load(
 
 /// Opens the store of a directory, and returns it with the binding to write from now on. A store of
 /// the same cluster with keys that this node lacks is renamed, and a new store is opened.
-fn open(dir: &Path, source: &StoreContext, opener: StoreOpener) -> Result<(Store, Binding), Error> {
+fn open(
+    dir: &Path,
+    source: &StoreContext,
+    opener: StoreOpener,
+) -> Result<(Store, Binding), StartError> {
     let mut binding = Binding::current(source);
     let store = opener(dir)?;
     if store.is_group_writable() {
@@ -104,7 +108,7 @@ fn open(dir: &Path, source: &StoreContext, opener: StoreOpener) -> Result<(Store
             let path = store.path().to_owned();
             let found = noted.cluster.chars().take(MAX_SHOWN_NAME).collect();
             let expected = binding.cluster;
-            return Err(Error::StoreOfAnotherCluster { path, found, expected });
+            return Err(StartError::StoreOfAnotherCluster { path, found, expected });
         }
         Relation::OtherKeys => {
             let path = store.path().to_owned();

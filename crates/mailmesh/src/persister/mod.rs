@@ -26,9 +26,9 @@ use tokio::sync::watch;
 
 use mailmesh_state::Mirror;
 
-use crate::Error;
 use crate::cluster_time::ClusterTime;
 use crate::keys::NodeKeyring;
+use crate::{MirrorError, StartError, Stopped};
 pub(crate) use load::StoreOpener;
 pub(crate) use stored_content::ClusterView;
 use stored_content::{AgeVerdict, StoredContent};
@@ -163,11 +163,11 @@ impl Persister {
         dir: &Path,
         source: StoreContext,
         opener: StoreOpener,
-    ) -> Result<Self, Error> {
+    ) -> Result<Self, StartError> {
         let mut failure = None;
         let (opened, undecided) = match load::open_and_load(dir, &source, opener, false) {
             Ok((opened, undecided)) => (Some(opened), undecided),
-            Err(Error::Store(error)) if error.is_transient() => {
+            Err(StartError::Store(error)) if error.is_transient() => {
                 tracing::error!(
                     %error,
                     "the node starts without its store; opening it is retried, and then the whole \
@@ -200,7 +200,7 @@ impl Persister {
     }
 
     /// Waits until every change made so far is on disk. Cancel-safe.
-    pub(crate) async fn saved(&self) -> Result<(), Error> {
+    pub(crate) async fn saved(&self) -> Result<(), MirrorError> {
         let noted = {
             let mut queue = self.shared.queue.lock();
             queue.flush_now = true;
@@ -214,10 +214,10 @@ impl Persister {
                 p.written >= noted || p.has_exited || p.failure.is_some() && p.attempts > attempts
             })
             .await;
-        let Ok(progress) = done else { return Err(Error::ShutDown) };
+        let Ok(progress) = done else { return Err(Stopped::ShutDown.into()) };
         match &progress.failure {
-            Some(why) => Err(Error::NotSaved { why: why.to_string() }),
-            None if progress.written < noted => Err(Error::ShutDown),
+            Some(why) => Err(MirrorError::NotSaved { why: why.to_string() }),
+            None if progress.written < noted => Err(Stopped::ShutDown.into()),
             None => Ok(()),
         }
     }

@@ -53,7 +53,7 @@ async fn a_node_started_on_a_full_disk_writes_its_mirror_once_there_is_room() {
     let second = node(dir.path()).start().await.unwrap();
     block(&second, 2).await;
     let error = second.saved().await.unwrap_err();
-    assert!(matches!(&error, Error::NotSaved { .. }), "{error}");
+    assert!(matches!(&error, MirrorError::NotSaved { .. }), "{error}");
     let status = second.status().store.unwrap();
     assert!(status.failure.is_some() && status.waiting == 1, "{status:?}");
     let before = ATTEMPTS.load(Ordering::Relaxed);

@@ -10,7 +10,7 @@ use mailmesh_store::Record;
 use super::binding::Binding;
 use super::load::{self, OpenStore, StoreOpener};
 use super::{ALIVE_NOTE, STAMP_NOTE, Shared, Stop, StoreContext, record};
-use crate::Error;
+use crate::StartError;
 
 /// Changes are gathered this long and written together.
 const GATHER_TIME: Duration = Duration::from_millis(50);
@@ -120,7 +120,7 @@ impl Writer {
     }
 
     /// Writes the mirror's entries for these keys. Returns an error text if some cannot be encoded.
-    fn write(&mut self, keys: &[ChangeKey]) -> Result<Option<String>, Error> {
+    fn write(&mut self, keys: &[ChangeKey]) -> Result<Option<String>, StartError> {
         let StoreContext { mirror, time, keys: keyring, .. } = &self.source;
         let opened = match &mut self.opened {
             Some(opened) => opened,

@@ -162,7 +162,7 @@ impl TestCluster {
     ///
     /// On a frozen node `publish` and `shutdown` wait for [`thaw`](Self::thaw), as do changes of
     /// blocks and certificates, which are in force on the node itself at once. `try_publish`
-    /// returns [`Error::Full`](crate::Error::Full). Inboxes and lookups still work: they run in the
+    /// returns [`PublishError::Full`](crate::PublishError::Full). Inboxes and lookups still work: they run in the
     /// server, which is not frozen.
     ///
     /// # Panics

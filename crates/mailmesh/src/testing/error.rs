@@ -1,6 +1,6 @@
 use std::time::Duration;
 
-use crate::Error;
+use crate::StartError;
 
 /// Why a [`TestCluster`](crate::testing::TestCluster) is not in the state that a test needs.
 #[derive(Debug, thiserror::Error)]
@@ -12,7 +12,7 @@ pub enum TestError {
         /// Name of the node.
         name: String,
         /// Error of its start.
-        source: Error,
+        source: StartError,
     },
     /// The name is in use. Of two nodes with one name, the younger would step back.
     #[error("a node `{name}` exists already; give each node a name of its own")]

@@ -36,14 +36,14 @@ pub(crate) async fn start(args: &Args, ledger: &Arc<Ledger>) -> Result<Outlet, C
     if args.system != System::MailmeshOpen {
         let mut keys = Keyring::new(ClusterKey::from_bytes(&KEY));
         if args.retire_second {
-            keys.add(ClusterKey::from_bytes(&SECOND)).map_err(mailmesh::Error::from)?;
+            keys.add(ClusterKey::from_bytes(&SECOND)).map_err(mailmesh::KeyError::from)?;
         }
         builder = builder.keyring(keys, None);
     }
     let node = builder.start().await?;
     if args.retire_second {
         let second = ClusterKey::from_bytes(&SECOND).id(&node.status().cluster);
-        node.keys().retire_here(second).await?;
+        node.keys().retire(second).here().await?;
     }
     ledger.incarnation.store(incarnation(node.incarnation()), Ordering::Relaxed);
     let inbox = node.inbox(Filter::kinds([Kind::Custom])?);
