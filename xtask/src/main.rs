@@ -18,6 +18,7 @@ mod markdown;
 mod model;
 mod mutants;
 mod namespaces;
+mod picture;
 mod run;
 mod sim;
 mod sweeper;
@@ -55,6 +56,8 @@ enum Task {
     Layers,
     /// Check the links of the Markdown files, and build the book in `docs/` as HTML.
     Docs,
+    /// Run the demo, and write its output as a picture for README.
+    Picture(picture::Options),
     /// Check licences, sources, duplicates and advisories of what is in the tree (needs
     /// `cargo install cargo-deny --locked`; says so if it is not there).
     Deny,
@@ -111,6 +114,7 @@ fn main() -> ExitCode {
         Task::Sweep => sweeper::sweep().map(done),
         Task::Layers => layers::run().and_then(|()| circles::run()).map(done),
         Task::Docs => docs::run_all().map(done),
+        Task::Picture(options) => picture::run(&options).map(done),
         Task::Deny => deny::all().map(done),
         Task::Fuzz { name, seconds } => fuzz::run_all(name.as_deref(), seconds).map(done),
         Task::Sim { args } => sim::run_seeds(&args).map(done),

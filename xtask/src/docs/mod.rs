@@ -3,6 +3,7 @@
 //! The builder is a workspace of its own (`xtask/book`), so that neither this program nor the
 //! product waits for the crates that render HTML.
 
+mod blocks;
 mod check;
 mod page;
 
