@@ -10,6 +10,7 @@ mod layers;
 mod model;
 mod mutants;
 mod packages;
+mod picture;
 mod sim;
 mod test;
 mod trials;
@@ -52,6 +53,8 @@ enum Task {
         #[arg(long)]
         verify: bool,
     },
+    /// Run the demo, and write its output as a picture for README.
+    Picture(picture::Options),
     /// Check licences, sources, duplicates and advisories of what is in the tree (needs
     /// `cargo install cargo-deny --locked`; says so if it is not there).
     Deny,
@@ -107,6 +110,7 @@ fn main() -> ExitCode {
         Task::Layers => layers::run().and_then(|()| circles::run()).map(done),
         Task::Docs => docs::run_all().map(done),
         Task::Package { verify } => packages::pack(verify).map(done),
+        Task::Picture(options) => picture::run(&options).map(done),
         Task::Deny => deny::all().map(done),
         Task::Fuzz { name, seconds } => fuzz::run_all(name.as_deref(), seconds).map(done),
         Task::Sim { args } => sim::run_seeds(&args).map(done),

@@ -7,7 +7,8 @@ use crate::Change;
 pub struct MirrorDigest {
     /// Number of entries, including tombstones.
     pub entries: u64,
-    /// Sum modulo 2^128 of a keyed hash of each entry, independent of their order (docs/reference/wire.md).
+    /// Sum modulo 2^128 of a keyed hash of each entry, independent of their order
+    /// (docs/reference/wire.md).
     pub set_hash: u128,
     /// Identifies the hash key. Digests with different keys are not comparable.
     pub key_id: u32,

@@ -155,8 +155,8 @@ fn nftables_holds_the_networks_of_the_mirror() {
     assert!(!namespace.has("blocked4", "192.0.2.7"), "the export before is gone");
 }
 
-/// The rules of `docs/operators/recipes.md` are loaded before the first export or after it, and stay with
-/// the next; so do those in the head of an export.
+/// The rules of `docs/operators/recipes.md` are loaded before the first export or after it, and
+/// stay with the next; so do those in the head of an export.
 #[test]
 fn the_rules_of_the_recipe_use_the_sets_of_an_export() {
     let recipes = include_str!("../../../docs/operators/recipes.md");

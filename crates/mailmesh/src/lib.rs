@@ -2,6 +2,8 @@
 
 mod alarm;
 mod blocks;
+#[cfg(doctest)]
+mod book;
 #[cfg(feature = "bounded-log")]
 mod bounded_log;
 mod certs;

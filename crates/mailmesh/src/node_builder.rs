@@ -181,7 +181,7 @@ impl NodeBuilder {
     /// # use std::sync::atomic::{AtomicU64, Ordering};
     /// # use std::time::Duration;
     /// # use mailmesh::*;
-    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), StartError> {
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Error> {
     /// let millis = Arc::new(AtomicU64::new(1_800_000_000_000));
     /// let read = millis.clone();
     /// let node = Node::builder()

@@ -111,7 +111,7 @@ impl<'a, N: Namespace> Values<'a, N> {
     /// # use mailmesh::{Error, MemoryHub, Namespace, Node};
     /// # struct Flags;
     /// # impl Namespace for Flags { const NAME: &'static str = "acme.flags"; type Value = bool; }
-    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), MirrorError> {
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Error> {
     /// # let node = Node::builder().name("a").memory(&MemoryHub::new()).start().await?;
     /// let flags = node.values::<Flags>();
     /// flags.set("greylisting", &true).ttl(Duration::from_secs(3_600)).await?;

@@ -1,5 +1,5 @@
-//! Faults of Zenoh against which the gate protects (`docs/design/security.md`, Faults of Zenoh). Each test
-//! passes as long as Zenoh has the fault. A test that fails shows which protection may go.
+//! Faults of Zenoh against which the gate protects (`docs/proof/hostile.md`, Faults of Zenoh). Each
+//! test passes as long as Zenoh has the fault. A test that fails shows which protection may go.
 
 #![allow(clippy::unwrap_used, missing_docs, reason = "tests fail by panicking")]
 
@@ -10,7 +10,7 @@ use std::path::Path;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
-/// The Zenoh version on which each fault of the table in `docs/design/security.md` was last tried.
+/// The Zenoh version on which each fault of the table in `docs/proof/hostile.md` was last tried.
 const TRIED_ON: &str = "1.10.2";
 
 fn free_port() -> u16 {
@@ -25,7 +25,7 @@ fn the_faults_were_tried_on_the_zenoh_that_is_built() {
     let built = built.unwrap().split("version = \"").nth(1).unwrap().split('"').next().unwrap();
     assert_eq!(
         built, TRIED_ON,
-        "Zenoh {built} is built. Try each fault of docs/design/security.md, Faults of Zenoh, on it, \
+        "Zenoh {built} is built. Try each fault of docs/proof/hostile.md, Faults of Zenoh, on it, \
          strike out those that are fixed, and reconsider decision 25."
     );
 }

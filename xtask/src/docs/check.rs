@@ -1,10 +1,11 @@
 //! Checks the Markdown files: each link and anchor leads somewhere, each page is in the book, each
-//! named file is there.
+//! named file is there, each block of code is tested, no line is too wide.
 
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Component, Path, PathBuf};
 
+use super::blocks;
 use super::page::Page;
 
 /// The book's folder and its list of pages.
@@ -21,8 +22,11 @@ const OTHERS: [&str; 6] = [
     "lab/*/README.md",
 ];
 
-/// Folders of the repository: a text between back quotes that begins with one is the path of a file.
+/// Folders of the repository: a text between back quotes that begins with one is a file's path.
 const FOLDERS: [&str; 6] = ["crates/", "docs/", "xtask/", "lab/", "fuzz/", "deploy/"];
+
+/// The width of a line in the book.
+const MAX_COLUMNS: usize = 100;
 
 type Pages = BTreeMap<PathBuf, Page>;
 
@@ -34,12 +38,16 @@ pub(super) fn all(root: &Path) -> Result<(), String> {
         files.extend(matching(root, pattern)?);
     }
     let mut pages = Pages::new();
+    let mut faults = Vec::new();
     for file in files {
         let text = fs::read_to_string(root.join(&file))
             .map_err(|error| format!("{}: {error}", file.display()))?;
+        if file.starts_with(BOOK) {
+            faults.extend(wide_lines(&file, &text));
+        }
         pages.insert(file, Page::parse(&text));
     }
-    let mut faults = Vec::new();
+    let compiled = fs::read_to_string(root.join(blocks::COMPILED)).unwrap_or_default();
     for (file, page) in &pages {
         let shown = file.display();
         for link in &page.links {
@@ -47,6 +55,7 @@ pub(super) fn all(root: &Path) -> Result<(), String> {
                 faults.push(format!("{shown}: link to `{link}`: {why}"));
             }
         }
+        faults.extend(blocks::faults(file, page, &compiled));
         for path in page.code.iter().filter(|text| is_path(text)) {
             if file != Path::new("CHANGELOG.md") && !root.join(path).exists() {
                 faults.push(format!("{shown}: there is no file `{path}`"));
@@ -118,6 +127,15 @@ fn check_link(root: &Path, pages: &Pages, from: &Path, link: &str) -> Result<(),
     }
 }
 
+/// Lines of more than [`MAX_COLUMNS`], but for tables and lines with a link.
+fn wide_lines(file: &Path, text: &str) -> Vec<String> {
+    let is_wide = |line: &str| {
+        line.chars().count() > MAX_COLUMNS && !line.starts_with('|') && !line.contains("](")
+    };
+    let wide = text.lines().enumerate().filter(|(_, line)| is_wide(line));
+    wide.map(|(index, _)| format!("{}:{}: a line too wide", file.display(), index + 1)).collect()
+}
+
 /// The path without `.` and `..`.
 fn normalized(path: &Path) -> PathBuf {
     let mut clean = PathBuf::new();
@@ -171,9 +189,9 @@ mod tests {
         write("README.md", "[a](docs/a.md#one)\n");
         write("docs/SUMMARY.md", "- [A](a.md)\n");
         write("docs/a.md", "# One\n[b](../docs/./b.md#two) <https://example.org/#x>\n");
-        write("docs/b.md", "# Two\n");
+        write("docs/b.md", &format!("# Two\n|{0}|\n{0}\n", "w".repeat(101)));
         let faults = all(folder.path()).unwrap_err();
-        assert_eq!(faults, "docs/SUMMARY.md does not list docs/b.md");
+        assert_eq!(faults, "docs/b.md:3: a line too wide\ndocs/SUMMARY.md does not list docs/b.md");
 
         write("docs/b.md", "[1](#three) [2](c.md) [3](../README.md) `docs/d.md` [4](a.md#x)\n");
         write("docs/SUMMARY.md", "- [A](a.md)\n- [B](b.md)\n");

@@ -3,7 +3,9 @@
 //! The builder is a workspace of its own (`xtask/book`), so that neither this program nor the
 //! product waits for the crates that render HTML.
 
+mod blocks;
 mod check;
+mod fields;
 mod page;
 
 use xtask::run::{cargo, root, run};
@@ -14,6 +16,10 @@ const BOOK: &str = "target/book";
 /// Checks the book and builds it into [`BOOK`].
 pub(crate) fn run_all() -> Result<(), String> {
     check::all(&root())?;
+    let missing = fields::faults(&root())?;
+    if !missing.is_empty() {
+        return Err(missing.join("\n"));
+    }
     let builder = ["run", "--quiet", "--locked", "--manifest-path", "xtask/book/Cargo.toml"];
     let mut command = cargo(&builder);
     command.args(["--target-dir", "target/book-builder", "--", "docs", BOOK]);

@@ -1,6 +1,7 @@
 //! Real processes over real sockets: on the loopback, and in network namespaces where the tests can
 //! create them.
 
+mod book;
 mod certificates;
 mod control_characters;
 mod demo;
