@@ -16,7 +16,7 @@ fn facade(c: &mut Criterion) {
         b.wait_for_members(1).await;
         (a, b)
     });
-    let mut inbox = b.inbox(Filter::kinds([Kind::StateChange]).unwrap());
+    let mut inbox = b.inbox(Filter::kinds([Kind::StateChange]).expect("a kind of event"));
     let event = || StateChange::new(AccountId(7), ChangeId(42)).with(DataTypes::EMAIL);
     let mut group = c.benchmark_group("facade");
     group.bench_function("one event to the inbox of another node", |bencher| {

@@ -1,4 +1,4 @@
-//! What continuous integration runs, what fails soonest first.
+//! The steps of continuous integration: those that fail soonest come first.
 
 use crate::{circles, deny, docs, layers, mutants, packages, test};
 use xtask::run::{cargo, run};

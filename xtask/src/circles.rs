@@ -3,7 +3,7 @@
 //!
 //! An arrow leads from a file to the file that defines an item which the first names by a path
 //! (`use crate::a::B`, `super::b::f()`). Re-exports are followed, and are no arrows themselves.
-//! What a module uses of the modules above it is no arrow either: in Rust a module is a part of
+//! A use of the modules above a module is no arrow either: in Rust a module is a part of
 //! those, and their private items are there for it. Method calls are not seen: they need no path.
 
 use std::collections::{BTreeMap, BTreeSet};

@@ -110,9 +110,9 @@ impl SetCertificate<'_> {
 /// nodes receive it by reconciliation.
 ///
 /// # Errors
-/// [`MirrorError::NoClusterKey`] without a cluster key. [`MirrorError::Refused`] if the certificate is invalid,
-/// and, unless forced, if it has expired, is older than the present one, or is the present one with
-/// fewer issuers ([`StateError::FewerIssuers`](crate::StateError::FewerIssuers)).
+/// [`MirrorError::NoClusterKey`] without a cluster key. [`MirrorError::Refused`] if the certificate
+/// is invalid, and, unless forced, if it has expired, is older than the present one, or is the
+/// present one with fewer issuers ([`StateError::FewerIssuers`](crate::StateError::FewerIssuers)).
 /// [`MirrorError::Stopped`] if the node has stopped.
 impl<'a> IntoFuture for SetCertificate<'a> {
     type Output = Result<(), MirrorError>;

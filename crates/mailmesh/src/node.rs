@@ -33,9 +33,9 @@ impl Node {
     /// the lane is idle, the caller's thread sends the event at once.
     ///
     /// # Errors
-    /// [`PublishError::MirrorEvent`] for changes of the mirror, [`PublishError::UnknownEvent`] for events of a
-    /// newer version, [`PublishError::Encode`] if the event cannot be encoded, [`PublishError::Stopped`] if
-    /// the node has stopped.
+    /// [`PublishError::MirrorEvent`] for changes of the mirror, [`PublishError::UnknownEvent`] for
+    /// events of a newer version, [`PublishError::Encode`] if the event cannot be encoded,
+    /// [`PublishError::Stopped`] if the node has stopped.
     pub async fn publish(&self, event: impl Into<Event>) -> Result<(), PublishError> {
         let event = event.into();
         check_publishable(&event)?;
@@ -45,7 +45,8 @@ impl Node {
     /// Same as [`publish`](Self::publish), but fails instead of waiting.
     ///
     /// # Errors
-    /// [`PublishError::Full`] if the queue of the lane is full, and those of [`publish`](Self::publish).
+    /// [`PublishError::Full`] if the queue of the lane is full, and those of
+    /// [`publish`](Self::publish).
     pub fn try_publish(&self, event: impl Into<Event>) -> Result<(), PublishError> {
         let event = event.into();
         check_publishable(&event)?;
@@ -221,8 +222,8 @@ impl Node {
     /// a crash or a power failure. Returns at once if the node has no store. Cancel-safe.
     ///
     /// # Errors
-    /// [`MirrorError::NotSaved`] if a write fails, for example on a full disk. The write is retried in
-    /// the background. [`MirrorError::Stopped`] if the store was closed first.
+    /// [`MirrorError::NotSaved`] if a write fails, for example on a full disk. The write is retried
+    /// in the background. [`MirrorError::Stopped`] if the store was closed first.
     pub async fn saved(&self) -> Result<(), MirrorError> {
         match &self.inner.replication.persister {
             Some(persister) => persister.saved().await,

@@ -1,4 +1,4 @@
-//! What a commit writes.
+//! One change that a commit writes.
 
 use std::fmt;
 

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use pulldown_cmark::{CodeBlockKind, Event, Options, Parser, Tag, TagEnd};
 
-/// What a check reads of a Markdown file.
+/// The parts of a Markdown file that the checks read.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Page {
     /// Ids of the headings, as GitHub and mdBook make them.

@@ -11,7 +11,7 @@ use super::harness::{PROGRAM, Site};
 
 const BOOK: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs");
 
-/// What the shell knows before the first block. `settled` waits until all running nodes know each
+/// Definitions for the shell before the first block. `settled` waits until all running nodes know each
 /// other and have equal mirrors.
 const PRELUDE: &str = r#"
 set -eu -o pipefail

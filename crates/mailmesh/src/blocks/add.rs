@@ -34,9 +34,9 @@ use crate::parts::Inner;
 /// ```
 ///
 /// # Errors
-/// [`MirrorError::Invalid`] if the reason or the origin is too long. [`MirrorError::Refused`] when the mirror is
-/// full and, for entries that block, if the network is a loopback network or wider than /8 (IPv4)
-/// or /16 (IPv6). [`MirrorError::Stopped`] if the node has stopped.
+/// [`MirrorError::Invalid`] if the reason or the origin is too long. [`MirrorError::Refused`] when
+/// the mirror is full and, for entries that block, if the network is a loopback network or wider
+/// than /8 (IPv4) or /16 (IPv6). [`MirrorError::Stopped`] if the node has stopped.
 #[must_use = "the network is added when the builder is awaited"]
 pub struct AddNetwork<'a> {
     node: &'a Inner,

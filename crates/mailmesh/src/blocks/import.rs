@@ -89,9 +89,10 @@ fn to_block(
 /// reconciliation.
 ///
 /// # Errors
-/// With nothing imported: [`MirrorError::ImportEntry`] if a text of an entry is too long, which no entry
-/// from [`lists`](crate::lists) has; [`MirrorError::Refused`] when the mirror is full and, for entries that
-/// block, if a network is a loopback network or wider than /8 (IPv4) or /16 (IPv6).
+/// With nothing imported: [`MirrorError::ImportEntry`] if a text of an entry is too long, which no
+/// entry from [`lists`](crate::lists) has; [`MirrorError::Refused`] when the mirror is full and,
+/// for entries that block, if a network is a loopback network or wider than /8 (IPv4) or /16
+/// (IPv6).
 ///
 /// [`MirrorError::Stopped`] if the node has stopped. If it stops while the
 /// entries are published, all are in force here, but the other nodes may lack the rest.

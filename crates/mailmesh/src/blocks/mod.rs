@@ -70,7 +70,8 @@ impl<'a> Blocks<'a> {
     /// Removes the entry of a network from the list of `rule`.
     ///
     /// # Errors
-    /// [`MirrorError::Refused`] if the list has no such entry; [`MirrorError::Stopped`] if the node has stopped.
+    /// [`MirrorError::Refused`] if the list has no such entry; [`MirrorError::Stopped`] if the node
+    /// has stopped.
     pub async fn remove(&self, rule: Rule, network: Network) -> Result<(), MirrorError> {
         self.node
             .publisher

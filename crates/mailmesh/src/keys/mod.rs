@@ -125,7 +125,8 @@ impl<'a> Keys<'a> {
     /// or the active key if `id` is `None`.
     ///
     /// # Errors
-    /// [`KeyError::OpenMesh`] without a cluster key; [`KeyError::Refused`] if this node lacks the key.
+    /// [`KeyError::OpenMesh`] without a cluster key; [`KeyError::Refused`] if this node lacks the
+    /// key.
     pub fn export(&self, id: Option<KeyId>) -> Result<ClusterKey, KeyError> {
         let keyring = &self.service()?.keyring;
         let id = id.or_else(|| keyring.ids().first().copied()).ok_or(KeyError::OpenMesh)?;

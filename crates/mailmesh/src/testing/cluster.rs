@@ -162,8 +162,8 @@ impl TestCluster {
     ///
     /// On a frozen node `publish` and `shutdown` wait for [`thaw`](Self::thaw), as do changes of
     /// blocks and certificates, which are in force on the node itself at once. `try_publish`
-    /// returns [`PublishError::Full`](crate::PublishError::Full). Inboxes and lookups still work: they run in the
-    /// server, which is not frozen.
+    /// returns [`PublishError::Full`](crate::PublishError::Full). Inboxes and lookups still work:
+    /// they run in the server, which is not frozen.
     ///
     /// # Panics
     /// If there is no such node, or it was killed.

@@ -155,7 +155,7 @@ fn first_without<'a>(
     encrypted.find(|endpoint| !tls_flag(settings, endpoint, key, default))
 }
 
-/// What a linked node may do.
+/// The rights of a linked node.
 fn access(settings: &ZenohSettings, endpoints: &Endpoints) -> Option<String> {
     let default = settings.value().pointer("/access_control/default_permission");
     let is_on = settings.flag("/access_control/enabled", false);

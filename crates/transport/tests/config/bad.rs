@@ -2,7 +2,7 @@
 
 use crate::zenoh;
 
-/// What was written, the words its error must have, and where it must point.
+/// The text, the words that its error must have, and the place that the error must name.
 pub(crate) type Bad = (&'static str, String, &'static [&'static str], Option<(usize, usize)>);
 
 pub(crate) fn bad_configs() -> Vec<Bad> {

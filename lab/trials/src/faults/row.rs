@@ -11,7 +11,7 @@ use xtask::markdown;
 /// A figure that only one scenario has, so the table has no column for it.
 #[derive(Debug, Clone, Serialize)]
 pub(super) struct Figure {
-    /// What the value measures, with its condition.
+    /// The quantity that the value measures, with its condition.
     #[serde(rename = "what")]
     pub(super) label: String,
     /// `None` if the run never reached the measured event.
