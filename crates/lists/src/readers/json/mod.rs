@@ -24,7 +24,7 @@ use crate::write::EXPORTED;
 use crate::{Ends, ListError, MAX_DEPTH, MAX_LINE, Reason};
 use enclosing::{Enclosing, Verdict};
 use keys::Keys;
-pub(crate) use layout::has_object_a_line;
+pub(crate) use layout::{has_apostrophe_outside_of_strings, has_object_a_line};
 use spans::{items, members, text_of};
 
 const FORMAT: &str = "list in JSON";
