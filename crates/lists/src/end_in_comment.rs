@@ -68,13 +68,6 @@ pub(crate) fn end_in(text: &str) -> Option<String> {
     Some(excerpt(found))
 }
 
-/// Whether a text may be read as an end, now or later: it contains a date, a duration or a word
-/// with at least four digits.
-pub(crate) fn may_state_end(text: &str) -> bool {
-    let is_long = |word: &str| word.bytes().filter(u8::is_ascii_digit).count() >= 4;
-    is_date(text) || end_in(text).is_some() || text.split_whitespace().any(is_long)
-}
-
 /// A word of a text with the words around it.
 struct Place<'a, 'w> {
     text: &'a str,

@@ -15,6 +15,9 @@ use crate::verdict::{is_false, is_true};
 use crate::words::clean;
 use crate::{Ends, List};
 
+/// The advice for an end in a column or key of another name.
+const NAME_IT: &str = "name it `expires` or `ttl`, or `seen` if it is none";
+
 impl Record<'_> {
     /// The end from the columns or keys that hold one: a moment wins over a duration.
     pub(super) fn end(&self) -> Result<Ends, String> {
@@ -39,7 +42,7 @@ impl Record<'_> {
     }
 
     /// The end in a column or key for moments; the column's name may say that it is in UTC.
-    pub(super) fn until(&self) -> Result<Ends, String> {
+    fn until(&self) -> Result<Ends, String> {
         let Some(until) = self.all(Role::Until).next() else { return Ok(Ends::Never) };
         Ok(match parse_end(until.text, BareNumber::Moment)? {
             Ends::Local(moment) if until.name.is_in_utc() => Ends::At(moment),
@@ -71,11 +74,15 @@ impl Record<'_> {
             Hint::Nothing => is_date(text) || is_duration(text) || end_in(text).is_some(),
             Hint::Past | Hint::Begin | Hint::Moment => false,
         };
+        let origin = self.get(Role::Origin);
+        if may_be_end(Hint::Nothing, origin) {
+            let origin = excerpt(origin);
+            return Err(format!("`{origin}` stands for its origin, and may be its end: {NAME_IT}"));
+        }
         match self.others.iter().find(|other| may_be_end(other.hint, other.text)) {
             None => Ok(()),
             Some(other) => Err(format!(
-                "`{}` may be its end, but the name `{}` is not known: name it `expires` or `ttl`, \
-                 or `seen` if it is none",
+                "`{}` may be its end, but the name `{}` is not known: {NAME_IT}",
                 excerpt(other.text),
                 excerpt(other.name)
             )),
