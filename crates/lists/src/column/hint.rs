@@ -106,6 +106,11 @@ const PAST_PARTS: [&str; 33] = [
     "issued", "register", "attack", "event", "erstellt", "angelegt", "geandert", "debut", "creado",
     "creacion", "inicio", "ajout", "inserito", "aggiunto",
 ];
+/// Parts of names of the moment at which an entry was made.
+const CREATION_PARTS: [&str; 14] = [
+    "creat", "added", "opened", "insert", "issued", "register", "erstellt", "angelegt", "creado",
+    "creacion", "ajout", "inserito", "aggiunto", "since",
+];
 /// Names of moments and durations in the past.
 const PAST_NAMES: [&str; 10] =
     ["asof", "alta", "hit", "logged", "log", "age", "alter", "uptime", "findtime", "latency"];
@@ -143,6 +148,12 @@ const MOMENT_NAMES: [&str; 30] = [
     "moment",
 ];
 
+/// Whether the name of a moment in the past says that the entry was made then.
+pub(crate) fn is_creation(name: &str) -> bool {
+    let name = normal_name(name);
+    CREATION_PARTS.iter().any(|part| name.contains(part))
+}
+
 /// The hint from the name of a column or key without a role.
 pub(crate) fn hint_of_name(name: &str) -> Hint {
     let name = normal_name(name);
@@ -157,7 +168,9 @@ pub(crate) fn hint_of_name(name: &str) -> Hint {
         return Hint::Past;
     }
     // The moment of the block; if it is still to come, it is something else.
-    let since = ["banned", "blocked"].iter().find_map(|begin| name.strip_prefix(begin));
-    let is_since = since.is_some_and(|rest| matches!(rest, "at" | "on" | "time" | "date"));
+    let since = ["banned", "blocked", "ban", "block"].iter();
+    let mut since = since.filter_map(|begin| name.strip_prefix(begin));
+    let is_since = since.any(|rest| matches!(rest, "at" | "on" | "time" | "date" | "timestamp"))
+        || matches!(name.as_str(), "timeofban" | "timeofblock" | "dateofban" | "dateofblock");
     if is_since || MOMENT_NAMES.contains(&&*name) { Hint::Moment } else { Hint::Nothing }
 }

@@ -155,7 +155,7 @@ fn short_year(separator: char, texts: [&str; 3]) -> Option<Day> {
 }
 
 /// The day at the beginning of a text, and the rest of the text.
-fn split_day(text: &str) -> (&str, &str) {
+pub(super) fn split_day(text: &str) -> (&str, &str) {
     match text.find(['T', 't', ' ', ',']) {
         Some(at) => (&text[..at], clean(&text[at + 1..])),
         None => (text, ""),

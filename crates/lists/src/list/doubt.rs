@@ -26,6 +26,8 @@ pub(crate) enum DoubtKind {
     End,
     /// The time of a sighting, a report or the like; the source's clock may be ahead.
     Sight,
+    /// The end of the entry, if its duration counts from a moment beside it.
+    Ended,
     /// The entry holds from this moment on.
     Begin,
     /// As `Begin`, in an unknown time zone.
@@ -35,9 +37,18 @@ pub(crate) enum DoubtKind {
 impl Doubt {
     /// Why an entry beside this moment is bad; `None` if the moment has passed.
     pub(super) fn fault(self, now: UnixMillis) -> Option<String> {
+        if self.kind == DoubtKind::Ended {
+            let moment = self.moment;
+            return (moment <= now).then(|| {
+                format!(
+                    "its duration may have ended at {moment}: name the begin `start`, or the \
+                     duration `remaining`, if it counts from now"
+                )
+            });
+        }
         const HOUR: Duration = Duration::from_secs(3_600);
         let hours = match self.kind {
-            DoubtKind::End | DoubtKind::Begin => 0,
+            DoubtKind::End | DoubtKind::Ended | DoubtKind::Begin => 0,
             DoubtKind::LocalBegin => 14,
             DoubtKind::Sight => 48,
         };
@@ -47,7 +58,7 @@ impl Doubt {
             return None;
         }
         (moment > now.plus(HOUR * hours)).then(|| match self.kind {
-            DoubtKind::End | DoubtKind::Sight => {
+            DoubtKind::End | DoubtKind::Ended | DoubtKind::Sight => {
                 format!("{moment} may be its end: name its column `expires`")
             }
             DoubtKind::Begin | DoubtKind::LocalBegin => {
@@ -79,6 +90,11 @@ impl List {
         let Some(ReadMoment { moment, has_zone }) = read else { return };
         let is_local = kind == DoubtKind::Begin && !has_zone;
         self.doubt_moment(if is_local { DoubtKind::LocalBegin } else { kind }, moment);
+    }
+
+    /// Records the moment at which an entry ends, if its duration counts from a moment beside it.
+    pub(crate) fn doubt_ended(&mut self, moment: UnixMillis) {
+        self.doubts.push(Doubt { unit: self.units, moment, kind: DoubtKind::Ended });
     }
 
     fn doubt_moment(&mut self, kind: DoubtKind, moment: UnixMillis) {

@@ -2,13 +2,14 @@
 
 use std::net::IpAddr;
 
-use super::Record;
+use super::{Record, RoleText};
 use crate::column::{Hint, Role};
 use crate::end_in_comment::end_in;
 use crate::ends::date::is_date;
+use crate::ends::day_and_time::join_day_and_time;
 use crate::ends::duration::is_duration;
 use crate::ends::no_end::is_no_end;
-use crate::ends::{BareNumber, parse_end, parse_end_in_unit};
+use crate::ends::{BareNumber, one_end, parse_end, parse_end_in_unit};
 use crate::list::DoubtKind;
 use crate::secret_key::excerpt;
 use crate::verdict::{is_false, is_true};
@@ -30,9 +31,9 @@ impl Record<'_> {
         if until == Ends::Never && self.has(Role::Network) && is_date(self.get(Role::To)) {
             until = parse_end(self.get(Role::To), BareNumber::Moment)?;
         }
-        let lasts = match parse_end(self.get(Role::Lasts), BareNumber::Seconds)? {
-            Ends::Never => self.lasts_in()?,
-            lasts => lasts,
+        let lasts = match self.lasts()? {
+            Ends::After(lasts) => self.end_after(lasts)?,
+            ends => ends,
         };
         let ends = if until == Ends::Never { lasts } else { until };
         if ends == Ends::Never && !self.states_end() {
@@ -41,30 +42,36 @@ impl Record<'_> {
         Ok(ends)
     }
 
-    /// The end in a column or key for moments; the column's name may say that it is in UTC.
+    /// The end in the columns or keys for moments; a name may say that it is in UTC.
     fn until(&self) -> Result<Ends, String> {
-        let Some(until) = self.all(Role::Until).next() else { return Ok(Ends::Never) };
-        Ok(match parse_end(until.text, BareNumber::Moment)? {
-            Ends::Local(moment) if until.name.is_in_utc() => Ends::At(moment),
+        let texts = join_day_and_time(self.all(Role::Until).map(|until| until.text));
+        let ends: Result<Vec<Ends>, String> =
+            texts.iter().map(|text| parse_end(text, BareNumber::Moment)).collect();
+        let is_in_utc = self.all(Role::Until).any(|until| until.name.is_in_utc());
+        Ok(match one_end(&ends?)? {
+            Ends::Local(moment) if is_in_utc => Ends::At(moment),
             ends => ends,
         })
     }
 
     /// Whether a column or key for ends is filled, even if only with "no end".
-    pub(super) fn states_end(&self) -> bool {
+    fn states_end(&self) -> bool {
         self.texts.iter().any(|text| text.name.role.is_end() && !clean(text.text).is_empty())
     }
 
-    /// The end from a duration whose unit the column's name gives.
-    fn lasts_in(&self) -> Result<Ends, String> {
-        for text in &self.texts {
-            if let Role::LastsIn(unit) = text.name.role
-                && !clean(text.text).is_empty()
-            {
-                return parse_end_in_unit(text.text, unit);
+    /// The end from the columns or keys for durations; a name may give the unit.
+    fn lasts(&self) -> Result<Ends, String> {
+        let mut ends = Vec::new();
+        for RoleText { name, text } in &self.texts {
+            match name.role {
+                Role::Lasts => ends.push(parse_end(text, BareNumber::Seconds)?),
+                Role::LastsIn(unit) if !clean(text).is_empty() => {
+                    ends.push(parse_end_in_unit(text, unit)?);
+                }
+                _ => {}
             }
         }
-        Ok(Ends::Never)
+        one_end(&ends)
     }
 
     /// Refuses a possible end under an unknown name: ignoring it would block the network for ever.
@@ -90,8 +97,12 @@ impl Record<'_> {
     }
 
     /// Records moments that are harmless only while they are past: moments in columns of unclear
-    /// meaning, begins and sightings.
-    pub(super) fn doubt(&self, list: &mut List, is_without_end: bool) {
+    /// meaning, begins and sightings; and durations that may count from one of them.
+    pub(super) fn doubt(&self, list: &mut List, ends: Ends) {
+        let is_without_end = ends == Ends::Never && !self.states_end();
+        if let Ends::After(lasts) = ends {
+            self.doubt_duration(list, lasts);
+        }
         for other in &self.others {
             match other.hint {
                 Hint::Moment if is_without_end => list.doubt_end(other.text),

@@ -1,6 +1,7 @@
 //! A record (a row of a table, a JSON object or a decision) by the names of its columns or keys,
 //! and how a record enters the list.
 
+mod begin;
 mod end;
 mod intent;
 mod networks;
@@ -153,7 +154,7 @@ impl<'a> Record<'a> {
         };
         match read {
             Ok((networks, ends)) => {
-                self.doubt(list, ends == Ends::Never && !self.states_end());
+                self.doubt(list, ends);
                 self.candidate(line, &networks, ends, list)
             }
             Err(refusal) => {

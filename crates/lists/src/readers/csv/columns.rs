@@ -133,10 +133,10 @@ impl Columns {
         names: impl Iterator<Item = &'a str> + Clone,
     ) -> Option<String> {
         let unused = names.clone().enumerate().filter(|(at, name)| {
-            !(self.is_export && *name == RULE)
-                && !self.roles.iter().any(|column| column.index == *at)
-                && !self.verdicts.iter().any(|column| column.index == *at)
-                && !clean(name).is_empty()
+            let is_used = self.roles.iter().any(|column| column.index == *at)
+                || self.verdicts.iter().any(|column| column.index == *at)
+                || (self.is_export && *name == RULE);
+            !is_used && !clean(name).is_empty()
         });
         let unused: Vec<&str> =
             unused.map(|(_, name)| clean(name)).take(MAX_NAMES_IN_NOTE).collect();
