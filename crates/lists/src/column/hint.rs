@@ -46,7 +46,11 @@ pub(crate) const END_PARTS: [&str; 24] = [
 ];
 
 /// Names of ends.
-const END_NAMES: [&str; 27] = [
+const END_NAMES: [&str; 31] = [
+    "frist",
+    "sperrfrist",
+    "deadline",
+    "echeance",
     "hours",
     "minutes",
     "seconds",
@@ -100,11 +104,11 @@ const BEGIN_NAMES: [&str; 18] = [
     "gesperrtab",
 ];
 /// Parts of names of moments in the past.
-const PAST_PARTS: [&str; 33] = [
-    "seen", "creat", "added", "opened", "insert", "first", "last", "since", "report", "updat",
-    "modif", "chang", "detect", "observ", "discover", "publish", "receiv", "import", "fetch",
-    "issued", "register", "attack", "event", "erstellt", "angelegt", "geandert", "debut", "creado",
-    "creacion", "inicio", "ajout", "inserito", "aggiunto",
+const PAST_PARTS: [&str; 34] = [
+    "version", "seen", "creat", "added", "opened", "insert", "first", "last", "since", "report",
+    "updat", "modif", "chang", "detect", "observ", "discover", "publish", "receiv", "import",
+    "fetch", "issued", "register", "attack", "event", "erstellt", "angelegt", "geandert", "debut",
+    "creado", "creacion", "inicio", "ajout", "inserito", "aggiunto",
 ];
 /// Parts of names of the moment at which an entry was made.
 const CREATION_PARTS: [&str; 14] = [
@@ -157,7 +161,8 @@ pub(crate) fn is_creation(name: &str) -> bool {
 /// The hint from the name of a column or key without a role.
 pub(crate) fn hint_of_name(name: &str) -> Hint {
     let name = normal_name(name);
-    let is_ttl = name.starts_with("ttl") || name.ends_with("ttl") || name.ends_with("left");
+    let is_ttl = name.starts_with("ttl")
+        || ["ttl", "left", "bis", "hasta"].iter().any(|end| name.ends_with(end));
     if is_ttl || END_NAMES.contains(&&*name) || END_PARTS.iter().any(|part| name.contains(part)) {
         return Hint::End;
     }

@@ -3,6 +3,7 @@
 pub(crate) mod date;
 pub(crate) mod day_and_time;
 pub(crate) mod duration;
+pub(crate) mod likely;
 pub(crate) mod no_end;
 pub(crate) mod number;
 

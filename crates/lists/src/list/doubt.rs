@@ -7,6 +7,7 @@ use mailmesh_events::UnixMillis;
 use super::List;
 use crate::column::{Hint, hint_of_name};
 use crate::ends::date::{ReadMoment, earliest_moment, is_date, latest_moment};
+use crate::ends::likely::is_likely_moment;
 use crate::ends::number::moment_of_number;
 use crate::words::clean;
 
@@ -114,9 +115,11 @@ impl List {
             .for_each(|part| self.doubt_end(part));
         // A day still to come is most likely an end, unless the word before it says otherwise.
         let mut before = "";
-        for word in text.split([' ', '\t', ',', ';', '(', ')']).filter(|word| !word.is_empty()) {
+        let is_between = [' ', '\t', ',', ';', '(', ')', '=', ':'];
+        for word in text.split(is_between).filter(|word| !word.is_empty()) {
             let is_number = word.starts_with(|c: char| c.is_ascii_digit());
-            if is_number && is_date(word) && hint_of_name(before) != Hint::Past {
+            let is_moment = is_number && (is_date(word) || is_likely_moment(word));
+            if is_moment && hint_of_name(before) != Hint::Past {
                 self.doubt_moment_of(DoubtKind::Sight, word);
             }
             before = word;

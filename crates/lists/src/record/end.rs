@@ -7,10 +7,11 @@ use crate::column::{Hint, Role};
 use crate::end_in_comment::end_in;
 use crate::ends::date::is_date;
 use crate::ends::day_and_time::join_day_and_time;
-use crate::ends::duration::is_duration;
+use crate::ends::likely::{is_temporary, may_be_any_end};
 use crate::ends::no_end::is_no_end;
 use crate::ends::{BareNumber, one_end, parse_end, parse_end_in_unit};
 use crate::list::DoubtKind;
+use crate::normal_name::normal_name;
 use crate::secret_key::excerpt;
 use crate::verdict::{is_false, is_true};
 use crate::words::clean;
@@ -78,13 +79,26 @@ impl Record<'_> {
     fn refuse_end_under_other_name(&self) -> Result<(), String> {
         let may_be_end = |hint: Hint, text: &str| match hint {
             Hint::End => !is_false(text) && !is_true(text) && !is_no_end(text),
-            Hint::Nothing => is_date(text) || is_duration(text) || end_in(text).is_some(),
+            Hint::Nothing => may_be_any_end(text) || end_in(text).is_some(),
             Hint::Past | Hint::Begin | Hint::Moment => false,
         };
         let origin = self.get(Role::Origin);
         if may_be_end(Hint::Nothing, origin) {
             let origin = excerpt(origin);
             return Err(format!("`{origin}` stands for its origin, and may be its end: {NAME_IT}"));
+        }
+        let is_temporary = |name: &str, text: &str| {
+            let name = name.trim_start_matches("is_").trim_start_matches("is ");
+            let is_permanent = normal_name(name) == "permanent";
+            is_temporary(text)
+                || (is_temporary(name) && is_true(text))
+                || (is_permanent && is_false(text))
+        };
+        let temporary = self.others.iter().find(|other| is_temporary(other.name, other.text));
+        if let Some(other) = temporary {
+            let (name, text) = (excerpt(other.name), excerpt(other.text));
+            let when = "does not say when it ends: give a column `expires` or `ttl`";
+            return Err(format!("`{name}` says `{text}`, which {when}"));
         }
         match self.others.iter().find(|other| may_be_end(other.hint, other.text)) {
             None => Ok(()),
