@@ -216,23 +216,33 @@ fn is_end_in_words(text: &str) -> bool {
         is_temporary(words[at]) && (words.len() == 1 || beside(at, &is_strict))
     };
     let has_ban = (0..words.len()).any(is_block_at);
-    let is_duration_in_words =
-        |pair: &[&str]| NUMBERS.contains(&&*normal_name(pair[0])) && unit_millis(pair[1]).is_some();
+    // An article counts behind `for`: `10 tries a minute` is a rate.
+    let is_duration_at = |at: usize| {
+        let number = normal_name(words[at]);
+        let is_number = NUMBERS.contains(&&*number) || {
+            let before = at.checked_sub(1).map_or("", |before| words[before]);
+            ARTICLES.contains(&&*number) && FOR.contains(&&*normal_name(before))
+        };
+        is_number && words.get(at + 1).is_some_and(|unit| unit_millis(unit).is_some())
+    };
     let is_announced = |pair: &[&str]| {
         let role = role_of_name(pair[0]).map(|known| known.role);
         role == Some(Role::Until) && is_vague_moment(pair[1])
     };
     (0..words.len()).any(is_of_ban)
-        || (has_ban && words.windows(2).any(is_duration_in_words))
+        || (has_ban && (0..words.len()).any(is_duration_at))
         || words.windows(2).any(is_announced)
 }
 
 /// Numbers in words, as they stand before a unit of time.
-const NUMBERS: [&str; 27] = [
-    "a", "an", "one", "two", "three", "four", "five", "six", "seven", "ten", "ein", "eine",
-    "einen", "zwei", "drei", "vier", "funf", "sechs", "sieben", "un", "une", "deux", "trois",
-    "una", "dos", "tres", "due",
+const NUMBERS: [&str; 18] = [
+    "one", "two", "three", "four", "five", "six", "seven", "ten", "zwei", "drei", "vier", "funf",
+    "sechs", "sieben", "deux", "trois", "dos", "tres",
 ];
+/// Articles before a unit of time.
+const ARTICLES: [&str; 9] = ["a", "an", "ein", "eine", "einen", "un", "une", "una", "uma"];
+/// Words for `for` before a duration.
+const FOR: [&str; 6] = ["for", "fur", "fuer", "pour", "por", "per"];
 
 /// Whether a word names a moment to come without a date: a month, a day of the week, `tomorrow`.
 fn is_vague_moment(word: &str) -> bool {

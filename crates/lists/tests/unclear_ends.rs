@@ -138,6 +138,7 @@ fn an_end_in_words_is_bad() {
         ("{\"ip\":\"192.0.2.7\",\"temporary\":true,\"ttl\":60}\n", &["192.0.2.7"], &[]),
         ("192.0.2.7 # spam until further notice\n", &["192.0.2.7"], &[]),
         ("192.0.2.7 # temporary failures\n", &["192.0.2.7"], &[]),
+        ("192.0.2.7 # banned: 10 tries a minute\n", &["192.0.2.7"], &[]),
         ("192.0.2.7 # permanent ban\n", &["192.0.2.7"], &[]),
     ]);
 }

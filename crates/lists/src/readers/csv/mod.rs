@@ -42,6 +42,7 @@ pub(crate) fn read(text: &str, rule: Rule) -> Result<List, ListError> {
             }
             RowKind::Row(text) if reader.is_metadata(clean(text)) => {
                 refuse_section(line, clean(text), rule)?;
+                reader.list.read_heading(clean(text));
                 reader.list.leave_out_unit(Reason::Frame);
             }
             RowKind::Row(text) => {
@@ -79,6 +80,7 @@ impl Reader {
         {
             self.columns_in_comment = Some(named);
         }
+        self.list.read_heading(comment);
         self.list.leave_out_unit(Reason::Comment);
         Ok(())
     }
