@@ -4,8 +4,9 @@ use std::net::IpAddr;
 use std::sync::LazyLock;
 
 use crate::column::{END_PARTS, Hint, Role, hint_of_name, names_of_ends, role_of_name};
-use crate::ends::date::is_date;
-use crate::ends::duration::is_duration;
+use crate::ends::date::{is_date, is_month};
+use crate::ends::duration::{is_duration, unit_millis};
+use crate::ends::likely::is_temporary;
 use crate::ends::number::moment_of_number;
 use crate::normal_name::normal_name;
 use crate::secret_key::excerpt;
@@ -51,6 +52,9 @@ fn located_words(text: &str) -> Vec<LocatedWord<'_>> {
 /// stands alone.
 pub(crate) fn end_in(text: &str) -> Option<String> {
     let text = clean(text);
+    if is_end_in_words(text) {
+        return Some(excerpt(text));
+    }
     if !text.bytes().any(|byte| byte.is_ascii_digit()) {
         return None;
     }
@@ -58,6 +62,9 @@ pub(crate) fn end_in(text: &str) -> Option<String> {
         return Some(excerpt(text));
     }
     let words = located_words(text);
+    if words.iter().any(|word| word.text.starts_with('+') && is_duration(word.text)) {
+        return Some(excerpt(text));
+    }
     let begins_with_digit = |word: &LocatedWord<'_>| {
         word.text.starts_with(|c: char| c.is_ascii_digit()) && word.text.parse::<IpAddr>().is_err()
     };
@@ -66,13 +73,6 @@ pub(crate) fn end_in(text: &str) -> Option<String> {
     }
     let found = (0..words.len()).find_map(|at| end_at(text, &words, at))?;
     Some(excerpt(found))
-}
-
-/// Whether a text may be read as an end, now or later: it contains a date, a duration or a word
-/// with at least four digits.
-pub(crate) fn may_state_end(text: &str) -> bool {
-    let is_long = |word: &str| word.bytes().filter(u8::is_ascii_digit).count() >= 4;
-    is_date(text) || end_in(text).is_some() || text.split_whitespace().any(is_long)
 }
 
 /// A word of a text with the words around it.
@@ -170,7 +170,8 @@ impl<'a> Place<'a, '_> {
             .any(|word| word.bytes().any(|byte| byte.is_ascii_digit()) && is_no_address(word));
         let Announcement { is_name, is_of_durations, is_strong, is_for, len } = *announcement;
         Some(
-            (is_strong && (is_moment || is_lasting))
+            (is_moment && !is_for)
+                || (is_strong && is_lasting)
                 || (is_name && !is_of_durations && (is_value || has_number))
                 || (is_for && is_lasting)
                 || (is_of_durations && is_number(first) && n == len),
@@ -199,6 +200,86 @@ static NAMES_OF_ENDS: LazyLock<Vec<&str>> = LazyLock::new(|| {
     names.sort_unstable();
     names
 });
+
+/// Whether a text without digits says that its entry ends: `temporary ban`, `one week ban`, `expires
+/// tomorrow`.
+fn is_end_in_words(text: &str) -> bool {
+    /// Upper bound on the words that are examined.
+    const MAX_WORDS: usize = 64;
+    let words: Vec<&str> = located_words(text).iter().map(|w| w.text).take(MAX_WORDS).collect();
+    let is_block_at = |at: usize| words.get(at).is_some_and(|word| is_block(&normal_name(word)));
+    let beside = |at: usize, is_it: &dyn Fn(usize) -> bool| {
+        is_it(at + 1) || at.checked_sub(1).is_some_and(is_it)
+    };
+    let is_of_ban = |at: usize| {
+        let is_strict = |at: usize| is_block_at(at) && !is_temporary(words[at]);
+        is_temporary(words[at]) && (words.len() == 1 || beside(at, &is_strict))
+    };
+    let has_ban = (0..words.len()).any(is_block_at);
+    // An article counts behind `for`: `10 tries a minute` is a rate.
+    let is_duration_at = |at: usize| {
+        let number = normal_name(words[at]);
+        let is_number = NUMBERS.contains(&&*number) || {
+            let before = at.checked_sub(1).map_or("", |before| words[before]);
+            ARTICLES.contains(&&*number) && FOR.contains(&&*normal_name(before))
+        };
+        is_number && words.get(at + 1).is_some_and(|unit| unit_millis(unit).is_some())
+    };
+    let is_announced = |pair: &[&str]| {
+        let role = role_of_name(pair[0]).map(|known| known.role);
+        role == Some(Role::Until) && is_vague_moment(pair[1])
+    };
+    (0..words.len()).any(is_of_ban)
+        || (has_ban && (0..words.len()).any(is_duration_at))
+        || words.windows(2).any(is_announced)
+}
+
+/// Numbers in words, as they stand before a unit of time.
+const NUMBERS: [&str; 18] = [
+    "one", "two", "three", "four", "five", "six", "seven", "ten", "zwei", "drei", "vier", "funf",
+    "sechs", "sieben", "deux", "trois", "dos", "tres",
+];
+/// Articles before a unit of time.
+const ARTICLES: [&str; 9] = ["a", "an", "ein", "eine", "einen", "un", "une", "una", "uma"];
+/// Words for `for` before a duration.
+const FOR: [&str; 6] = ["for", "fur", "fuer", "pour", "por", "per"];
+
+/// Whether a word names a moment to come without a date: a month, a day of the week, `tomorrow`.
+fn is_vague_moment(word: &str) -> bool {
+    const WORDS: [&str; 30] = [
+        "tomorrow",
+        "today",
+        "tonight",
+        "midnight",
+        "next",
+        "monday",
+        "tuesday",
+        "wednesday",
+        "thursday",
+        "friday",
+        "saturday",
+        "sunday",
+        "morgen",
+        "ubermorgen",
+        "heute",
+        "montag",
+        "dienstag",
+        "mittwoch",
+        "donnerstag",
+        "freitag",
+        "samstag",
+        "sonntag",
+        "nachste",
+        "demain",
+        "manana",
+        "domani",
+        "amanha",
+        "lundi",
+        "lunes",
+        "lunedi",
+    ];
+    is_month(word) || WORDS.contains(&&*normal_name(word))
+}
 
 /// Whether a name means that an address is blocked, or blocked for a time.
 fn is_block(name: &str) -> bool {

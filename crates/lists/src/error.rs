@@ -20,6 +20,16 @@ pub enum ListError {
         /// The command that prints a list.
         command: &'static str,
     },
+    /// The text is an export of this crate for the other rule.
+    #[error("line {line}: these are exported {what}: import them with `{command}`")]
+    OtherRule {
+        /// The first line that says so, from 1.
+        line: usize,
+        /// The kind of entries that were exported.
+        what: &'static str,
+        /// The command that imports them.
+        command: &'static str,
+    },
     /// No format has this name.
     #[error("there is no format `{}`; one of {known}", Printable(.name))]
     UnknownFormat {

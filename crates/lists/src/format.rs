@@ -49,7 +49,7 @@ impl FromStr for Format {
 pub enum OutputFormat {
     /// One network a line.
     Plain,
-    /// The columns network, reason, origin and expires; [`Format::Csv`] reads them back.
+    /// The columns network, reason, origin, expires and rule; [`Format::Csv`] reads them back.
     Csv,
     /// One JSON object a line; [`Format::JsonLines`] reads them back.
     JsonLines,

@@ -6,6 +6,7 @@ mod end_in_comment;
 mod ends;
 mod error;
 mod exception;
+mod exported;
 mod format;
 mod list;
 mod network;
@@ -129,6 +130,7 @@ pub fn read_for(rule: Rule, text: &str, format: Format) -> Result<List, ListErro
 
 fn read_format(text: &str, rule: Rule, format: Format) -> Result<List, ListError> {
     not_a_list::refuse_known(text)?;
+    exported::refuse_exceptions(text, rule)?;
     readers::read(text, rule, format)
 }
 

@@ -9,6 +9,7 @@ use std::fmt::Write;
 use std::time::Duration;
 
 use common::{NOW, check, imported};
+use mailmesh_events::UnixMillis;
 use mailmesh_lists::*;
 
 fn ends_of(text: &str) -> Vec<Ends> {
@@ -364,4 +365,36 @@ fn faults_state_the_error_and_the_remedy() {
     ]);
     let wide = imported("0.0.0.0/0\n").1;
     assert!(!wide.contains("any_width"), "{wide}");
+}
+
+#[test]
+fn two_ends_of_an_entry_agree_or_are_bad() {
+    let (ten, midnight) = (UnixMillis(1_796_119_200_000), UnixMillis(1_796_169_600_000));
+    for (text, end) in [
+        ("ip,expires date,expires time\n192.0.2.7,2026-12-01,10:00\n", ten),
+        ("ip;gültig bis;Ablaufzeit\n192.0.2.7;01.12.2026;10:00:00\n", ten),
+        ("ip,expires date,expires time\n192.0.2.7,2026-12-01,\n", midnight),
+        ("ip,expires,until\n192.0.2.7,2026-12-01,01.12.2026\n", midnight),
+        ("ip,expires,until\n192.0.2.7,never,2026-12-01\n", midnight),
+    ] {
+        assert_eq!(ends_of(text), [Ends::Local(end)], "{text}");
+    }
+    check(&[
+        ("ip,expires,expires\n192.0.2.7,2026-12-31,2026-11-01\n", &[], &["1 bad", "two ends"]),
+        ("ip,expires,deleted_at\n192.0.2.7,2026-12-31,2026-11-01\n", &[], &["1 bad", "two ends"]),
+        ("ip,expires,until\n192.0.2.7,2026-12-31,soon\n", &[], &["1 bad", "`soon`"]),
+        ("ip,ttl,timeout\n192.0.2.7,1h,2h\n", &[], &["1 bad", "two ends"]),
+        ("ip,ttl,ttl_minutes\n192.0.2.7,1h,60\n", &["192.0.2.7"], &[]),
+        ("ip,expires date,expires time\n192.0.2.7,,10:00\n", &[], &["1 bad", "10:00"]),
+        (
+            "{\"ip\":\"192.0.2.7\",\"expires\":\"2026-12-31\",\"unban_at\":\"2026-12-01\"}\n",
+            &[],
+            &["1 bad", "two ends"],
+        ),
+        (
+            "{\"ip\":\"192.0.2.7\",\"expires\":\"2026-12-31\",\"duration\":\"4h\"}\n",
+            &["192.0.2.7"],
+            &[],
+        ),
+    ]);
 }

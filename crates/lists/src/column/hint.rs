@@ -46,7 +46,11 @@ pub(crate) const END_PARTS: [&str; 24] = [
 ];
 
 /// Names of ends.
-const END_NAMES: [&str; 27] = [
+const END_NAMES: [&str; 31] = [
+    "frist",
+    "sperrfrist",
+    "deadline",
+    "echeance",
     "hours",
     "minutes",
     "seconds",
@@ -100,11 +104,16 @@ const BEGIN_NAMES: [&str; 18] = [
     "gesperrtab",
 ];
 /// Parts of names of moments in the past.
-const PAST_PARTS: [&str; 33] = [
-    "seen", "creat", "added", "opened", "insert", "first", "last", "since", "report", "updat",
-    "modif", "chang", "detect", "observ", "discover", "publish", "receiv", "import", "fetch",
-    "issued", "register", "attack", "event", "erstellt", "angelegt", "geandert", "debut", "creado",
-    "creacion", "inicio", "ajout", "inserito", "aggiunto",
+const PAST_PARTS: [&str; 34] = [
+    "version", "seen", "creat", "added", "opened", "insert", "first", "last", "since", "report",
+    "updat", "modif", "chang", "detect", "observ", "discover", "publish", "receiv", "import",
+    "fetch", "issued", "register", "attack", "event", "erstellt", "angelegt", "geandert", "debut",
+    "creado", "creacion", "inicio", "ajout", "inserito", "aggiunto",
+];
+/// Parts of names of the moment at which an entry was made.
+const CREATION_PARTS: [&str; 14] = [
+    "creat", "added", "opened", "insert", "issued", "register", "erstellt", "angelegt", "creado",
+    "creacion", "ajout", "inserito", "aggiunto", "since",
 ];
 /// Names of moments and durations in the past.
 const PAST_NAMES: [&str; 10] =
@@ -143,10 +152,17 @@ const MOMENT_NAMES: [&str; 30] = [
     "moment",
 ];
 
+/// Whether the name of a moment in the past says that the entry was made then.
+pub(crate) fn is_creation(name: &str) -> bool {
+    let name = normal_name(name);
+    CREATION_PARTS.iter().any(|part| name.contains(part))
+}
+
 /// The hint from the name of a column or key without a role.
 pub(crate) fn hint_of_name(name: &str) -> Hint {
     let name = normal_name(name);
-    let is_ttl = name.starts_with("ttl") || name.ends_with("ttl") || name.ends_with("left");
+    let is_ttl = name.starts_with("ttl")
+        || ["ttl", "left", "bis", "hasta"].iter().any(|end| name.ends_with(end));
     if is_ttl || END_NAMES.contains(&&*name) || END_PARTS.iter().any(|part| name.contains(part)) {
         return Hint::End;
     }
@@ -157,7 +173,9 @@ pub(crate) fn hint_of_name(name: &str) -> Hint {
         return Hint::Past;
     }
     // The moment of the block; if it is still to come, it is something else.
-    let since = ["banned", "blocked"].iter().find_map(|begin| name.strip_prefix(begin));
-    let is_since = since.is_some_and(|rest| matches!(rest, "at" | "on" | "time" | "date"));
+    let since = ["banned", "blocked", "ban", "block"].iter();
+    let mut since = since.filter_map(|begin| name.strip_prefix(begin));
+    let is_since = since.any(|rest| matches!(rest, "at" | "on" | "time" | "date" | "timestamp"))
+        || matches!(name.as_str(), "timeofban" | "timeofblock" | "dateofban" | "dateofblock");
     if is_since || MOMENT_NAMES.contains(&&*name) { Hint::Moment } else { Hint::Nothing }
 }

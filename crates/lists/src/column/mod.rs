@@ -8,7 +8,7 @@ use std::sync::LazyLock;
 
 use crate::ends::duration::unit_millis;
 use crate::normal_name::{NormalName, normal_name};
-pub(crate) use hint::{END_PARTS, Hint, hint_of_name};
+pub(crate) use hint::{END_PARTS, Hint, hint_of_name, is_creation};
 use role_names::{HOST, LENGTH_NAMES, NETWORK_NAMES, ROLES, SOURCE};
 
 /// The meaning of a column or key.
@@ -91,6 +91,16 @@ impl RoleName {
         self.network_name().is_some_and(|name| LENGTH_NAMES.contains(&name))
     }
 
+    /// Whether the name of a duration says that it is what is left, so that it counts from now.
+    pub(crate) fn is_remaining(self) -> bool {
+        if !matches!(self.role, Role::Lasts | Role::LastsIn(_)) {
+            return false;
+        }
+        let durations = ROLES.iter().find(|of_role| of_role.role == Role::Lasts);
+        let name = durations.and_then(|of_role| of_role.names.get(self.rank));
+        name.is_some_and(|name| ["left", "remaining", "rest"].iter().any(|p| name.contains(p)))
+    }
+
     /// The name, if the role is a network.
     fn network_name(self) -> Option<&'static str> {
         NETWORK_NAMES.get(self.rank).copied().filter(|_| self.role == Role::Network)
@@ -136,13 +146,14 @@ fn duration_in_unit(name: &str) -> Option<RoleName> {
     let with_unit_at = |at: usize| {
         let (stem, word) = (name.get(..at)?, name.get(at..)?);
         let millis = unit_millis(word).filter(|millis| *millis > 0)?;
-        let is_lasting = |stem: &str| {
-            BY_NAME.get(stem).is_some_and(|known| known.role == Role::Lasts)
-                || (word.len() > 1 && BLOCKS.contains(&stem))
+        let rank_of_lasting = |stem: &str| {
+            let known = BY_NAME.get(stem).filter(|known| known.role == Role::Lasts);
+            let is_block = word.len() > 1 && BLOCKS.contains(&stem);
+            known.map(|known| known.rank).or_else(|| is_block.then_some(0))
         };
         let without = ["in", "en", "w"].into_iter().find_map(|word| stem.strip_suffix(word));
-        let is_duration = is_lasting(stem) || without.is_some_and(is_lasting);
-        is_duration.then_some(RoleName::first(Role::LastsIn(millis)))
+        let rank = rank_of_lasting(stem).or_else(|| rank_of_lasting(without?))?;
+        Some(RoleName { role: Role::LastsIn(millis), rank })
     };
     // The longest unit is found first: `ms` before `s`.
     (1..name.len()).filter(|at| name.len() - at <= 12).find_map(with_unit_at)

@@ -105,6 +105,9 @@ impl Day {
 }
 
 fn parse_day(text: &str) -> Option<Day> {
+    if let Some(day) = compact_day(text) {
+        return Some(day);
+    }
     let separator = text.chars().find(|c| !c.is_ascii_digit())?;
     let mut parts = text.split(separator);
     let (first, second, third) = (parts.next()?, parts.next()?, parts.next()?);
@@ -133,19 +136,23 @@ fn parse_day(text: &str) -> Option<Day> {
                 _ => Some(iso(third, second, first)),
             }
         }
-        '-' | '/' | '.' => short_year(separator, [first, second, third]),
+        '-' | '/' | '.' => short_year([first, second, third]),
         _ => None,
     }
 }
 
-/// A day whose year has two digits. With points or dashes each number must have two digits, so that
-/// a version number is not taken for a day.
-fn short_year(separator: char, texts: [&str; 3]) -> Option<Day> {
-    let is_in_bounds = |text: &str| match separator {
-        '/' => (1..=2).contains(&text.len()),
-        _ => text.len() == 2,
-    };
-    if texts[2].len() != 2 || !texts.iter().all(|text| is_in_bounds(text)) {
+/// A day of this century without separators (`20261231`).
+fn compact_day(text: &str) -> Option<Day> {
+    if text.len() != 8 || !text.starts_with("20") || !text.bytes().all(|b| b.is_ascii_digit()) {
+        return None;
+    }
+    let day = format!("{}-{}-{}", &text[..4], &text[4..6], &text[6..]);
+    at(&day, "00:00:00").is_some().then_some(Day::Iso(day))
+}
+
+/// A day whose year has two digits.
+fn short_year(texts: [&str; 3]) -> Option<Day> {
+    if texts[2].len() != 2 || !texts.iter().all(|text| (1..=2).contains(&text.len())) {
         return None;
     }
     let [a, b, c] = texts.map(|text| text.parse::<u16>().ok());
@@ -155,7 +162,7 @@ fn short_year(separator: char, texts: [&str; 3]) -> Option<Day> {
 }
 
 /// The day at the beginning of a text, and the rest of the text.
-fn split_day(text: &str) -> (&str, &str) {
+pub(super) fn split_day(text: &str) -> (&str, &str) {
     match text.find(['T', 't', ' ', ',']) {
         Some(at) => (&text[..at], clean(&text[at + 1..])),
         None => (text, ""),
@@ -223,15 +230,24 @@ fn day_with_month_name(text: &str) -> Option<YearMonthDay> {
         .find_map(number)?;
     let day = words().filter(|word| word.trim_end_matches(char::is_alphabetic).len() <= 2);
     let day = day.into_iter().find_map(number)?;
-    let of_word = |word: &str| {
-        let word = normal_name(word);
-        let is_month = |names: &&str| {
-            names.split(' ').any(|name| word == name) || (names.get(..3) == Some(&*word))
-        };
-        (1..).zip(MONTHS).find(|(_, names)| is_month(names)).map(|(month, _)| month)
-    };
     let month = words().take(8).filter(|word| word.starts_with(char::is_alphabetic));
-    Some(YearMonthDay { year, month: month.into_iter().find_map(of_word)?, day })
+    Some(YearMonthDay { year, month: month.into_iter().find_map(month_of_name)?, day })
+}
+
+/// The number of a month, from 1.
+fn month_of_name(word: &str) -> Option<u16> {
+    let word = normal_name(word);
+    let is_month = |names: &&str| {
+        names.split(' ').any(|name| word == name) || (names.get(..3) == Some(&*word))
+    };
+    (1..).zip(MONTHS).find(|(_, names)| is_month(names)).map(|(month, _)| month)
+}
+
+/// Whether a word is the name of a month, or the first three letters of one in any language.
+pub(crate) fn is_month(word: &str) -> bool {
+    let normal = normal_name(word);
+    let is_begin = |name: &str| normal.len() == 3 && name.starts_with(normal.as_str());
+    month_of_name(word).is_some() || MONTHS.iter().any(|names| names.split(' ').any(is_begin))
 }
 
 /// The latest moment that a date may mean; `None` if the text is not a date that can be read.

@@ -1,7 +1,9 @@
 //! Reads the end of an entry from the field that holds it.
 
 pub(crate) mod date;
+pub(crate) mod day_and_time;
 pub(crate) mod duration;
+pub(crate) mod likely;
 pub(crate) mod no_end;
 pub(crate) mod number;
 
@@ -75,6 +77,23 @@ pub(crate) fn parse_end(text: &str, bare: BareNumber) -> Result<Ends, String> {
     Err(format!(
         "`{text}` is no end: expected like 2026-12-31T12:00:00Z, 31.12.2026, 1798718400 or 4h30m"
     ))
+}
+
+/// The one end that several fields of an entry give: a moment wins over a duration, and both over
+/// "no end".
+pub(crate) fn one_end(ends: &[Ends]) -> Result<Ends, String> {
+    let is_moment = |ends: &&Ends| matches!(ends, Ends::At(_) | Ends::Local(_));
+    let is_duration = |ends: &&Ends| matches!(ends, Ends::After(_));
+    let mut found = ends.iter().filter(is_moment).peekable();
+    let Some(one) = found.next().or_else(|| ends.iter().find(is_duration)) else {
+        return Ok(Ends::Never);
+    };
+    let differs = if is_moment(&one) {
+        found.any(|other| other != one)
+    } else {
+        ends.iter().filter(is_duration).any(|other| other != one)
+    };
+    if differs { Err("it has two ends that differ: give one".to_owned()) } else { Ok(*one) }
 }
 
 /// The end after a duration whose unit, in milliseconds, the name of the column gives.

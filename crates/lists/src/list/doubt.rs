@@ -7,6 +7,7 @@ use mailmesh_events::UnixMillis;
 use super::List;
 use crate::column::{Hint, hint_of_name};
 use crate::ends::date::{ReadMoment, earliest_moment, is_date, latest_moment};
+use crate::ends::likely::is_likely_moment;
 use crate::ends::number::moment_of_number;
 use crate::words::clean;
 
@@ -26,6 +27,8 @@ pub(crate) enum DoubtKind {
     End,
     /// The time of a sighting, a report or the like; the source's clock may be ahead.
     Sight,
+    /// The end of the entry, if its duration counts from a moment beside it.
+    Ended,
     /// The entry holds from this moment on.
     Begin,
     /// As `Begin`, in an unknown time zone.
@@ -35,9 +38,18 @@ pub(crate) enum DoubtKind {
 impl Doubt {
     /// Why an entry beside this moment is bad; `None` if the moment has passed.
     pub(super) fn fault(self, now: UnixMillis) -> Option<String> {
+        if self.kind == DoubtKind::Ended {
+            let moment = self.moment;
+            return (moment <= now).then(|| {
+                format!(
+                    "its duration may have ended at {moment}: name the begin `start`, or the \
+                     duration `remaining`, if it counts from now"
+                )
+            });
+        }
         const HOUR: Duration = Duration::from_secs(3_600);
         let hours = match self.kind {
-            DoubtKind::End | DoubtKind::Begin => 0,
+            DoubtKind::End | DoubtKind::Ended | DoubtKind::Begin => 0,
             DoubtKind::LocalBegin => 14,
             DoubtKind::Sight => 48,
         };
@@ -47,7 +59,7 @@ impl Doubt {
             return None;
         }
         (moment > now.plus(HOUR * hours)).then(|| match self.kind {
-            DoubtKind::End | DoubtKind::Sight => {
+            DoubtKind::End | DoubtKind::Ended | DoubtKind::Sight => {
                 format!("{moment} may be its end: name its column `expires`")
             }
             DoubtKind::Begin | DoubtKind::LocalBegin => {
@@ -81,6 +93,11 @@ impl List {
         self.doubt_moment(if is_local { DoubtKind::LocalBegin } else { kind }, moment);
     }
 
+    /// Records the moment at which an entry ends, if its duration counts from a moment beside it.
+    pub(crate) fn doubt_ended(&mut self, moment: UnixMillis) {
+        self.doubts.push(Doubt { unit: self.units, moment, kind: DoubtKind::Ended });
+    }
+
     fn doubt_moment(&mut self, kind: DoubtKind, moment: UnixMillis) {
         // Most sightings and begins passed long ago: they need no memory.
         if kind == DoubtKind::End || moment.0 > DOUBTED_FROM {
@@ -98,9 +115,11 @@ impl List {
             .for_each(|part| self.doubt_end(part));
         // A day still to come is most likely an end, unless the word before it says otherwise.
         let mut before = "";
-        for word in text.split([' ', '\t', ',', ';', '(', ')']).filter(|word| !word.is_empty()) {
+        let is_between = [' ', '\t', ',', ';', '(', ')', '=', ':'];
+        for word in text.split(is_between).filter(|word| !word.is_empty()) {
             let is_number = word.starts_with(|c: char| c.is_ascii_digit());
-            if is_number && is_date(word) && hint_of_name(before) != Hint::Past {
+            let is_moment = is_number && (is_date(word) || is_likely_moment(word));
+            if is_moment && hint_of_name(before) != Hint::Past {
                 self.doubt_moment_of(DoubtKind::Sight, word);
             }
             before = word;

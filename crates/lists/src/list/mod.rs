@@ -3,6 +3,7 @@
 mod cutter;
 mod doubt;
 mod exceptions;
+mod heading;
 mod notes;
 mod reason;
 mod select;
@@ -16,6 +17,7 @@ use crate::{Ends, Entry, ListError, MAX_BAD, MAX_ENTRIES, check_line};
 use doubt::Doubt;
 pub(crate) use doubt::DoubtKind;
 use exceptions::Exception;
+use heading::Heading;
 use notes::UnusedKeys;
 pub use reason::{LeftOut, Reason};
 pub use select::{Ended, LeftOutNetworks, Terms};
@@ -80,6 +82,7 @@ pub struct List {
     /// The set that the latest note on sets names.
     noted_set: String,
     open: OpenUnit,
+    heading: Heading,
 }
 
 /// The rule that a list is read for; entries for the other rule are left out.
@@ -126,6 +129,7 @@ impl List {
 
     /// Ends the line or entry. If a part of it is bad, none of its networks is taken.
     pub(crate) fn end_unit(&mut self) {
+        self.apply_heading();
         let OpenUnit { before, reason } = self.open;
         if reason == Some(Reason::Bad) {
             self.entries.truncate(before);
@@ -191,6 +195,9 @@ impl List {
         let is_comment = signs.iter().any(|sign| line.starts_with(sign));
         if line.is_empty() || is_comment {
             self.leave_out(if is_comment { Reason::Comment } else { Reason::Blank });
+            if is_comment {
+                self.read_heading(line);
+            }
         }
         line.is_empty() || is_comment
     }

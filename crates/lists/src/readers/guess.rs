@@ -5,7 +5,7 @@ use super::section::section_name;
 use super::{fail2ban, hosts_deny, json, nginx, p2p, routeros};
 use crate::network::network;
 use crate::words::clean;
-use crate::{Format, MAX_LINE, with_newlines};
+use crate::{Format, with_newlines};
 
 /// The beginnings of lines of `nft`.
 const NFT_BEGINS: [&str; 12] = [
@@ -80,13 +80,7 @@ fn is_in_brackets(line: &str) -> bool {
 
 /// The format of a text that begins with a brace or bracket.
 fn json_or_python(text: &str, first: &str) -> Format {
-    // JSON has no apostrophe outside of strings; Python quotes with apostrophes.
-    let mut is_string = false;
-    let is_python = text.bytes().take(MAX_LINE).any(|byte| {
-        is_string ^= byte == b'"';
-        byte == b'\'' && !is_string
-    });
-    if is_python || text == "[]" {
+    if json::has_apostrophe_outside_of_strings(text) || text == "[]" {
         return Format::Fail2ban;
     }
     if first.starts_with('[') {

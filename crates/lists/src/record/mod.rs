@@ -1,6 +1,7 @@
 //! A record (a row of a table, a JSON object or a decision) by the names of its columns or keys,
 //! and how a record enters the list.
 
+mod begin;
 mod end;
 mod intent;
 mod networks;
@@ -10,6 +11,7 @@ use mailmesh_events::Network;
 use crate::candidate::Candidate;
 use crate::column::{Hint, Role, RoleName};
 use crate::exception::{excepted, excepted_in_reason, holds_exceptions};
+use crate::exported::{ExportedEntry, ExportedFields, Mark, RULE};
 use crate::network::{ParsedNetwork, is_addresses, network};
 use crate::verdict::{Statement, statement_of};
 use crate::words::{clean, words};
@@ -27,8 +29,9 @@ pub(crate) struct Record<'a> {
     unknown_verdicts: Vec<UnknownVerdict<'a>>,
     /// Columns or keys without a role; one of them may hold an end.
     others: Vec<OtherText<'a>>,
-    /// This crate wrote the record, so its reason is neither a verdict nor an end nor an exception.
-    is_export: bool,
+    /// The record has the names of an export: if its fields have the forms of one, its texts are
+    /// neither verdicts nor ends nor exceptions.
+    export: Option<Mark>,
     /// The record states that its entry has no end, so no other text is taken for one.
     is_endless: bool,
 }
@@ -80,9 +83,9 @@ impl<'a> Record<'a> {
         }
     }
 
-    /// Marks the record as written by this crate.
-    pub(crate) fn set_export(&mut self) {
-        self.is_export = true;
+    /// Marks the record as one with the names of an export.
+    pub(crate) fn set_export(&mut self, mark: Mark) {
+        self.export = Some(mark);
     }
 
     /// Marks the entry of the record as one without an end.
@@ -121,8 +124,14 @@ impl<'a> Record<'a> {
 
     /// Adds the record to the list, or counts why it is not added.
     pub(crate) fn add_to(&self, list: &mut List, line: usize) -> Result<(), ListError> {
-        if self.is_export {
-            return self.add_exported(list, line);
+        if self.export == Some(Mark::Unclear) {
+            list.refuse(line, format_args!("its `{RULE}` is neither `block` nor `allow`"));
+            return self.except(list);
+        }
+        if let Some(entry) = self.exported() {
+            let (reason, origin) = (self.get(Role::Reason), self.get(Role::Origin));
+            let (networks, ends) = (&[entry.network], entry.ends);
+            return Candidate { line, networks, reason, origin, ends }.add_as_written(list);
         }
         match self.intent(list.rule()) {
             Intent::Meant => {}
@@ -145,7 +154,7 @@ impl<'a> Record<'a> {
         };
         match read {
             Ok((networks, ends)) => {
-                self.doubt(list, ends == Ends::Never && !self.states_end());
+                self.doubt(list, ends);
                 self.candidate(line, &networks, ends, list)
             }
             Err(refusal) => {
@@ -155,19 +164,20 @@ impl<'a> Record<'a> {
         }
     }
 
-    /// Adds a record that this crate wrote: nothing in it needs to be interpreted.
-    fn add_exported(&self, list: &mut List, line: usize) -> Result<(), ListError> {
-        let (reason, origin) = (self.get(Role::Reason), self.get(Role::Origin));
-        match self.networks().and_then(|networks| Ok((networks, self.until()?))) {
-            Ok((networks, ends)) => {
-                let networks = &networks;
-                Candidate { line, networks, reason, origin, ends }.add_as_written(list)
-            }
-            Err(why) => {
-                list.refuse(line, why);
-                Ok(())
-            }
-        }
+    /// The entry of a record that this crate wrote.
+    fn exported(&self) -> Option<ExportedEntry> {
+        let mark = self.export?;
+        let written = |role: Role| {
+            let text = self.texts.iter().find(|text| text.name.role == role);
+            text.map_or("", |text| text.text)
+        };
+        let fields = ExportedFields {
+            network: written(Role::Network),
+            reason: written(Role::Reason),
+            origin: written(Role::Origin),
+            expires: written(Role::Until),
+        };
+        fields.parse(mark)
     }
 
     /// The refusal of a record with exceptions, or addresses, beside its network.

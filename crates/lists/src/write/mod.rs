@@ -8,10 +8,7 @@ use std::fmt::{self, Write};
 use mailmesh_events::{Network, PrintableJson, Rule, RuleDetails, UnixMillis, is_unprintable};
 
 use crate::OutputFormat;
-use crate::end_in_comment::may_state_end;
-use crate::exception::excepted_in_reason;
-use crate::network::is_addresses;
-use crate::verdict::{begins_with_other_verdict, statement_of};
+use crate::exported::{EXCEPTIONS, FIELDS, RULE, word_of};
 
 /// A network to be written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -24,9 +21,9 @@ pub struct Listed<'a> {
     pub block: &'a RuleDetails,
 }
 
-/// Writes a list as of `now`, without entries that have ended. Plain, CSV and JSON lines do not
-/// tell the two rules apart, so pass entries of one rule only. The nftables sets and the Postfix
-/// table tell them apart, and an allowed network wins.
+/// Writes a list as of `now`, without entries that have ended. For plain, CSV and JSON lines pass
+/// entries of one rule only: these formats mark the rule, and an import refuses the other one. The
+/// nftables sets and the Postfix table hold both rules, and an allowed network wins.
 ///
 /// # Errors
 /// The errors of `out`.
@@ -38,7 +35,7 @@ pub fn write(
 ) -> fmt::Result {
     let live = live(listed, now);
     match format {
-        OutputFormat::Plain => live.iter().try_for_each(|l| writeln!(out, "{}", l.network)),
+        OutputFormat::Plain => plain(&live, out),
         OutputFormat::Csv => csv(&live, out),
         OutputFormat::JsonLines => json_lines(&live, out),
         OutputFormat::Nftables => nftables::write(&live, now, out),
@@ -64,15 +61,12 @@ fn live<'a>(listed: &[Listed<'a>], now: UnixMillis) -> Vec<Listed<'a>> {
     live
 }
 
-/// The field names of an exported entry, in CSV and JSON.
-pub(crate) const EXPORTED: [&str; 4] = ["network", "reason", "origin", "expires"];
-
 fn csv(live: &[Listed<'_>], out: &mut impl Write) -> fmt::Result {
-    writeln!(out, "{}", EXPORTED.join(","))?;
-    for Listed { network, block, .. } in live {
+    writeln!(out, "{},{RULE}", FIELDS.join(","))?;
+    for Listed { rule, network, block } in live {
         let expires = block.expires.map(|at| at.to_string()).unwrap_or_default();
         let (reason, origin) = (quoted(block.reason()), quoted(block.origin()));
-        writeln!(out, "{network},{reason},{origin},{expires}")?;
+        writeln!(out, "{network},{reason},{origin},{expires},{}", word_of(*rule))?;
     }
     Ok(())
 }
@@ -85,33 +79,30 @@ fn quoted(text: &str) -> String {
     if text.contains([',', '"', '#']) { format!("\"{}\"", text.replace('"', "\"\"")) } else { text }
 }
 
+/// Writes all fields of each entry, so that no reader takes a text for more than a text.
 fn json_lines(live: &[Listed<'_>], out: &mut impl Write) -> fmt::Result {
-    for Listed { network, block, .. } in live {
-        let mut line = serde_json::json!({ "network": network });
-        // An object with all keys is known as an export, and its reason is not interpreted.
-        let needs_all = may_be_misread(block.reason());
-        for (name, text) in [("reason", block.reason()), ("origin", block.origin())] {
-            if needs_all || !text.is_empty() {
-                line[name] = text.into();
-            }
-        }
-        if needs_all || block.expires.is_some() {
-            line["expires"] = block.expires.map(|at| at.to_string()).into();
-        }
+    let [network_key, reason_key, origin_key, expires_key] = FIELDS;
+    for Listed { rule, network, block } in live {
+        let expires = block.expires.map(|at| at.to_string());
+        let line = serde_json::json!({
+            network_key: network,
+            reason_key: block.reason(),
+            origin_key: block.origin(),
+            expires_key: expires,
+            RULE: word_of(*rule),
+        });
         writeln!(out, "{}", PrintableJson(line))?;
     }
     Ok(())
 }
 
-/// Whether a reader may take the reason for an end, a verdict, an address or an exception.
-fn may_be_misread(reason: &str) -> bool {
-    may_state_end(reason)
-        || statement_of("reason", reason).is_some()
-        || [Rule::Block, Rule::Allow]
-            .into_iter()
-            .any(|rule| begins_with_other_verdict(reason, rule))
-        || is_addresses(reason)
-        || !excepted_in_reason(reason).is_empty()
+/// Writes one network a line. Blocks have no line besides, since programs read such a list line by
+/// line; a list of exceptions says what it is, so that no reader blocks them.
+fn plain(live: &[Listed<'_>], out: &mut impl Write) -> fmt::Result {
+    if live.iter().any(|listed| listed.rule == Rule::Allow) {
+        writeln!(out, "{EXCEPTIONS}")?;
+    }
+    live.iter().try_for_each(|listed| writeln!(out, "{}", listed.network))
 }
 
 /// Writes a Postfix `cidr:` table (cidr_table(5)). The first match decides, so allowed networks

@@ -1,14 +1,16 @@
 //! Finds the roles of the columns of a table.
 
+use mailmesh_events::Rule;
+
 use super::rows::Row;
-use crate::MAX_NAMES_IN_NOTE;
 use crate::column::{Hint, Role, RoleName, hint_of_name, role_of_name};
+use crate::exported::{FIELDS, Mark, RULE};
 use crate::network::network;
 use crate::normal_name::normal_name;
 use crate::record::Record;
 use crate::verdict::{is_score, is_verdict_name, score_note};
 use crate::words::clean;
-use crate::write::EXPORTED;
+use crate::{ListError, MAX_NAMES_IN_NOTE};
 
 /// The columns of a table by role, as far as the table names its columns.
 #[derive(Debug, Clone, Default)]
@@ -20,7 +22,7 @@ pub(super) struct Columns {
     verdicts: Vec<VerdictColumn>,
     /// Columns without a role, which may hold an end.
     others: Vec<OtherColumn>,
-    /// The columns are those that this crate writes: an empty end means that there is none.
+    /// The columns and the separator are those that this crate writes.
     is_export: bool,
 }
 
@@ -45,13 +47,19 @@ struct OtherColumn {
 
 impl Columns {
     /// The columns that a row names; `None` if the row does not name enough to find a network.
-    pub(super) fn named<'a>(fields: impl Iterator<Item = &'a str>) -> Option<Self> {
-        let mut columns = Self { is_export: true, ..Self::default() };
+    pub(super) fn named<'a>(
+        fields: impl Iterator<Item = &'a str> + Clone,
+        separator: u8,
+    ) -> Option<Self> {
+        let mut columns = Self::default();
         let mut is_of_servers = false;
-        let mut exported = EXPORTED.iter();
+        let are_exported = || {
+            let marked = FIELDS.into_iter().chain([RULE]);
+            fields.clone().eq(FIELDS) || fields.clone().eq(marked)
+        };
+        columns.is_export = separator == b',' && are_exported();
         for (index, field) in fields.enumerate() {
             columns.count = index + 1;
-            columns.is_export &= exported.next() == Some(&field);
             if network(field).is_ok() {
                 return None;
             }
@@ -59,7 +67,6 @@ impl Columns {
             is_of_servers |= normal_name(name).starts_with("firstseen");
             columns.add(index, name);
         }
-        columns.is_export &= exported.next().is_none();
         columns.roles.sort_by_key(|column| column.name.rank);
         columns.find_network(is_of_servers);
         let has = |role: Role| columns.has(role);
@@ -115,7 +122,8 @@ impl Columns {
         if fields.clone().take(2).count() < 2 {
             return None;
         }
-        Self::named(fields)
+        // This crate names the columns in a row of their own.
+        Self::named(fields, separator).map(|named| Self { is_export: false, ..named })
     }
 
     /// A note that names the unused columns, since one may hold an end, and explains score columns;
@@ -125,9 +133,10 @@ impl Columns {
         names: impl Iterator<Item = &'a str> + Clone,
     ) -> Option<String> {
         let unused = names.clone().enumerate().filter(|(at, name)| {
-            !self.roles.iter().any(|column| column.index == *at)
-                && !self.verdicts.iter().any(|column| column.index == *at)
-                && !clean(name).is_empty()
+            let is_used = self.roles.iter().any(|column| column.index == *at)
+                || self.verdicts.iter().any(|column| column.index == *at)
+                || (self.is_export && *name == RULE);
+            !is_used && !clean(name).is_empty()
         });
         let unused: Vec<&str> =
             unused.map(|(_, name)| clean(name)).take(MAX_NAMES_IN_NOTE).collect();
@@ -139,12 +148,25 @@ impl Columns {
         (!notes.is_empty()).then(|| notes.join("; "))
     }
 
+    /// The mark of a row of an export; `None` if this crate did not write the names.
+    pub(super) fn mark(
+        &self,
+        row: &Row,
+        rule: Rule,
+        line: usize,
+    ) -> Result<Option<Mark>, ListError> {
+        if !self.is_export {
+            return Ok(None);
+        }
+        if self.count == FIELDS.len() {
+            return Ok(Some(Mark::None));
+        }
+        Mark::of(row.get(FIELDS.len()).unwrap_or_default(), rule, line).map(Some)
+    }
+
     /// The record of a row.
     pub(super) fn record<'a>(&'a self, row: &'a Row) -> Record<'a> {
         let mut record = Record::default();
-        if self.is_export {
-            record.set_export();
-        }
         for column in &self.roles {
             if let Some(text) = row.get(column.index) {
                 record.set(column.name, text);

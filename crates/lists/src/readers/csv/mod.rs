@@ -42,11 +42,12 @@ pub(crate) fn read(text: &str, rule: Rule) -> Result<List, ListError> {
             }
             RowKind::Row(text) if reader.is_metadata(clean(text)) => {
                 refuse_section(line, clean(text), rule)?;
+                reader.list.read_heading(clean(text));
                 reader.list.leave_out_unit(Reason::Frame);
             }
             RowKind::Row(text) => {
                 reader.list.begin_unit();
-                reader.read_row(line, &row, text)?;
+                reader.read_row(line, &row, text, rows.separator())?;
                 reader.list.end_unit();
             }
         }
@@ -79,18 +80,25 @@ impl Reader {
         {
             self.columns_in_comment = Some(named);
         }
+        self.list.read_heading(comment);
         self.list.leave_out_unit(Reason::Comment);
         Ok(())
     }
 
-    fn read_row(&mut self, line: usize, row: &Row, text: &str) -> Result<(), ListError> {
+    fn read_row(
+        &mut self,
+        line: usize,
+        row: &Row,
+        text: &str,
+        separator: u8,
+    ) -> Result<(), ListError> {
         let is_first = !std::mem::replace(&mut self.has_begun, true);
         if is_first {
             let in_comment = self.columns_in_comment.take();
             if let Some(named) = in_comment.filter(|named| named.count() == row.fields().count()) {
                 self.columns = named;
             }
-            if let Some(named) = Columns::named(row.fields()) {
+            if let Some(named) = Columns::named(row.fields(), separator) {
                 self.list.leave_out(Reason::Frame);
                 if let Some(note) = named.unused(row.fields()) {
                     self.list.note(line, note);
@@ -131,7 +139,11 @@ impl Reader {
             list.refuse(line, why);
             return Ok(());
         }
-        columns.record(row).add_to(list, line)
+        let mut record = columns.record(row);
+        if let Some(mark) = columns.mark(row, list.rule(), line)? {
+            record.set_export(mark);
+        }
+        record.add_to(list, line)
     }
 }
 

@@ -23,7 +23,9 @@ impl Row {
         let end = *self.ends[..self.count].get(index)?;
         let start = index.checked_sub(1).map_or(0, |before| self.ends[before]);
         // The list is valid UTF-8 and separators are ASCII, so this cannot split a character.
-        std::str::from_utf8(self.text.get(start..end)?).ok()
+        let field = std::str::from_utf8(self.text.get(start..end)?).ok()?;
+        // The carriage return before the end of the line.
+        Some(field.strip_suffix('\r').unwrap_or(field))
     }
 
     pub(super) fn fields(&self) -> impl Iterator<Item = &str> + Clone {

@@ -6,14 +6,16 @@ use mailmesh_events::{Network, Rule};
 
 use super::rows::Row;
 use crate::candidate::{Candidate, EXCEPTION_BEHIND};
-use crate::ends::date::is_date;
+use crate::ends::likely::{is_likely_moment, may_be_any_end};
 use crate::ends::{BareNumber, may_be_end, parse_end};
 use crate::exception::excepted;
 use crate::network::{ParsedNetwork, is_addresses, is_length, network, network_of_pair, networks};
 use crate::readers::p2p::may_be_level_or_score;
 use crate::readers::plain::{LineContext, UNKNOWN_NAMES, read_line};
 use crate::secret_key::excerpt;
-use crate::verdict::{is_block_word, means_no, means_not_blocked};
+use crate::verdict::{
+    begins_with_other_verdict, is_block_word, may_be_other_verdict, means_no, means_not_blocked,
+};
 use crate::words::{clean, is_number};
 use crate::{Ends, List, ListError, NEVER, Reason};
 
@@ -26,6 +28,8 @@ enum Decision<'a> {
     Bad(String),
     /// The row is bad, and excludes networks from the list all the same.
     BadException(Vec<Network>),
+    /// The row is bad; wider entries must not block its networks.
+    BadVerdict(String),
     /// The row allows what the list blocks, or blocks what it allows.
     NotABan,
     /// As `NotABan`; wider entries must not block the networks of the row.
@@ -81,6 +85,7 @@ pub(super) fn read_row(
         .or_else(|| row.exception_behind())
         .or_else(|| row.verdict_behind(rule))
         .or_else(|| row.start_and_duration())
+        .or_else(|| row.beyond_the_third(rule))
         .unwrap_or_else(|| row.reason_and_end(list, line));
     row.apply(&decision, list, line)
 }
@@ -96,6 +101,10 @@ impl<'a> Unnamed<'a> {
             Decision::Bad(why) => {
                 list.refuse(line, why);
                 Ok(())
+            }
+            Decision::BadVerdict(why) => {
+                list.refuse(line, why);
+                list.except_all_by_longest_match(&self.networks)
             }
             Decision::BadException(excepted) => {
                 list.refuse(line, EXCEPTION_BEHIND);
@@ -245,21 +254,38 @@ impl<'a> Unnamed<'a> {
         Some(Decision::Entry { reason: self.reason, ends })
     }
 
+    /// A number that may be a moment where a reason or an end is expected; as an end, the time since
+    /// 1970 is read.
+    fn unclear_moment(&self) -> Option<&'a str> {
+        let is_unclear = |text: &str| parse_end(text, BareNumber::Moment).is_err();
+        let until = Some(self.until).filter(|until| is_unclear(until));
+        [Some(self.reason), until].into_iter().flatten().find(|field| is_likely_moment(field))
+    }
+
+    /// An end or a verdict in a column beyond the third.
+    fn beyond_the_third(&self, rule: Rule) -> Option<Decision<'a>> {
+        if let Some(end) = self.beyond().find(|field| may_be_any_end(field)) {
+            return Some(Decision::Bad(unnamed_end(end)));
+        }
+        let verdict = self.beyond().find(|field| is_other_verdict(clean(field), rule))?;
+        Some(Decision::BadVerdict(format!(
+            "`{}` may say that it is not meant: name the columns in the first line",
+            excerpt(verdict)
+        )))
+    }
+
     /// Network, reason and end; the reason may be left out.
     fn reason_and_end(&self, list: &mut List, line: usize) -> Decision<'a> {
         let (mut reason, mut until) = (self.reason, self.until);
+        if let Some(number) = self.unclear_moment() {
+            return Decision::Bad(unnamed_end(number));
+        }
         // A small number in a column without a name is a score, neither a reason nor an end.
         if is_number(reason) {
             list.note_unused_number(line, reason);
             reason = "";
         } else if until.is_empty() && may_be_end(reason) {
             (reason, until) = ("", reason);
-        }
-        if let Some(date) = self.beyond().find(|field| is_date(field)) {
-            let date = excerpt(date);
-            return Decision::Bad(format!(
-                "`{date}` may be its end: name the columns in the first line"
-            ));
         }
         let ends = match parse_end(until, BareNumber::Moment) {
             Ok(ends) => ends,
@@ -274,4 +300,14 @@ impl<'a> Unnamed<'a> {
         }
         Decision::Entry { reason, ends }
     }
+}
+
+/// The fault of a field that may be an end, in a column without a name.
+fn unnamed_end(field: &str) -> String {
+    format!("`{}` may be its end: name the columns in the first line", excerpt(field))
+}
+
+/// Whether a field says that its network is not meant, or no longer.
+fn is_other_verdict(field: &str, rule: Rule) -> bool {
+    may_be_other_verdict("", field, rule) || begins_with_other_verdict(field, rule)
 }

@@ -1,6 +1,14 @@
 //! Whether a text has one JSON object a line, or one value over all lines.
 
 use super::spans::{members, structure, text_of};
+use crate::MAX_LINE;
+
+/// Whether the begin of a text has an apostrophe outside of strings: JSON has none there, and Python
+/// quotes with apostrophes.
+pub(crate) fn has_apostrophe_outside_of_strings(text: &str) -> bool {
+    let mut examined = structure(text).take_while(|(at, _)| *at < MAX_LINE);
+    examined.any(|(_, byte)| byte == b'\'')
+}
 
 /// Whether a text that begins with a brace has one object a line. If not, the text is one object
 /// over several lines, or one object that holds lists.

@@ -4,6 +4,7 @@
 mod addresses;
 mod container;
 mod enclosing;
+mod exported;
 mod keys;
 mod layout;
 mod nested_end;
@@ -16,15 +17,15 @@ use mailmesh_events::Rule;
 
 use crate::column::{Role, RoleName};
 use crate::exception::excepted;
+use crate::exported::RULE;
 use crate::list::{List, Unit};
 use crate::record::Record;
 use crate::secret_key::excerpt;
 use crate::words::clean;
-use crate::write::EXPORTED;
 use crate::{Ends, ListError, MAX_DEPTH, MAX_LINE, Reason};
 use enclosing::{Enclosing, Verdict};
 use keys::Keys;
-pub(crate) use layout::has_object_a_line;
+pub(crate) use layout::{has_apostrophe_outside_of_strings, has_object_a_line};
 use spans::{items, members, text_of};
 
 const FORMAT: &str = "list in JSON";
@@ -275,10 +276,11 @@ impl<'a> Walk<'a> {
             record.set(RoleName::first(Role::Simulated), "true");
         }
         keys.add_to(&mut record);
-        if is_export(item) {
-            record.set_export();
-        } else if is_endless(item) {
-            record.set_endless();
+        let mark = exported::mark_of(item, self.list.rule(), self.line)?;
+        match mark {
+            Some(mark) if exported::has_all_fields(item) => record.set_export(mark),
+            Some(_) if exported::is_endless(item) => record.set_endless(),
+            _ => {}
         }
         let is_of_addresses = [Role::Destination, Role::From, Role::To];
         if !record.names_network() && !is_of_addresses.iter().any(|role| record.has(*role)) {
@@ -292,7 +294,8 @@ impl<'a> Walk<'a> {
             }
             return Ok(());
         }
-        keys.unused.iter().for_each(|key| self.list.add_unused_key(self.line, key));
+        let is_used = |key: &&String| mark.is_none() || *key != RULE;
+        keys.unused.iter().filter(is_used).for_each(|key| self.list.add_unused_key(self.line, key));
         if !keys.score_notes.is_empty() {
             self.list.note_for_all_rows(self.line, &keys.score_notes.join("; "));
         }
@@ -312,20 +315,6 @@ const MAX_RECORD: usize = 2 * MAX_LINE;
 fn repeated_key(item: &str) -> Option<String> {
     let mut keys = HashSet::new();
     members(item).filter_map(|(key, _)| text_of(key).ok()).find(|key| !keys.insert(key.clone()))
-}
-
-/// Whether this crate wrote an object whose reason is not to be interpreted: it has the keys of an
-/// exported entry, all of them, no others, and in their order.
-fn is_export(item: &str) -> bool {
-    let keys = members(item).map(|(key, _)| text_of(key).unwrap_or_default());
-    keys.eq(EXPORTED)
-}
-
-/// Whether an object has only keys of an exported entry, and states that the entry has no end.
-fn is_endless(item: &str) -> bool {
-    let is_known = |(key, _): (&str, &str)| text_of(key).is_ok_and(|key| EXPORTED.contains(&&*key));
-    members(item).all(is_known)
-        && members(item).any(|(key, value)| key == "\"expires\"" && value == "null")
 }
 
 /// The decisions of an alert.

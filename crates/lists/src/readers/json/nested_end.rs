@@ -4,8 +4,7 @@ use super::spans::{items, members, text_of};
 use crate::List;
 use crate::column::{Hint, hint_of_name, role_of_name};
 use crate::end_in_comment::end_in;
-use crate::ends::date::is_date;
-use crate::ends::duration::is_duration;
+use crate::ends::likely::may_be_any_end;
 use crate::ends::no_end::is_no_end;
 use crate::list::DoubtKind;
 use crate::secret_key::excerpt;
@@ -40,7 +39,7 @@ fn end_of(list: &mut List, key: &str, text: &str) -> Option<String> {
     let hint = if says_end(key) { Hint::End } else { hint_of_name(key) };
     let is_end = match hint {
         Hint::End => !is_no_end(text) && !is_false(text) && !is_true(text),
-        Hint::Nothing => is_date(text) || is_duration(text) || end_in(text).is_some(),
+        Hint::Nothing => may_be_any_end(text) || end_in(text).is_some(),
         Hint::Past | Hint::Begin | Hint::Moment => {
             let kind = match hint {
                 Hint::Begin => DoubtKind::Begin,

@@ -6,13 +6,15 @@ use mailmesh_events::Rule;
 
 use super::postfix_table::network_of_partial_key;
 use crate::Ends;
-use crate::ends::date::is_date;
+use crate::ends::likely::{is_likely_moment, may_be_any_end};
 use crate::ends::{BareNumber, may_be_end, parse_end};
 use crate::network::length::networks_between;
 use crate::network::{ParsedNetwork, is_addresses, is_length, network, network_of_pair, networks};
 use crate::secret_key::excerpt;
 use crate::verdict::access_map::answered_rule;
-use crate::verdict::{means_blocked, means_not_blocked};
+use crate::verdict::{
+    begins_with_other_verdict, may_be_other_verdict, means_blocked, means_not_blocked,
+};
 use crate::words::{clean, is_number, words};
 
 /// The parts of a line.
@@ -75,6 +77,9 @@ pub(super) fn parse_line(field: &str) -> Result<ParsedLine<'_>, String> {
     };
     if let Some(parsed_line) = address_in_parts(first, rest, field)? {
         return Ok(parsed_line);
+    }
+    if let Some(moment) = rest.iter().find(|word| is_likely_moment(word)) {
+        return Err(unnamed_end(moment));
     }
     if let Some(parsed_line) = value_behind(parsed, rest, field) {
         return Ok(parsed_line);
@@ -169,11 +174,18 @@ fn in_columns(parsed: ParsedNetwork, field: &str) -> Result<Option<ParsedLine<'_
         return Ok(Some(ParsedLine { rule: Some(Rule::Allow), ..parsed_line }));
     }
     let until = columns.next().unwrap_or_default();
-    if let Some(date) = columns.find(|column| is_date(column)) {
-        return Err(format!(
-            "`{}` may be its end: name the columns in a first line",
-            excerpt(date)
-        ));
+    for column in columns {
+        if may_be_any_end(column) {
+            return Err(unnamed_end(column));
+        }
+        if may_be_other_verdict("", column, Rule::Block) {
+            let parsed_line = ParsedLine::of(vec![parsed]).because(reason);
+            return Ok(Some(ParsedLine { rule: Some(Rule::Allow), ..parsed_line }));
+        }
+        if begins_with_other_verdict(column, Rule::Block) {
+            let why = "may say that it has ended: name the columns in a first line";
+            return Err(format!("`{}` {why}", excerpt(column)));
+        }
     }
     let (reason, until) =
         if until.is_empty() && may_be_end(reason) { ("", reason) } else { (reason, until) };
@@ -183,4 +195,9 @@ fn in_columns(parsed: ParsedNetwork, field: &str) -> Result<Option<ParsedLine<'_
         parse_end(until, BareNumber::Moment)?
     };
     Ok(Some(ParsedLine { reason, ends, ..ParsedLine::of(vec![parsed]) }))
+}
+
+/// The fault of a field that may be an end, in a column without a name.
+fn unnamed_end(field: &str) -> String {
+    format!("`{}` may be its end: name the columns in a first line", excerpt(field))
 }

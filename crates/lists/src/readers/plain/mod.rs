@@ -72,6 +72,7 @@ pub(crate) fn read(text: &str, rule: Rule) -> Result<List, ListError> {
             refuse_brace(number, line)?;
             if is_head {
                 list.leave_out(Reason::Frame);
+                list.read_heading(line);
             } else {
                 read_line(&mut list, &mut context, number, line)?;
             }
