@@ -217,8 +217,8 @@ impl Element<'_> {
         let ends = timeout.map(Duration::from_secs).map_or(Ends::Never, Ends::After);
         let comment = self.line.split_once(" comment \"").map(|(_, comment)| comment);
         let comment = comment.and_then(|comment| comment.split('"').next()).unwrap_or_default();
-        let reason = if comment.is_empty() { self.name } else { comment };
         let (line, networks) = (self.number, &networks);
-        Candidate { line, networks, reason, origin: "ipset", ends }.add(list)
+        Candidate { line, networks, reason: comment, origin: "ipset", ends }
+            .add_if_meant_or_named(self.name, list)
     }
 }

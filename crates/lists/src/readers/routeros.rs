@@ -199,9 +199,9 @@ impl Reader {
             list.refuse(number, format_args!("`{}` is no timeout", excerpt(timeout)));
             return Ok(());
         };
-        let reason = value_of(parts, "comment").filter(|comment| !clean(comment).is_empty());
-        let (networks, reason) = (&networks, reason.unwrap_or(name));
-        Candidate { line: number, networks, reason, origin: "RouterOS", ends }.add(list)
+        let (networks, reason) = (&networks, value_of(parts, "comment").unwrap_or_default());
+        Candidate { line: number, networks, reason, origin: "RouterOS", ends }
+            .add_if_meant_or_named(name, list)
     }
 }
 

@@ -10,8 +10,8 @@ use crate::exception::holds_exceptions;
 use crate::network::{mentions_network, network};
 use crate::secret_key::excerpt;
 use crate::verdict::access_map::answered_rule;
-use crate::verdict::begins_with_other_verdict;
 use crate::verdict::list_name::is_for_other_rule;
+use crate::verdict::{begins_with_other_verdict, denies_rule};
 use crate::words::{clean, without_quotes};
 
 /// Upper bound on the bytes of a heading.
@@ -62,20 +62,6 @@ const NOUNS: [&str; 40] = [
     "follows",
 ];
 
-/// Phrases that say that the networks of a section are not blocked.
-const DO_NOT: [&str; 10] = [
-    "do not block",
-    "don't block",
-    "never block",
-    "not blocked",
-    "not banned",
-    "nicht sperren",
-    "nicht blockieren",
-    "ne pas bloquer",
-    "no bloquear",
-    "non bloccare",
-];
-
 /// Refuses a list that has a section for the other rule.
 pub(crate) fn refuse_section(number: usize, line: &str, rule: Rule) -> Result<(), ListError> {
     let in_brackets = line.strip_prefix('[').and_then(|rest| rest.strip_suffix(']'));
@@ -104,13 +90,8 @@ pub(crate) fn refuse_in_comment(number: usize, line: &str, rule: Rule) -> Result
     if line.len() > MAX_HEADING || !is_comment(line) {
         return Ok(());
     }
-    let small = line.to_lowercase();
-    let words = small.split_whitespace().count();
-    if rule == Rule::Block
-        && words <= MAX_WORDS + 1
-        && DO_NOT.iter().any(|words| small.contains(words))
-        && !mentions_network(line)
-    {
+    let words = line.split_whitespace().count();
+    if words <= MAX_WORDS + 1 && denies_rule(line, rule) && !mentions_network(line) {
         return refuse_heading(number, line);
     }
     let mut is_other = false;

@@ -223,6 +223,10 @@ impl<'a> Record<'a> {
             reason => reason,
         };
         let candidate = Candidate { line, networks, reason, origin: self.get(Role::Origin), ends };
-        if self.is_endless { candidate.add_as_written(list) } else { candidate.add_if_meant(list) }
+        if self.is_endless {
+            candidate.add_endless_if_meant(list)
+        } else {
+            candidate.add_if_meant(list)
+        }
     }
 }

@@ -2,6 +2,8 @@
 
 pub(crate) mod access_map;
 pub(crate) mod list_name;
+mod opposite;
+mod opposite_words;
 mod questions;
 mod words;
 
@@ -10,10 +12,11 @@ use mailmesh_events::Rule;
 use crate::normal_name::normal_name;
 use crate::secret_key::excerpt;
 use crate::words::clean;
+pub(crate) use opposite::{begins_with_other_verdict, denies_rule, says_opposite};
 use questions::{Question, question_of};
 pub(crate) use questions::{is_place_name, may_be_state_of_country};
 pub(crate) use words::verdict_word;
-use words::{Word, first_word};
+use words::{Word, is_one_of};
 
 /// The statement of a source about one network.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -194,10 +197,6 @@ pub(crate) fn means_no(value: &str) -> bool {
     verdict_word(value) == Some(Word::No) || value.eq_ignore_ascii_case("none")
 }
 
-fn is_one_of(text: &str, words: &[&str]) -> bool {
-    words.iter().any(|word| text.eq_ignore_ascii_case(word))
-}
-
 pub(crate) fn is_true(text: &str) -> bool {
     verdict_word(text) == Some(Word::Yes)
 }
@@ -250,25 +249,5 @@ pub(crate) fn may_be_other_verdict(name: &str, value: &str, rule: Rule) -> bool 
         (Rule::Block, Some(Word::Allow)) => true,
         (Rule::Allow, Some(Word::Block)) => !is_marking(),
         _ => false,
-    }
-}
-
-/// Whether a text begins with a word that keeps its network out of a list for `rule`
-/// (`whitelist: office`).
-pub(crate) fn begins_with_other_verdict(text: &str, rule: Rule) -> bool {
-    let first = first_word(text);
-    match (rule, verdict_word(first)) {
-        (_, Some(Word::Other)) => is_one_of(first, &["unban", "unbanned", "unblock", "unblocked"]),
-        (_, Some(Word::Off)) => {
-            is_one_of(first, &["removed", "deleted", "delisted", "unlisted", "revoked", "expired"])
-        }
-        (Rule::Block, Some(Word::Allow)) => {
-            !is_one_of(first, &["ok", "pass", "passed", "accept", "accepted", "skip", "relay"])
-        }
-        (Rule::Allow, Some(Word::Block)) => true,
-        _ => {
-            let small = text.to_lowercase();
-            rule == Rule::Block && ["not blocked", "not banned"].iter().any(|t| small == **t)
-        }
     }
 }

@@ -11,7 +11,7 @@ use crate::OutputFormat;
 use crate::end_in_comment::may_state_end;
 use crate::exception::excepted_in_reason;
 use crate::network::is_addresses;
-use crate::verdict::{begins_with_other_verdict, statement_of};
+use crate::verdict::{says_opposite, statement_of};
 
 /// A network to be written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -107,9 +107,7 @@ fn json_lines(live: &[Listed<'_>], out: &mut impl Write) -> fmt::Result {
 fn may_be_misread(reason: &str) -> bool {
     may_state_end(reason)
         || statement_of("reason", reason).is_some()
-        || [Rule::Block, Rule::Allow]
-            .into_iter()
-            .any(|rule| begins_with_other_verdict(reason, rule))
+        || [Rule::Block, Rule::Allow].into_iter().any(|rule| says_opposite(reason, rule))
         || is_addresses(reason)
         || !excepted_in_reason(reason).is_empty()
 }

@@ -232,9 +232,9 @@ impl AccessRule<'_> {
                 Err(why) => list.refuse(self.number, why),
             }
         }
-        let reason = if self.comment.is_empty() { clean(self.daemons) } else { self.comment };
         let bare = Candidate::bare(self.number, &networks);
-        Candidate { reason, origin: "hosts.deny", ..bare }.add(list)
+        Candidate { reason: self.comment, origin: "hosts.deny", ..bare }
+            .add_if_meant_or_named(clean(self.daemons), list)
     }
 }
 

@@ -73,9 +73,9 @@ impl Set {
         match element {
             Ok(Element { networks, comment, seconds }) => {
                 let ends = seconds.map(Duration::from_secs).map_or(Ends::Never, Ends::After);
-                let reason = if comment.is_empty() { name } else { &comment };
-                let networks = &networks;
-                Candidate { line, networks, reason, origin: "nftables", ends }.add(list)
+                let (networks, reason) = (&networks, &*comment);
+                Candidate { line, networks, reason, origin: "nftables", ends }
+                    .add_if_meant_or_named(name, list)
             }
             Err(why) => {
                 list.refuse(line, why);

@@ -191,9 +191,20 @@ fn add_line(
         let mut networks = parsed_line.networks.iter();
         return networks.try_for_each(|parsed| list.except_in_later_units(parsed.network));
     }
-    let reason = if parsed_line.reason.is_empty() { comment } else { parsed_line.reason };
-    let ParsedLine { networks, ends, .. } = &parsed_line;
-    Candidate { reason, ends: *ends, ..Candidate::bare(line, networks) }.add_if_meant(list)
+    let ParsedLine { networks, reason, ends, .. } = &parsed_line;
+    let candidate = |reason| Candidate { reason, ends: *ends, ..Candidate::bare(line, networks) };
+    if reason.is_empty() {
+        return candidate(comment).add_if_meant(list);
+    }
+    if candidate(comment).refuse_opposite(list)? {
+        return Ok(());
+    }
+    if parsed_line.rule.is_some() {
+        // The text behind the answer of a mail server is for the client.
+        candidate(reason).add(list)
+    } else {
+        candidate(reason).add_if_meant(list)
+    }
 }
 
 /// Whether a `;` on the line separates addresses rather than beginning a comment.
