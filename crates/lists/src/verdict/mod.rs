@@ -48,10 +48,12 @@ impl Statement {
 /// The statement of a column or key, by its name and value; `None` if the two state nothing.
 pub(crate) fn statement_of(name: &str, value: &str) -> Option<Statement> {
     let (question, value) = (question_of(name)?, clean(value));
-    if is_placeholder(value) {
-        return None;
+    if is_blank(value) || is_placeholder(value) {
+        return statement_of_blank(question, name, value);
     }
-    let is_none = value.eq_ignore_ascii_case("none");
+    if is_check_mark(value) {
+        return statement_of_mark(question);
+    }
     let known = verdict_word(value);
     match question {
         Question::Kind => statement_of_phrase(value)
@@ -61,14 +63,6 @@ pub(crate) fn statement_of(name: &str, value: &str) -> Option<Statement> {
         Question::Score => {
             value.parse::<f64>().is_ok_and(|score| score <= 0.0).then_some(Statement::NotBlocked)
         }
-        // DMARC: the receiver took no action.
-        Question::Status if is_none => match &*normal_name(name) {
-            "disposition" | "decision" | "result" => Some(Statement::Neither),
-            _ => None,
-        },
-        _ if is_none => None,
-        // A check mark: it names no state.
-        Question::Status if value.eq_ignore_ascii_case("x") => None,
         Question::Blocked => match known {
             Some(Word::Yes | Word::On | Word::Block) => Some(Statement::Blocked),
             Some(Word::No | Word::Harmless) => Some(Statement::NotBlocked),
@@ -119,9 +113,51 @@ pub(crate) fn is_verdict_name(name: &str) -> bool {
     question_of(name).is_some()
 }
 
-/// Whether a value is a placeholder for an empty field.
+/// The statement of a column or key whose value is blank. Where a mark says yes, a blank says no.
+fn statement_of_blank(question: Question, name: &str, value: &str) -> Option<Statement> {
+    let is_blank = is_blank(value);
+    match question {
+        Question::Blocked if is_blank => Some(Statement::NotBlocked),
+        Question::Active if is_blank => Some(Statement::Off),
+        Question::Blocked | Question::Active => Some(Statement::Unclear),
+        // To block, it is enough that nothing lets the network in.
+        Question::Allowed => Some(Statement::NotAllowed),
+        // DMARC: the receiver took no action.
+        Question::Status
+            if matches!(&*normal_name(name), "disposition" | "decision" | "result") =>
+        {
+            value.eq_ignore_ascii_case("none").then_some(Statement::Neither)
+        }
+        Question::Status if value.is_empty() => None,
+        Question::Status => Some(Statement::Unclear),
+        Question::Ended | Question::Kind | Question::Reason | Question::Score => None,
+    }
+}
+
+/// The statement of a column or key whose value is a check mark.
+fn statement_of_mark(question: Question) -> Option<Statement> {
+    match question {
+        Question::Blocked => Some(Statement::Blocked),
+        // In other columns it may also mean "no".
+        Question::Allowed | Question::Ended => Some(Statement::Unclear),
+        // It names no state.
+        Question::Active | Question::Status => None,
+        Question::Kind | Question::Reason | Question::Score => None,
+    }
+}
+
+fn is_check_mark(value: &str) -> bool {
+    matches!(value, "x" | "X" | "✓" | "✔" | "☑" | "✅")
+}
+
+/// Whether a value says that there is none.
+fn is_blank(value: &str) -> bool {
+    is_one_of(value, &["", "-", "none"])
+}
+
+/// Whether a value stands for one that is not known.
 fn is_placeholder(value: &str) -> bool {
-    is_one_of(value, &["", "-", "null", "n/a", "na", "nil", "\\N", "undefined"])
+    is_one_of(value, &["null", "n/a", "na", "nil", "\\N", "undefined"])
 }
 
 /// Whether a value may be the two-letter code of a place: `OK` is Oklahoma.

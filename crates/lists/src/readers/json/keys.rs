@@ -9,6 +9,7 @@ use crate::network::network;
 use crate::record::Record;
 use crate::secret_key::excerpt;
 use crate::verdict::{is_score, is_verdict_name, score_note};
+use crate::words::clean;
 
 /// The advice for an end inside an object or list.
 const BESIDE: &str = "put it beside the network, as `expires` or `ttl`";
@@ -95,7 +96,9 @@ impl Keys {
     fn add_verdict(&mut self, key: &str, value: &str) {
         let mut texts: Vec<String> = items(value).map(decoded).collect();
         if texts.is_empty() {
-            texts.push(decoded(value));
+            // A value that is not there is blank.
+            let is_nothing = value == "null" || clean(value).starts_with('[');
+            texts.push(if is_nothing { String::new() } else { decoded(value) });
         }
         let verdicts = texts.into_iter().map(|text| VerdictKey { key: key.to_owned(), text });
         self.verdicts.extend(verdicts);
