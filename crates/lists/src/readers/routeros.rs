@@ -1,13 +1,13 @@
 //! Address lists of RouterOS, as `/ip firewall address-list export` prints them, and as scripts add
 //! to them.
 
-use std::borrow::Cow;
 use std::collections::HashSet;
 use std::time::Duration;
 
 use mailmesh_events::Rule;
 
 use super::filled_sets::changes_filled;
+use super::logical_lines::{Joining, LogicalLine, logical_lines};
 use crate::candidate::Candidate;
 use crate::list::{List, Unit};
 use crate::network::{mentions_network, networks};
@@ -34,7 +34,9 @@ fn without_wrapper(line: &str) -> &str {
 pub(crate) fn read(text: &str, rule: Rule) -> Result<List, ListError> {
     let mut list = List::new(Unit::Line, rule);
     let mut reader = Reader { rules: set_rules_of(text), is_of_lists: true, is_filled: false };
-    for LogicalLine { number, line, continued, is_too_long } in logical_lines(text) {
+    for LogicalLine { number, line, continued, is_too_long } in
+        logical_lines(text, Joining::RouterOs)
+    {
         list.begin_unit();
         let line = &*line;
         if is_too_long {
@@ -52,47 +54,10 @@ pub(crate) fn read(text: &str, rule: Rule) -> Result<List, ListError> {
     Ok(list)
 }
 
-/// A line joined with the lines that continue it.
-struct LogicalLine<'a> {
-    number: usize,
-    line: Cow<'a, str>,
-    /// The number of lines behind the first.
-    continued: usize,
-    is_too_long: bool,
-}
-
-/// The logical lines of a text: a line that ends with a backslash continues on the next.
-fn logical_lines(text: &str) -> impl Iterator<Item = LogicalLine<'_>> {
-    let mut lines = (1..).zip(text.lines().map(clean));
-    std::iter::from_fn(move || {
-        let (number, line) = lines.next()?;
-        let mut logical =
-            LogicalLine { number, line: Cow::Borrowed(line), continued: 0, is_too_long: false };
-        if line.starts_with('#') {
-            return Some(logical);
-        }
-        let (mut joined, mut last) = (String::new(), line);
-        while let Some(begin) = last.strip_suffix('\\') {
-            let Some((_, next)) = lines.next() else { break };
-            logical.continued += 1;
-            logical.is_too_long |= joined.len() + begin.len() + next.len() > MAX_LINE;
-            if !logical.is_too_long {
-                joined.push_str(begin);
-            }
-            last = next;
-        }
-        if logical.continued > 0 && !logical.is_too_long {
-            joined.push_str(last);
-            logical.line = Cow::Owned(joined);
-        }
-        Some(logical)
-    })
-}
-
 /// The lists that firewall rules of the text accept or drop.
 fn set_rules_of(text: &str) -> SetRules {
     let mut rules = SetRules::default();
-    let lines = logical_lines(text).filter(|logical| !logical.is_too_long);
+    let lines = logical_lines(text, Joining::RouterOs).filter(|logical| !logical.is_too_long);
     for LogicalLine { line, .. } in lines.filter(|logical| check_line(&logical.line).is_ok()) {
         if !line.contains("-address-list=") {
             continue;
