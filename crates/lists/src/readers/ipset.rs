@@ -208,12 +208,12 @@ impl Element<'_> {
             list.leave_out(Reason::NotABan);
             return networks.iter().try_for_each(|parsed| list.except_everywhere(parsed.network));
         }
-        if is_for_other_rule(self.name, list.rule()) {
-            list.leave_out(Reason::NotABan);
-            return Ok(());
-        }
         // A timeout of 0 means no timeout, even if the set has one.
         let timeout = number_after(self.options, "timeout").or(set.timeout).filter(|t| *t > 0);
+        if is_for_other_rule(self.name, list.rule()) {
+            list.leave_out(Reason::NotABan);
+            return list.except_all_of_set(self.number, &networks, timeout);
+        }
         let ends = timeout.map(Duration::from_secs).map_or(Ends::Never, Ends::After);
         let comment = self.line.split_once(" comment \"").map(|(_, comment)| comment);
         let comment = comment.and_then(|comment| comment.split('"').next()).unwrap_or_default();

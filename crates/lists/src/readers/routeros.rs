@@ -63,18 +63,25 @@ fn set_rules_of(text: &str) -> SetRules {
             continue;
         }
         let parts = split_words(&line);
+        if value_of(&parts, "disabled").is_some_and(is_true) {
+            continue;
+        }
         let action = value_of(&parts, "action").unwrap_or_default();
         let names = |key| value_of(&parts, key).into_iter();
-        let is_accepted = matches!(action, "accept" | "return" | "passthrough" | "");
+        // A rule without an action accepts; `passthrough` only counts.
+        let is_accepted = matches!(action, "accept" | "return" | "");
+        let is_counted = action == "passthrough";
         let is_dropped = matches!(action, "drop" | "reject" | "tarpit");
+        let chain = value_of(&parts, "chain").unwrap_or_default();
         for name in names("src-address-list") {
             let is_not = name.starts_with('!');
             let name = std::iter::once(name.trim_start_matches('!'));
-            rules.add(name, RuleEffect::of(is_accepted || is_not, is_dropped));
+            let effect = RuleEffect::of(is_accepted, is_counted || is_not, is_dropped);
+            rules.add(name, chain, effect);
         }
         // A list of destinations is never read as bans.
         let far = names("dst-address-list").map(|name| name.trim_start_matches('!'));
-        rules.add(far, RuleEffect::LetsIn);
+        rules.add(far, chain, RuleEffect::LetsIn);
     }
     rules
 }
@@ -110,7 +117,10 @@ impl Reader {
                 let command = "/ip firewall address-list export";
                 return Err(changes_filled(number, line, "list", command));
             }
-            Some("add") if line.contains("address") => list.leave_out(Reason::Rule),
+            Some("add") if line.contains("address") => {
+                list.leave_out(Reason::Rule);
+                return except_sources(list, &parts);
+            }
             Some(_) => list.leave_out(Reason::Frame),
             None if mentions_network(line) => {
                 list.refuse(number, "it is no line of an address list of RouterOS");
@@ -136,14 +146,24 @@ impl Reader {
         }
         if self.rules.is_other(name, list.rule()) {
             if self.rules.is_named(name) {
-                list.note_set_of_no_bans(
-                    number,
-                    name,
-                    "a rule lets it in, or it is of destinations",
-                );
+                let why = match list.rule() {
+                    Rule::Block => "a rule lets it in, or it is of destinations",
+                    Rule::Allow => "a rule drops it",
+                };
+                list.note_set_for_other_rule(number, name, why);
             }
             list.leave_out(Reason::NotABan);
-            return Ok(());
+            if !self.rules.is_exception(name, list.rule()) {
+                return Ok(());
+            }
+            let timeout = value_of(parts, "timeout").and_then(parse_timeout);
+            let seconds = match timeout {
+                Some(Ends::After(left)) => Some(left.as_secs()),
+                _ => None,
+            };
+            // A host name is not an address.
+            let networks = networks(address).unwrap_or_default();
+            return list.except_all_of_set(number, &networks, seconds);
         }
         let is_name = address.starts_with(|c: char| c.is_ascii_alphabetic())
             && address.contains('.')
@@ -168,6 +188,20 @@ impl Reader {
         Candidate { line: number, networks, reason, origin: "RouterOS", ends }
             .add_if_meant_or_named(name, list)
     }
+}
+
+/// Cuts the sources of a rule for the other verdict out of the list: it may apply first.
+fn except_sources(list: &mut List, parts: &[String]) -> Result<(), ListError> {
+    let action = value_of(parts, "action").unwrap_or_default();
+    let is_other = match list.rule() {
+        Rule::Block => matches!(action, "accept" | "return" | ""),
+        Rule::Allow => matches!(action, "drop" | "reject" | "tarpit"),
+    };
+    let is_off = value_of(parts, "disabled").is_some_and(is_true);
+    let source = value_of(parts, "src-address").filter(|_| is_other && !is_off);
+    let source = source.unwrap_or_default();
+    let networks = networks(source).unwrap_or_default();
+    networks.iter().try_for_each(|parsed| list.except_everywhere(parsed.network))
 }
 
 /// The words of a line; a word may be `key="quoted value"`.
