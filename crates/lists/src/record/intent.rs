@@ -36,7 +36,8 @@ impl Record<'_> {
         } else if self.has_other_verdict(rule) {
             if self.is_let_in(rule) { Intent::LetIn } else { Intent::LeftOut(Reason::NotABan) }
         } else {
-            let unclear = (self.unknown_verdict())
+            let unclear = (self.unclear.map(str::to_owned))
+                .or_else(|| self.unknown_verdict())
                 .or_else(|| self.unknown_action())
                 .or_else(|| self.unclear_simulation())
                 .or_else(|| self.verdict_under_other_name(rule))

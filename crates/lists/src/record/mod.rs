@@ -27,6 +27,8 @@ pub(crate) struct Record<'a> {
     unknown_verdicts: Vec<UnknownVerdict<'a>>,
     /// Columns or keys without a role; one of them may hold an end.
     others: Vec<OtherText<'a>>,
+    /// Why it is unclear whether the record is meant, if its reader found that.
+    unclear: Option<&'a str>,
     /// This crate wrote the record, so its reason is neither a verdict nor an end nor an exception.
     is_export: bool,
     /// The record states that its entry has no end, so no other text is taken for one.
@@ -78,6 +80,11 @@ impl<'a> Record<'a> {
             }
             _ => {}
         }
+    }
+
+    /// Marks the record as unclear.
+    pub(crate) fn set_unclear(&mut self, why: &'a str) {
+        self.unclear = Some(why);
     }
 
     /// Marks the record as written by this crate.

@@ -9,6 +9,7 @@ mod words;
 
 use mailmesh_events::Rule;
 
+use crate::network::is_addresses;
 use crate::normal_name::normal_name;
 use crate::secret_key::excerpt;
 use crate::words::clean;
@@ -56,13 +57,15 @@ pub(crate) fn statement_of(name: &str, value: &str) -> Option<Statement> {
     }
     let known = verdict_word(value);
     match question {
+        Question::Kind if known == Some(Word::Harmless) => Some(Statement::NotBlocked),
         Question::Kind => statement_of_phrase(value)
             .filter(|s| matches!(s, Statement::Allowed | Statement::Blocked)),
         Question::Reason if is_allowance(value) => Some(Statement::Allowed),
         Question::Reason => (known == Some(Word::Block)).then_some(Statement::Blocked),
-        Question::Score => {
-            value.parse::<f64>().is_ok_and(|score| score <= 0.0).then_some(Statement::NotBlocked)
-        }
+        Question::Score => clean(value.trim_end_matches('%'))
+            .parse::<f64>()
+            .is_ok_and(|score| score <= 0.0)
+            .then_some(Statement::NotBlocked),
         Question::Blocked => match known {
             Some(Word::Yes | Word::On | Word::Block) => Some(Statement::Blocked),
             Some(Word::No | Word::Harmless) => Some(Statement::NotBlocked),
@@ -81,6 +84,8 @@ pub(crate) fn statement_of(name: &str, value: &str) -> Option<Statement> {
         Question::Ended => match known {
             Some(Word::Yes | Word::Off) => Some(Statement::Off),
             Some(Word::No) => None,
+            // `exclude` may also hold the exceptions from a network.
+            _ if is_addresses(value) => None,
             _ => Some(Statement::Unclear),
         },
         Question::Active | Question::Status => match known {
@@ -269,6 +274,16 @@ pub(crate) fn is_remediation(kind: &str, has_scope: bool) -> bool {
         || (has_scope && is_word && !is_one_of(kind, &KINDS))
 }
 
+/// Whether a value is the result of SPF or a similar check.
+pub(crate) fn is_no_refusal(value: &str) -> bool {
+    is_one_of(value, &["ok", "pass", "passed"])
+}
+
+/// Whether a word says that an address does no harm.
+pub(crate) fn is_harmless_word(word: &str) -> bool {
+    verdict_word(word) == Some(Word::Harmless)
+}
+
 /// Whether a value in a column or key without a role may be a verdict against `rule`.
 pub(crate) fn may_be_other_verdict(name: &str, value: &str, rule: Rule) -> bool {
     let colours = ["white", "gray", "grey"];
@@ -278,8 +293,7 @@ pub(crate) fn may_be_other_verdict(name: &str, value: &str, rule: Rule) -> bool 
         ["tlp", "marking", "color", "colour"].iter().any(|part| name.contains(part))
     };
     match (rule, verdict_word(value)) {
-        // Results of SPF and similar checks.
-        (_, Some(Word::Allow)) if is_one_of(value, &["ok", "pass", "passed"]) => false,
+        (_, Some(Word::Allow)) if is_no_refusal(value) => false,
         (_, Some(Word::Other | Word::Harmless)) if is_one_of(value, &colours) => !is_marking(),
         (_, Some(Word::Other)) => is_one_of(value, &["captcha", "unban", "unblock", "challenge"]),
         (Rule::Block, Some(Word::Allow)) => true,

@@ -1,6 +1,7 @@
 //! The keys of a JSON object, by what they say about its entry.
 
 use super::nested_end::end_within;
+use super::nested_verdict::other_verdict_within;
 use super::spans::{items, members, text_of};
 use crate::List;
 use crate::column::{Hint, Role, RoleName, hint_of_name, role_of_name};
@@ -13,6 +14,9 @@ use crate::words::clean;
 
 /// The advice for an end inside an object or list.
 const BESIDE: &str = "put it beside the network, as `expires` or `ttl`";
+
+/// The advice for a verdict inside an object or list.
+const BESIDE_NETWORK: &str = "put it beside the network, or take it out";
 
 /// The keys of an object and their texts.
 #[derive(Debug, Default)]
@@ -27,6 +31,8 @@ pub(super) struct Keys {
     pub(super) score_notes: Vec<String>,
     /// The object describes the list.
     pub(super) is_metadata: bool,
+    /// Why a verdict in an inner object makes it unclear whether the entry is meant.
+    unclear: Option<String>,
     /// The object is of an autonomous system.
     pub(super) is_autonomous_system: bool,
 }
@@ -81,6 +87,13 @@ impl Keys {
             let key = excerpt(&key);
             return Err(format!("`{key}` may have its end in it (`{end}`): {BESIDE}"));
         }
+        if value.starts_with(['{', '[']) && self.unclear.is_none() && !is_verdict_name(&key) {
+            let verdict = other_verdict_within(&key, value, list.rule());
+            self.unclear = verdict.map(|verdict| {
+                let key = excerpt(&key);
+                format!("`{verdict}` in `{key}` may say that it is not meant: {BESIDE_NETWORK}")
+            });
+        }
         let Some(name) = role_of_name(&key) else {
             self.add_other(key, value);
             return Ok(());
@@ -118,6 +131,9 @@ impl Keys {
 
     /// Adds the keys to a record.
     pub(super) fn add_to<'a>(&'a self, record: &mut Record<'a>) {
+        if let Some(why) = &self.unclear {
+            record.set_unclear(why);
+        }
         for RoleKey { name, text } in &self.roles {
             record.set(*name, text);
         }

@@ -7,6 +7,7 @@ mod enclosing;
 mod keys;
 mod layout;
 mod nested_end;
+mod nested_verdict;
 mod nft;
 mod spans;
 
