@@ -37,8 +37,19 @@ fn a_set_that_is_accepted_before_the_drop_is_cut_out() {
         "ip saddr @bad drop\n}\nchain other {\nip saddr @good accept",
         "ip saddr { 192.0.2.9, 203.0.113.1 } accept\nip saddr @bad drop",
         "ip saddr 192.0.2.9 accept\nip saddr @bad drop",
+        "ip saddr 192.0.2.9-192.0.2.9 accept\nip saddr @bad drop",
+        "ip saddr @good jump allowed\nip saddr @bad drop",
     ] {
         check(&[(&nft(rules), &WITHOUT_9, &["not a ban"])]);
+    }
+    // The rule for a set that is named `good` is not needed where addresses stand in rules.
+    for rules in [
+        "ip saddr @bad ip saddr != 192.0.2.9 drop",
+        "ip saddr 192.0.2.9 accept\nip saddr @bad drop",
+        "ip saddr { 192.0.2.9-192.0.2.9 } accept\nip saddr @bad drop",
+    ] {
+        let text = nft(rules).replace("elements = { 192.0.2.9 }", "");
+        check(&[(&text, &WITHOUT_9, &["1 rule, not read"])]);
     }
     check(&[(
         &nft("ip saddr @bad drop\nip saddr @good accept"),

@@ -76,7 +76,10 @@ impl SetRules {
                 let is_not = rule.contains("!= @");
                 let is_meter = has(&["add", "update", "meter"]) && has(&["limit", "quota"]);
                 let is_far = rule.contains("daddr @");
-                let accepts = has(&["accept", "return"]);
+                // The name of a chain tells what its rules do, as does that of a set.
+                let jumps = words().skip_while(|word| !matches!(*word, "jump" | "goto"));
+                let is_let_in = jumps.skip(1).any(|to| is_for_other_rule(to, Rule::Block));
+                let accepts = has(&["accept", "return"]) || is_let_in;
                 let lets_in = is_not || is_meter || (accepts && is_far);
                 rules.add(names, chain, RuleEffect::of(accepts, lets_in, has(&["drop", "reject"])));
             }

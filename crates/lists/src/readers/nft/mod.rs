@@ -7,7 +7,7 @@ mod element_text;
 use mailmesh_events::Rule;
 
 use crate::list::{List, Unit};
-use crate::network::{network, networks};
+use crate::network::networks;
 use crate::readers::filled_sets::{FilledSets, changes_filled};
 use crate::readers::set_rules::{SetRules, without_quoted};
 use crate::words::clean;
@@ -129,7 +129,7 @@ fn count_other_line(list: &mut List, number: usize, line: &str) -> Result<(), Li
         ["saddr", "daddr", "accept", "drop", "reject", "return", "snat", "dnat", "jump", "goto"];
     let bare = without_quoted(line);
     let words = bare.split(|c: char| c.is_whitespace() || matches!(c, '{' | '}' | ',' | ';' | '='));
-    let Some(named) = words.clone().find(|word| network(word).is_ok()) else {
+    let Some(named) = words.clone().find(|word| networks(word).is_ok()) else {
         list.leave_out(Reason::Frame);
         return Ok(());
     };
@@ -144,7 +144,9 @@ fn count_other_line(list: &mut List, number: usize, line: &str) -> Result<(), Li
         Rule::Block => &["accept", "return"],
         Rule::Allow => &["drop", "reject"],
     };
-    if !words.clone().any(|word| others.contains(&word)) {
+    // A drop of all but some addresses does not drop these.
+    let is_not = list.rule() == Rule::Block && bare.contains("saddr !=");
+    if !is_not && !words.clone().any(|word| others.contains(&word)) {
         return Ok(());
     }
     let sources = words.skip_while(|word| *word != "saddr").take_while(|word| *word != "daddr");
