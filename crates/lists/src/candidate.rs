@@ -6,13 +6,19 @@ use crate::end_in_comment::end_in;
 use crate::exception::excepted_in_reason;
 use crate::network::{ParsedNetwork, is_addresses};
 use crate::secret_key::excerpt;
-use crate::verdict::{begins_with_other_verdict, is_allowance};
-use crate::words::bounded_line;
+use crate::verdict::{is_allowance, says_opposite};
+use crate::words::{bounded_line, clean};
 use crate::{Ends, Entry, List, ListError, Reason};
 
 /// The fault of a line with an exception behind its network.
 pub(crate) const EXCEPTION_BEHIND: &str =
     "it names an exception behind its network: write it as a line, `!` before";
+/// The fault of a line whose reason or comment may say the opposite of its list.
+pub(crate) fn opposite_fault(text: &str) -> String {
+    let text = excerpt(text);
+    format!("`{text}` may say that it is not meant: take the line out, or these words")
+}
+
 /// The advice for an end in a comment.
 const NAME_IT: &str = "write it in a column `expires` or `ttl`";
 
@@ -34,26 +40,53 @@ impl<'a> Candidate<'a> {
 
     /// Adds the networks to the list, unless the reason says that they are not meant.
     pub(crate) fn add_if_meant(&self, list: &mut List) -> Result<(), ListError> {
+        if self.refuse_opposite(list)? { Ok(()) } else { self.add(list) }
+    }
+
+    /// As [`add_if_meant`](Self::add_if_meant); without a reason, `name` (of the set, or of the
+    /// daemon) is the reason, and no statement.
+    pub(crate) fn add_if_meant_or_named(
+        &self,
+        name: &str,
+        list: &mut List,
+    ) -> Result<(), ListError> {
+        if clean(self.reason).is_empty() {
+            Candidate { reason: name, ..*self }.add(list)
+        } else {
+            self.add_if_meant(list)
+        }
+    }
+
+    /// As [`add_if_meant`](Self::add_if_meant), for networks whose source states that they have no
+    /// end.
+    pub(crate) fn add_endless_if_meant(&self, list: &mut List) -> Result<(), ListError> {
+        if self.refuse_opposite(list)? { Ok(()) } else { self.add_as_written(list) }
+    }
+
+    /// Leaves the networks out if the reason says that they are not meant. Gives whether it does.
+    pub(crate) fn refuse_opposite(&self, list: &mut List) -> Result<bool, ListError> {
         let rule = list.rule();
-        if begins_with_other_verdict(self.reason, rule) {
+        if says_opposite(self.reason, rule) {
             if rule == Rule::Block && is_allowance(self.reason) {
                 list.leave_out(Reason::NotABan);
             } else {
-                let why = format!("`{}` may say that it is not meant", excerpt(self.reason));
-                list.refuse(self.line, why);
+                list.refuse(self.line, opposite_fault(self.reason));
             }
-            return list.except_all_by_longest_match(self.networks);
+            list.except_all_by_longest_match(self.networks)?;
+            return Ok(true);
         }
         let excepted = excepted_in_reason(self.reason);
         if !excepted.is_empty() {
             list.refuse(self.line, EXCEPTION_BEHIND);
-            return list.except_all_everywhere(&excepted);
+            list.except_all_everywhere(&excepted)?;
+            return Ok(true);
         }
-        self.add(list)
+        Ok(false)
     }
 
     /// Adds the networks to the list, unless the reason has an end in it that is not their own. A
-    /// reason of addresses only is dropped.
+    /// reason of addresses only is dropped. The reason must be no statement about the networks: it
+    /// is the name of their set, or the text of an answer that refuses them.
     pub(crate) fn add(&self, list: &mut List) -> Result<(), ListError> {
         let reason = if is_addresses(self.reason) { "" } else { self.reason };
         if self.ends == Ends::Never {

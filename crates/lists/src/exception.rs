@@ -29,6 +29,12 @@ const MARKERS: [&str; 15] = [
     "tranne",
 ];
 
+/// Words that mark an exception in prose, if an address follows at once.
+const IN_REASON: [&str; 9] =
+    ["not", "without", "nicht", "ohne", "ausser", "außer", "sauf", "excepto", "tranne"];
+/// Signs around the words of a text.
+const AROUND: [char; 11] = [';', ':', '"', '\'', '(', ')', '{', '}', '[', ']', '.'];
+
 /// The networks that a text excludes: those behind the sign or word of an exception, or else those
 /// before it (`192.0.2.7/32 except;`).
 pub(crate) fn excepted(text: &str) -> Vec<Network> {
@@ -37,7 +43,17 @@ pub(crate) fn excepted(text: &str) -> Vec<Network> {
 
 /// As [`excepted`], for the prose of a reason, where a hyphen or `not` is common.
 pub(crate) fn excepted_in_reason(reason: &str) -> Vec<Network> {
-    networks_beside(reason, &["!", "except", "excluding", "but"])
+    let excepted = networks_beside(reason, &["!", "except", "excluding", "but"]);
+    if !excepted.is_empty() {
+        return excepted;
+    }
+    // Right before an address, other words mark an exception, too.
+    let words: Vec<&str> = words(reason).take(MAX_WORDS).collect();
+    let is_marked = |pair: &[&str]| {
+        IN_REASON.iter().any(|marker| pair[0].eq_ignore_ascii_case(marker))
+            && network(pair[1].trim_matches(AROUND)).is_ok()
+    };
+    if words.windows(2).any(is_marked) { networks_beside(reason, &IN_REASON) } else { Vec::new() }
 }
 
 /// As [`excepted`], for a line that cannot be read. Also gives the networks of a line that begins
@@ -62,8 +78,15 @@ pub(crate) fn holds_exceptions(name: &str) -> bool {
 fn networks_beside(text: &str, markers: &[&str]) -> Vec<Network> {
     let (mut before, mut behind) = (Vec::new(), Vec::new());
     let mut is_behind = false;
+    let mut is_behind_network = false;
     for word in words(text).take(MAX_WORDS) {
-        let word = word.trim_matches([';', ':', '"', '\'', '(', ')', '{', '}', '[', ']']);
+        let word = word.trim_matches(AROUND);
+        // A hyphen behind a network makes a range, not an exception.
+        let is_range = word == "-" && is_behind_network;
+        is_behind_network = network(word).is_ok();
+        if is_range {
+            continue;
+        }
         if markers.iter().any(|marker| word.eq_ignore_ascii_case(marker)) {
             is_behind = true;
             continue;

@@ -245,3 +245,38 @@ fn an_export_states_how_it_is_used() {
         assert!(nftables.contains(words), "{nftables}");
     }
 }
+
+/// The mirror that an import of an export into an empty mirror gives.
+fn mirror_of_import(text: &str, format: Format) -> Mirror {
+    let terms = Terms { now: NOW, any_width: true, include_private: true, ..Terms::default() };
+    let mut list = read(text, format).unwrap();
+    list.select_for_import(&terms);
+    assert_eq!(list.bad, [], "{text}");
+    let puts = list
+        .entries
+        .iter()
+        .map(|entry| (Rule::Block, entry.network, entry.ends.moment(NOW).map(|end| end.0)));
+    mirror_of(&puts.collect::<Vec<_>>())
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(300))]
+
+    #[test]
+    fn an_export_for_another_program_is_read_back_with_the_same_verdicts(
+        puts in prop::collection::vec(put(), 0..14)
+    ) {
+        let mirror = mirror_of(&puts);
+        for (output, format) in
+            [(OutputFormat::Nftables, Format::Nft), (OutputFormat::Postfix, Format::Plain)]
+        {
+            let (text, _) = export(&mirror, output);
+            let imported = mirror_of_import(&text, format);
+            for address in addresses() {
+                let (right, read) =
+                    (is_blocked(&mirror, address, NOW), is_blocked(&imported, address, NOW));
+                prop_assert_eq!(read, right, "{}: {}", address, &text);
+            }
+        }
+    }
+}

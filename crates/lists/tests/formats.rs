@@ -274,7 +274,11 @@ fn the_reason_of_another_program_may_keep_its_network_out() {
 
 /// Any text, and texts that mean something in lists of others.
 fn reason() -> impl Strategy<Value = String> {
-    const KNOWN: [&str; 12] = [
+    const KNOWN: [&str; 16] = [
+        "do not block",
+        "ban lifted",
+        "office (allowed)",
+        "never trust",
         "Ok",
         "allow",
         "Whitelisted: office",

@@ -75,7 +75,7 @@ fn an_unknown_answer_shields_its_network_from_wider_lines() {
     }
     check(&[
         ("if 192.0.2.0/25\n192.0.2.1 OK\nendif\n192.0.2.0/24 REJECT\n", &COMPLEMENT, &["3 bad"]),
-        ("192.0.2.1\n  OK\n192.0.2.0/24 REJECT\n", &COMPLEMENT, &["1 bad", "1 continued"]),
+        ("192.0.2.1\n  OK\n192.0.2.0/24 REJECT\n", &COMPLEMENT, &["1 not a ban", "1 continued"]),
         // Outside of a network the search ends: no later line counts there.
         (
             "!192.0.2.0/24 DUNNO\n192.0.2.7 REJECT\n198.51.100.0/24 REJECT\n",

@@ -96,12 +96,20 @@ fn yes_and_no_are_known_in_other_languages() {
     }
 }
 
+/// The value of a column that says that its row counts; blank where a blank says so.
+fn in_force(name: &str) -> &'static str {
+    match name {
+        "blocked" | "enabled" | "aktiv" | "Sperre aktiv" | "to_ids" => "1",
+        "allowed" | "whitelisted" | "trusted" => "1",
+        _ => "",
+    }
+}
+
 #[test]
 fn unknown_values_of_verdicts_are_bad() {
     for (name, value) in [
-        ("whitelisted", "X"),
-        ("whitelisted", "2026-11-01"),
-        ("blocked", "X"),
+        ("permitted", "X"),
+        ("exempt", "2026-11-01"),
         ("blocked", "24h"),
         ("deleted", "x"),
         ("enabled", "perhaps"),
@@ -112,7 +120,7 @@ fn unknown_values_of_verdicts_are_bad() {
         ("action", "sperrn"),
         ("permit", "X"),
     ] {
-        let text = format!("ip,{name}\n203.0.113.5,{value}\n203.0.113.6,\n");
+        let text = format!("ip,{name}\n203.0.113.5,{value}\n203.0.113.6,{}\n", in_force(name));
         check(&[(&text, &["203.0.113.6"], &["1 bad", name, value])]);
         let text = format!("[{{\"ip\":\"203.0.113.5\",\"{name}\":\"{value}\"}}]");
         check(&[(&text, &[], &["1 bad", name, value])]);
@@ -128,7 +136,7 @@ fn unknown_values_of_verdicts_are_bad() {
         ("listname", "GRAY"),
         ("erlaubt", "ja"),
     ] {
-        let text = format!("ip,{name}\n203.0.113.5,{value}\n203.0.113.6,\n");
+        let text = format!("ip,{name}\n203.0.113.5,{value}\n203.0.113.6,{}\n", in_force(name));
         check(&[(&text, &["203.0.113.6"], &["1 not a ban"])]);
     }
     check(&[
@@ -193,7 +201,7 @@ fn an_allow_list_leaves_out_blocked_and_ended_networks() {
         ("action", "deny"),
         ("effect", "deny"),
     ] {
-        let text = format!("ip,{key}\n203.0.113.5,{value}\n203.0.113.6,\n");
+        let text = format!("ip,{key}\n203.0.113.5,{value}\n203.0.113.6,{}\n", in_force(key));
         check_allow(&[(&text, &["203.0.113.6"], &["1 "])]);
         let text = format!("{{\"ip\":\"203.0.113.5\",\"{key}\":\"{value}\"}}\n");
         check_allow(&[(&text, &[], &["1 "])]);

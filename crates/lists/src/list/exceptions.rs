@@ -1,6 +1,6 @@
 //! Networks that a list excludes from its other entries.
 
-use mailmesh_events::Network;
+use mailmesh_events::{Network, Rule};
 
 use super::List;
 use crate::ListError;
@@ -69,6 +69,24 @@ impl List {
         networks: &[ParsedNetwork],
     ) -> Result<(), ListError> {
         networks.iter().try_for_each(|parsed| self.except_by_longest_match(parsed.network))
+    }
+
+    /// Cuts the networks of a set for the other rule out of all entries. A note says so if they are
+    /// in the set for `seconds` only: an entry has no gap that closes.
+    pub(crate) fn except_all_of_set(
+        &mut self,
+        line: usize,
+        networks: &[ParsedNetwork],
+        seconds: Option<u64>,
+    ) -> Result<(), ListError> {
+        if let Some(seconds) = seconds {
+            let does = if self.rule() == Rule::Block { "let in" } else { "dropped" };
+            self.note(
+                line,
+                format_args!("it is {does} for {seconds} s only, but cut out for good"),
+            );
+        }
+        networks.iter().try_for_each(|parsed| self.except_everywhere(parsed.network))
     }
 
     fn except(&mut self, network: Network, reach: Reach) -> Result<(), ListError> {

@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use mailmesh_events::Rule;
+
 use super::{List, Note, one_line};
 use crate::{MAX_BAD, MAX_NAMES_IN_NOTE};
 
@@ -55,11 +57,12 @@ impl List {
         }
     }
 
-    /// Notes why the elements of a set are not bans, once for consecutive elements of the set.
-    pub(crate) fn note_set_of_no_bans(&mut self, line: usize, name: &str, why: &str) {
+    /// Notes why the elements of a set are not read, once for consecutive elements of the set.
+    pub(crate) fn note_set_for_other_rule(&mut self, line: usize, name: &str, why: &str) {
         if self.noted_set != name {
             name.clone_into(&mut self.noted_set);
-            self.note(line, format_args!("the set `{name}` is not read as bans: {why}"));
+            let read_as = if self.rule() == Rule::Block { "bans" } else { "let in" };
+            self.note(line, format_args!("the set `{name}` is not read as {read_as}: {why}"));
         }
     }
 }

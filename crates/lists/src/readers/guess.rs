@@ -61,10 +61,11 @@ impl Format {
         if p2p::is_range_line(first) {
             return Self::P2p;
         }
-        if separator(text).is_some() {
-            return Self::Csv;
+        // A line of hosts.deny that goes on behind a backslash may look like a row.
+        if hosts_deny::is_hosts_deny(all) {
+            return Self::HostsDeny;
         }
-        if hosts_deny::is_hosts_deny(all) { Self::HostsDeny } else { Self::Plain }
+        if separator(text).is_some() { Self::Csv } else { Self::Plain }
     }
 }
 

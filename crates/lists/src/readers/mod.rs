@@ -8,6 +8,7 @@ mod guess;
 mod hosts_deny;
 mod ipset;
 mod json;
+mod logical_lines;
 mod nft;
 mod nginx;
 mod p2p;

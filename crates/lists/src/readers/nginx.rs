@@ -81,7 +81,7 @@ fn read_statements(
             match network(value) {
                 Ok(parsed) if is_ours => {
                     let reason = comment;
-                    Candidate { reason, ..Candidate::bare(line, &[parsed]) }.add(list)?;
+                    Candidate { reason, ..Candidate::bare(line, &[parsed]) }.add_if_meant(list)?;
                 }
                 Ok(parsed) => {
                     list.except_in_later_units(parsed.network)?;

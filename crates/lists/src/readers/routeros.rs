@@ -1,13 +1,13 @@
 //! Address lists of RouterOS, as `/ip firewall address-list export` prints them, and as scripts add
 //! to them.
 
-use std::borrow::Cow;
 use std::collections::HashSet;
 use std::time::Duration;
 
 use mailmesh_events::Rule;
 
 use super::filled_sets::changes_filled;
+use super::logical_lines::{Joining, LogicalLine, logical_lines};
 use crate::candidate::Candidate;
 use crate::list::{List, Unit};
 use crate::network::{mentions_network, networks};
@@ -34,7 +34,9 @@ fn without_wrapper(line: &str) -> &str {
 pub(crate) fn read(text: &str, rule: Rule) -> Result<List, ListError> {
     let mut list = List::new(Unit::Line, rule);
     let mut reader = Reader { rules: set_rules_of(text), is_of_lists: true, is_filled: false };
-    for LogicalLine { number, line, continued, is_too_long } in logical_lines(text) {
+    for LogicalLine { number, line, continued, is_too_long } in
+        logical_lines(text, Joining::RouterOs)
+    {
         list.begin_unit();
         let line = &*line;
         if is_too_long {
@@ -52,64 +54,34 @@ pub(crate) fn read(text: &str, rule: Rule) -> Result<List, ListError> {
     Ok(list)
 }
 
-/// A line joined with the lines that continue it.
-struct LogicalLine<'a> {
-    number: usize,
-    line: Cow<'a, str>,
-    /// The number of lines behind the first.
-    continued: usize,
-    is_too_long: bool,
-}
-
-/// The logical lines of a text: a line that ends with a backslash continues on the next.
-fn logical_lines(text: &str) -> impl Iterator<Item = LogicalLine<'_>> {
-    let mut lines = (1..).zip(text.lines().map(clean));
-    std::iter::from_fn(move || {
-        let (number, line) = lines.next()?;
-        let mut logical =
-            LogicalLine { number, line: Cow::Borrowed(line), continued: 0, is_too_long: false };
-        if line.starts_with('#') {
-            return Some(logical);
-        }
-        let (mut joined, mut last) = (String::new(), line);
-        while let Some(begin) = last.strip_suffix('\\') {
-            let Some((_, next)) = lines.next() else { break };
-            logical.continued += 1;
-            logical.is_too_long |= joined.len() + begin.len() + next.len() > MAX_LINE;
-            if !logical.is_too_long {
-                joined.push_str(begin);
-            }
-            last = next;
-        }
-        if logical.continued > 0 && !logical.is_too_long {
-            joined.push_str(last);
-            logical.line = Cow::Owned(joined);
-        }
-        Some(logical)
-    })
-}
-
 /// The lists that firewall rules of the text accept or drop.
 fn set_rules_of(text: &str) -> SetRules {
     let mut rules = SetRules::default();
-    let lines = logical_lines(text).filter(|logical| !logical.is_too_long);
+    let lines = logical_lines(text, Joining::RouterOs).filter(|logical| !logical.is_too_long);
     for LogicalLine { line, .. } in lines.filter(|logical| check_line(&logical.line).is_ok()) {
         if !line.contains("-address-list=") {
             continue;
         }
         let parts = split_words(&line);
+        if value_of(&parts, "disabled").is_some_and(is_true) {
+            continue;
+        }
         let action = value_of(&parts, "action").unwrap_or_default();
         let names = |key| value_of(&parts, key).into_iter();
-        let is_accepted = matches!(action, "accept" | "return" | "passthrough" | "");
+        // A rule without an action accepts; `passthrough` only counts.
+        let is_accepted = matches!(action, "accept" | "return" | "");
+        let is_counted = action == "passthrough";
         let is_dropped = matches!(action, "drop" | "reject" | "tarpit");
+        let chain = value_of(&parts, "chain").unwrap_or_default();
         for name in names("src-address-list") {
             let is_not = name.starts_with('!');
             let name = std::iter::once(name.trim_start_matches('!'));
-            rules.add(name, RuleEffect::of(is_accepted || is_not, is_dropped));
+            let effect = RuleEffect::of(is_accepted, is_counted || is_not, is_dropped);
+            rules.add(name, chain, effect);
         }
         // A list of destinations is never read as bans.
         let far = names("dst-address-list").map(|name| name.trim_start_matches('!'));
-        rules.add(far, RuleEffect::LetsIn);
+        rules.add(far, chain, RuleEffect::LetsIn);
     }
     rules
 }
@@ -145,7 +117,10 @@ impl Reader {
                 let command = "/ip firewall address-list export";
                 return Err(changes_filled(number, line, "list", command));
             }
-            Some("add") if line.contains("address") => list.leave_out(Reason::Rule),
+            Some("add") if line.contains("address") => {
+                list.leave_out(Reason::Rule);
+                return except_sources(list, &parts);
+            }
             Some(_) => list.leave_out(Reason::Frame),
             None if mentions_network(line) => {
                 list.refuse(number, "it is no line of an address list of RouterOS");
@@ -171,14 +146,24 @@ impl Reader {
         }
         if self.rules.is_other(name, list.rule()) {
             if self.rules.is_named(name) {
-                list.note_set_of_no_bans(
-                    number,
-                    name,
-                    "a rule lets it in, or it is of destinations",
-                );
+                let why = match list.rule() {
+                    Rule::Block => "a rule lets it in, or it is of destinations",
+                    Rule::Allow => "a rule drops it",
+                };
+                list.note_set_for_other_rule(number, name, why);
             }
             list.leave_out(Reason::NotABan);
-            return Ok(());
+            if !self.rules.is_exception(name, list.rule()) {
+                return Ok(());
+            }
+            let timeout = value_of(parts, "timeout").and_then(parse_timeout);
+            let seconds = match timeout {
+                Some(Ends::After(left)) => Some(left.as_secs()),
+                _ => None,
+            };
+            // A host name is not an address.
+            let networks = networks(address).unwrap_or_default();
+            return list.except_all_of_set(number, &networks, seconds);
         }
         let is_name = address.starts_with(|c: char| c.is_ascii_alphabetic())
             && address.contains('.')
@@ -199,10 +184,24 @@ impl Reader {
             list.refuse(number, format_args!("`{}` is no timeout", excerpt(timeout)));
             return Ok(());
         };
-        let reason = value_of(parts, "comment").filter(|comment| !clean(comment).is_empty());
-        let (networks, reason) = (&networks, reason.unwrap_or(name));
-        Candidate { line: number, networks, reason, origin: "RouterOS", ends }.add(list)
+        let (networks, reason) = (&networks, value_of(parts, "comment").unwrap_or_default());
+        Candidate { line: number, networks, reason, origin: "RouterOS", ends }
+            .add_if_meant_or_named(name, list)
     }
+}
+
+/// Cuts the sources of a rule for the other verdict out of the list: it may apply first.
+fn except_sources(list: &mut List, parts: &[String]) -> Result<(), ListError> {
+    let action = value_of(parts, "action").unwrap_or_default();
+    let is_other = match list.rule() {
+        Rule::Block => matches!(action, "accept" | "return" | ""),
+        Rule::Allow => matches!(action, "drop" | "reject" | "tarpit"),
+    };
+    let is_off = value_of(parts, "disabled").is_some_and(is_true);
+    let source = value_of(parts, "src-address").filter(|_| is_other && !is_off);
+    let source = source.unwrap_or_default();
+    let networks = networks(source).unwrap_or_default();
+    networks.iter().try_for_each(|parsed| list.except_everywhere(parsed.network))
 }
 
 /// The words of a line; a word may be `key="quoted value"`.

@@ -10,8 +10,10 @@ use crate::exception::holds_exceptions;
 use crate::network::{mentions_network, network};
 use crate::secret_key::excerpt;
 use crate::verdict::access_map::answered_rule;
-use crate::verdict::begins_with_other_verdict;
 use crate::verdict::list_name::is_for_other_rule;
+use crate::verdict::{
+    begins_with_other_verdict, denies_rule, is_harmless_word, is_verdict_name, says_opposite,
+};
 use crate::words::{clean, without_quotes};
 
 /// Upper bound on the bytes of a heading.
@@ -19,7 +21,7 @@ const MAX_HEADING: usize = 160;
 /// Upper bound on the words of a heading.
 const MAX_WORDS: usize = 6;
 /// Words of headings that do not say which rule is meant.
-const NOUNS: [&str; 40] = [
+const NOUNS: [&str; 47] = [
     "list",
     "lists",
     "ip",
@@ -60,20 +62,13 @@ const NOUNS: [&str; 40] = [
     "and",
     "follow",
     "follows",
-];
-
-/// Phrases that say that the networks of a section are not blocked.
-const DO_NOT: [&str; 10] = [
-    "do not block",
-    "don't block",
-    "never block",
-    "not blocked",
-    "not banned",
-    "nicht sperren",
-    "nicht blockieren",
-    "ne pas bloquer",
-    "no bloquear",
-    "non bloccare",
+    "following",
+    "these",
+    "this",
+    "below",
+    "are",
+    "is",
+    "all",
 ];
 
 /// Refuses a list that has a section for the other rule.
@@ -99,24 +94,37 @@ pub(crate) fn refuse_section(number: usize, line: &str, rule: Rule) -> Result<()
     Ok(())
 }
 
+/// Refuses a table in which a later row names the columns anew, and says otherwise of its rows.
+pub(crate) fn refuse_second_header<'a>(
+    number: usize,
+    fields: impl Iterator<Item = &'a str> + Clone,
+    rule: Rule,
+) -> Result<(), ListError> {
+    let is_network = |name: &str| role_of_name(name).is_some_and(|k| k.role == Role::Network);
+    let is_other = |name: &&str| {
+        !is_verdict_name(name) && (says_opposite(name, rule) || is_for_other_rule(name, rule))
+    };
+    match fields.clone().find(is_other) {
+        Some(name) if fields.clone().any(is_network) => refuse_heading(number, name),
+        _ => Ok(()),
+    }
+}
+
 /// Refuses a list in which a comment is the heading of such a section, and nothing else.
 pub(crate) fn refuse_in_comment(number: usize, line: &str, rule: Rule) -> Result<(), ListError> {
     if line.len() > MAX_HEADING || !is_comment(line) {
         return Ok(());
     }
-    let small = line.to_lowercase();
-    let words = small.split_whitespace().count();
-    if rule == Rule::Block
-        && words <= MAX_WORDS + 1
-        && DO_NOT.iter().any(|words| small.contains(words))
-        && !mentions_network(line)
-    {
+    let words = line.split_whitespace().count();
+    if words <= MAX_WORDS + 1 && denies_rule(line, rule) && !mentions_network(line) {
         return refuse_heading(number, line);
     }
     let mut is_other = false;
     for (at, word) in text_of_heading(line).split_whitespace().enumerate() {
         let word = word.to_lowercase();
-        let is_verdict = begins_with_other_verdict(&word, rule) || holds_exceptions(&word);
+        let is_verdict = begins_with_other_verdict(&word, rule)
+            || holds_exceptions(&word)
+            || (rule == Rule::Block && is_harmless_word(&word));
         let is_noun = NOUNS.contains(&&*word) || word.bytes().all(|b| !b.is_ascii_alphabetic());
         if at >= MAX_WORDS || (!is_verdict && !is_noun) {
             return Ok(());

@@ -4,14 +4,15 @@ use mailmesh_events::Rule;
 
 use super::Record;
 use crate::Reason;
-use crate::column::{Role, is_destination_type};
+use crate::candidate::opposite_fault;
+use crate::column::{Hint, Role, is_destination_type};
 use crate::ends::date::is_date;
 use crate::ends::duration::parse_duration;
 use crate::network::network;
 use crate::secret_key::excerpt;
 use crate::verdict::{
-    Statement, is_action_of, is_allowance, is_false, is_place_name, is_remediation, is_true,
-    may_be_other_verdict, may_be_state_of_country, verdict_word,
+    Statement, denies_rule, is_action_of, is_allowance, is_false, is_place_name, is_remediation,
+    is_true, may_be_other_verdict, may_be_state_of_country, says_opposite, verdict_word,
 };
 
 /// Whether a record is meant.
@@ -35,10 +36,12 @@ impl Record<'_> {
         } else if self.has_other_verdict(rule) {
             if self.is_let_in(rule) { Intent::LetIn } else { Intent::LeftOut(Reason::NotABan) }
         } else {
-            let unclear = (self.unknown_verdict())
+            let unclear = (self.unclear.map(str::to_owned))
+                .or_else(|| self.unknown_verdict())
                 .or_else(|| self.unknown_action())
                 .or_else(|| self.unclear_simulation())
-                .or_else(|| self.verdict_under_other_name(rule));
+                .or_else(|| self.verdict_under_other_name(rule))
+                .or_else(|| self.opposite_text(rule));
             unclear.map_or(Intent::Meant, Intent::Unclear)
         }
     }
@@ -121,5 +124,17 @@ impl Record<'_> {
             excerpt(other.text),
             excerpt(other.name)
         ))
+    }
+
+    /// A reason that says the opposite, or the text of another column that denies the rule.
+    fn opposite_text(&self, rule: Rule) -> Option<String> {
+        let reasons = self.all(Role::Reason).map(|reason| reason.text);
+        let others = self.others.iter().filter(|other| other.hint == Hint::Nothing);
+        let is_opposite = |text: &&str| says_opposite(text, rule);
+        let opposite = reasons
+            .skip(1)
+            .find(is_opposite)
+            .or_else(|| others.map(|other| other.text).find(|text| denies_rule(text, rule)))?;
+        Some(opposite_fault(opposite))
     }
 }

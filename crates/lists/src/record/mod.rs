@@ -29,6 +29,8 @@ pub(crate) struct Record<'a> {
     unknown_verdicts: Vec<UnknownVerdict<'a>>,
     /// Columns or keys without a role; one of them may hold an end.
     others: Vec<OtherText<'a>>,
+    /// Why it is unclear whether the record is meant, if its reader found that.
+    unclear: Option<&'a str>,
     /// The record has the names of an export: if its fields have the forms of one, its texts are
     /// neither verdicts nor ends nor exceptions.
     export: Option<Mark>,
@@ -81,6 +83,11 @@ impl<'a> Record<'a> {
             }
             _ => {}
         }
+    }
+
+    /// Marks the record as unclear.
+    pub(crate) fn set_unclear(&mut self, why: &'a str) {
+        self.unclear = Some(why);
     }
 
     /// Marks the record as one with the names of an export.
@@ -233,6 +240,10 @@ impl<'a> Record<'a> {
             reason => reason,
         };
         let candidate = Candidate { line, networks, reason, origin: self.get(Role::Origin), ends };
-        if self.is_endless { candidate.add_as_written(list) } else { candidate.add_if_meant(list) }
+        if self.is_endless {
+            candidate.add_endless_if_meant(list)
+        } else {
+            candidate.add_if_meant(list)
+        }
     }
 }

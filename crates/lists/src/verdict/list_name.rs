@@ -6,8 +6,22 @@ use mailmesh_events::Rule;
 /// matched word by word, so that `f2b-dovecot-password` and `compass` are bans.
 pub(crate) fn is_for_other_rule(name: &str, rule: Rule) -> bool {
     const PARTS: [&str; 4] = ["whitelist", "allowlist", "safelist", "trusted"];
-    const BEGINNINGS: [&str; 9] =
-        ["allow", "white", "trust", "permit", "accept", "exempt", "ignore", "bypass", "nomatch"];
+    const BEGINNINGS: [&str; 14] = [
+        "allow",
+        "white",
+        "trust",
+        "permit",
+        "accept",
+        "exempt",
+        "ignore",
+        "bypass",
+        "nomatch",
+        "exception",
+        "ausnahm",
+        "excepcion",
+        "eccezion",
+        "exclu",
+    ];
     const WORDS: [&str; 6] = ["pass", "passed", "passlist", "safe", "friend", "friends"];
     match rule {
         Rule::Block => words_of(name).iter().any(|word| {

@@ -2,18 +2,22 @@
 
 pub(crate) mod access_map;
 pub(crate) mod list_name;
+mod opposite;
+mod opposite_words;
 mod questions;
 mod words;
 
 use mailmesh_events::Rule;
 
+use crate::network::is_addresses;
 use crate::normal_name::normal_name;
 use crate::secret_key::excerpt;
 use crate::words::clean;
+pub(crate) use opposite::{begins_with_other_verdict, denies_rule, says_opposite};
 use questions::{Question, question_of};
 pub(crate) use questions::{is_place_name, may_be_state_of_country};
 pub(crate) use words::verdict_word;
-use words::{Word, first_word};
+use words::{Word, is_one_of};
 
 /// The statement of a source about one network.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -45,27 +49,23 @@ impl Statement {
 /// The statement of a column or key, by its name and value; `None` if the two state nothing.
 pub(crate) fn statement_of(name: &str, value: &str) -> Option<Statement> {
     let (question, value) = (question_of(name)?, clean(value));
-    if is_placeholder(value) {
-        return None;
+    if is_blank(value) || is_placeholder(value) {
+        return statement_of_blank(question, name, value);
     }
-    let is_none = value.eq_ignore_ascii_case("none");
+    if is_check_mark(value) {
+        return statement_of_mark(question);
+    }
     let known = verdict_word(value);
     match question {
+        Question::Kind if known == Some(Word::Harmless) => Some(Statement::NotBlocked),
         Question::Kind => statement_of_phrase(value)
             .filter(|s| matches!(s, Statement::Allowed | Statement::Blocked)),
         Question::Reason if is_allowance(value) => Some(Statement::Allowed),
         Question::Reason => (known == Some(Word::Block)).then_some(Statement::Blocked),
-        Question::Score => {
-            value.parse::<f64>().is_ok_and(|score| score <= 0.0).then_some(Statement::NotBlocked)
-        }
-        // DMARC: the receiver took no action.
-        Question::Status if is_none => match &*normal_name(name) {
-            "disposition" | "decision" | "result" => Some(Statement::Neither),
-            _ => None,
-        },
-        _ if is_none => None,
-        // A check mark: it names no state.
-        Question::Status if value.eq_ignore_ascii_case("x") => None,
+        Question::Score => clean(value.trim_end_matches('%'))
+            .parse::<f64>()
+            .is_ok_and(|score| score <= 0.0)
+            .then_some(Statement::NotBlocked),
         Question::Blocked => match known {
             Some(Word::Yes | Word::On | Word::Block) => Some(Statement::Blocked),
             Some(Word::No | Word::Harmless) => Some(Statement::NotBlocked),
@@ -84,6 +84,8 @@ pub(crate) fn statement_of(name: &str, value: &str) -> Option<Statement> {
         Question::Ended => match known {
             Some(Word::Yes | Word::Off) => Some(Statement::Off),
             Some(Word::No) => None,
+            // `exclude` may also hold the exceptions from a network.
+            _ if is_addresses(value) => None,
             _ => Some(Statement::Unclear),
         },
         Question::Active | Question::Status => match known {
@@ -116,9 +118,51 @@ pub(crate) fn is_verdict_name(name: &str) -> bool {
     question_of(name).is_some()
 }
 
-/// Whether a value is a placeholder for an empty field.
+/// The statement of a column or key whose value is blank. Where a mark says yes, a blank says no.
+fn statement_of_blank(question: Question, name: &str, value: &str) -> Option<Statement> {
+    let is_blank = is_blank(value);
+    match question {
+        Question::Blocked if is_blank => Some(Statement::NotBlocked),
+        Question::Active if is_blank => Some(Statement::Off),
+        Question::Blocked | Question::Active => Some(Statement::Unclear),
+        // To block, it is enough that nothing lets the network in.
+        Question::Allowed => Some(Statement::NotAllowed),
+        // DMARC: the receiver took no action.
+        Question::Status
+            if matches!(&*normal_name(name), "disposition" | "decision" | "result") =>
+        {
+            value.eq_ignore_ascii_case("none").then_some(Statement::Neither)
+        }
+        Question::Status if value.is_empty() => None,
+        Question::Status => Some(Statement::Unclear),
+        Question::Ended | Question::Kind | Question::Reason | Question::Score => None,
+    }
+}
+
+/// The statement of a column or key whose value is a check mark.
+fn statement_of_mark(question: Question) -> Option<Statement> {
+    match question {
+        Question::Blocked => Some(Statement::Blocked),
+        // In other columns it may also mean "no".
+        Question::Allowed | Question::Ended => Some(Statement::Unclear),
+        // It names no state.
+        Question::Active | Question::Status => None,
+        Question::Kind | Question::Reason | Question::Score => None,
+    }
+}
+
+fn is_check_mark(value: &str) -> bool {
+    matches!(value, "x" | "X" | "✓" | "✔" | "☑" | "✅")
+}
+
+/// Whether a value says that there is none.
+fn is_blank(value: &str) -> bool {
+    is_one_of(value, &["", "-", "none"])
+}
+
+/// Whether a value stands for one that is not known.
 fn is_placeholder(value: &str) -> bool {
-    is_one_of(value, &["", "-", "null", "n/a", "na", "nil", "\\N", "undefined"])
+    is_one_of(value, &["null", "n/a", "na", "nil", "\\N", "undefined"])
 }
 
 /// Whether a value may be the two-letter code of a place: `OK` is Oklahoma.
@@ -194,10 +238,6 @@ pub(crate) fn means_no(value: &str) -> bool {
     verdict_word(value) == Some(Word::No) || value.eq_ignore_ascii_case("none")
 }
 
-fn is_one_of(text: &str, words: &[&str]) -> bool {
-    words.iter().any(|word| text.eq_ignore_ascii_case(word))
-}
-
 pub(crate) fn is_true(text: &str) -> bool {
     verdict_word(text) == Some(Word::Yes)
 }
@@ -234,6 +274,16 @@ pub(crate) fn is_remediation(kind: &str, has_scope: bool) -> bool {
         || (has_scope && is_word && !is_one_of(kind, &KINDS))
 }
 
+/// Whether a value is the result of SPF or a similar check.
+pub(crate) fn is_no_refusal(value: &str) -> bool {
+    is_one_of(value, &["ok", "pass", "passed"])
+}
+
+/// Whether a word says that an address does no harm.
+pub(crate) fn is_harmless_word(word: &str) -> bool {
+    verdict_word(word) == Some(Word::Harmless)
+}
+
 /// Whether a value in a column or key without a role may be a verdict against `rule`.
 pub(crate) fn may_be_other_verdict(name: &str, value: &str, rule: Rule) -> bool {
     let colours = ["white", "gray", "grey"];
@@ -243,32 +293,11 @@ pub(crate) fn may_be_other_verdict(name: &str, value: &str, rule: Rule) -> bool 
         ["tlp", "marking", "color", "colour"].iter().any(|part| name.contains(part))
     };
     match (rule, verdict_word(value)) {
-        // Results of SPF and similar checks.
-        (_, Some(Word::Allow)) if is_one_of(value, &["ok", "pass", "passed"]) => false,
+        (_, Some(Word::Allow)) if is_no_refusal(value) => false,
         (_, Some(Word::Other | Word::Harmless)) if is_one_of(value, &colours) => !is_marking(),
         (_, Some(Word::Other)) => is_one_of(value, &["captcha", "unban", "unblock", "challenge"]),
         (Rule::Block, Some(Word::Allow)) => true,
         (Rule::Allow, Some(Word::Block)) => !is_marking(),
         _ => false,
-    }
-}
-
-/// Whether a text begins with a word that keeps its network out of a list for `rule`
-/// (`whitelist: office`).
-pub(crate) fn begins_with_other_verdict(text: &str, rule: Rule) -> bool {
-    let first = first_word(text);
-    match (rule, verdict_word(first)) {
-        (_, Some(Word::Other)) => is_one_of(first, &["unban", "unbanned", "unblock", "unblocked"]),
-        (_, Some(Word::Off)) => {
-            is_one_of(first, &["removed", "deleted", "delisted", "unlisted", "revoked", "expired"])
-        }
-        (Rule::Block, Some(Word::Allow)) => {
-            !is_one_of(first, &["ok", "pass", "passed", "accept", "accepted", "skip", "relay"])
-        }
-        (Rule::Allow, Some(Word::Block)) => true,
-        _ => {
-            let small = text.to_lowercase();
-            rule == Rule::Block && ["not blocked", "not banned"].iter().any(|t| small == **t)
-        }
     }
 }

@@ -15,7 +15,8 @@ pub(crate) fn imported(text: &str) -> (Vec<String>, String) {
     imported_for(Rule::Block, text)
 }
 
-fn imported_for(rule: Rule, text: &str) -> (Vec<String>, String) {
+#[allow(dead_code, reason = "not every test uses all of this")]
+pub(crate) fn imported_for(rule: Rule, text: &str) -> (Vec<String>, String) {
     let terms = Terms { rule, now: NOW, ..Terms::default() };
     let mut list = match read_for(rule, text, Format::guess(text)) {
         Ok(list) => list,
@@ -32,6 +33,7 @@ fn imported_for(rule: Rule, text: &str) -> (Vec<String>, String) {
     (networks, report.join("\n"))
 }
 
+#[allow(dead_code, reason = "not every test uses all of this")]
 pub(crate) fn check(cases: &[Case<'_>]) {
     check_for(Rule::Block, cases);
 }

@@ -9,7 +9,7 @@ mod unnamed;
 use mailmesh_events::Rule;
 
 use super::plain::LineContext;
-use super::section::{is_heading, refuse_in_comment, refuse_section};
+use super::section::{is_heading, refuse_in_comment, refuse_second_header, refuse_section};
 use crate::column::role_of_name;
 use crate::ends::date::is_date;
 use crate::list::{List, Unit};
@@ -114,6 +114,9 @@ impl Reader {
         };
         let alone = if filled.next().is_none() { first } else { clean(text) };
         refuse_section(line, alone, self.list.rule())?;
+        if networks(first).is_err() && !is_first {
+            refuse_second_header(line, row.fields(), self.list.rule())?;
+        }
         let has_names = is_first && !row.fields().any(|field| networks(field).is_ok());
         self.context.has_unknown_names |= has_names;
         self.context.lacks_network |= has_names && names_other_columns(row);

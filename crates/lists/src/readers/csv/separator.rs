@@ -27,9 +27,13 @@ pub(crate) fn separator(text: &str) -> Option<u8> {
     }
     // Unknown names do not identify the separator; the first row with an address does.
     let lines = text.lines().map(begin).map(clean).filter(|line| !line.starts_with(['#', ';']));
+    let lines = lines.filter(|line| !line.is_empty()).take(MAX_EXAMINED_LINES);
+    // The backslash at the end of a line is no column.
+    if lines.clone().any(|line| line.ends_with(" \\") || line.ends_with(",\\")) {
+        return None;
+    }
     lines
-        .filter(|line| !line.is_empty())
-        .take(MAX_EXAMINED_LINES)
+        .into_iter()
         .find_map(|line| SEPARATORS.into_iter().find(|separator| separates(line, *separator)))
 }
 

@@ -121,7 +121,7 @@ impl<'a> Unnamed<'a> {
             Decision::Networks(networks) => Candidate::bare(line, networks).add(list),
             Decision::WithLength(network) => {
                 let reason = self.until;
-                Candidate { reason, ..Candidate::bare(line, &[*network]) }.add(list)
+                Candidate { reason, ..Candidate::bare(line, &[*network]) }.add_if_meant(list)
             }
             Decision::Entry { reason, ends } => {
                 let (reason, ends) = (*reason, *ends);

@@ -10,38 +10,30 @@ use crate::exception::excepted;
 use crate::list::{List, Unit};
 use crate::network::{ParsedNetwork, network, network_of_leading_octets};
 use crate::readers::comment::split_comment;
+use crate::readers::logical_lines::{Joining, LogicalLine, logical_lines};
 use crate::readers::section::refuse_in_comment;
 use crate::secret_key::excerpt;
 use crate::verdict::access_map::answered_rule;
 use crate::verdict::list_name::is_for_other_rule;
 use crate::words::{clean, words};
-use crate::{ListError, MAX_EXAMINED_LINES, Reason};
+use crate::{ListError, MAX_EXAMINED_LINES, MAX_LINE, Reason};
 use sendmail_map::{TAGS, is_tagged};
 
 pub(crate) fn read(text: &str, rule: Rule) -> Result<List, ListError> {
     let mut list = List::new(Unit::Line, rule);
-    let mut lines = (1..).zip(text.lines());
-    while let Some((number, line)) = lines.next() {
-        let line = clean(line);
+    for LogicalLine { number, line, continued, is_too_long } in
+        logical_lines(text, Joining::HostsAccess)
+    {
+        let line = clean(&line);
         list.begin_unit();
         refuse_in_comment(number, line, rule)?;
-        if list.skip_without_content(number, line, &["#"]) {
-            // `skip_without_content` counted the line.
-        } else if line.ends_with('\\') {
-            list.refuse(number, "it goes on in the next line: write it as one");
-        } else {
+        if is_too_long {
+            list.refuse(number, format_args!("it goes on for more than {MAX_LINE} bytes"));
+        } else if !list.skip_without_content(number, line, &["#"]) {
             read_line(&mut list, number, line)?;
         }
         list.end_unit();
-        if line.ends_with('\\') && !line.starts_with('#') {
-            // The lines that continue it are not read either.
-            for (_, next) in lines.by_ref() {
-                list.count_continued(1);
-                if !clean(next).ends_with('\\') {
-                    break;
-                }
-            }
-        }
+        list.count_continued(continued);
     }
     Ok(list)
 }
@@ -49,8 +41,11 @@ pub(crate) fn read(text: &str, rule: Rule) -> Result<List, ListError> {
 /// Whether lines are of `hosts.deny`, rather than of a list that begins with metadata
 /// (`Generated: 2026-11-27`).
 pub(crate) fn is_hosts_deny<'a>(lines: impl Iterator<Item = &'a str>) -> bool {
-    let (mut is_any, mut is_other) = (false, false);
+    let (mut is_any, mut is_other, mut goes_on) = (false, false, false);
     for line in lines.take(MAX_EXAMINED_LINES) {
+        if std::mem::replace(&mut goes_on, line.ends_with('\\')) {
+            continue;
+        }
         if line.get(..8).is_some_and(|tag| tag.eq_ignore_ascii_case("connect:")) {
             return true;
         }
@@ -232,9 +227,9 @@ impl AccessRule<'_> {
                 Err(why) => list.refuse(self.number, why),
             }
         }
-        let reason = if self.comment.is_empty() { clean(self.daemons) } else { self.comment };
         let bare = Candidate::bare(self.number, &networks);
-        Candidate { reason, origin: "hosts.deny", ..bare }.add(list)
+        Candidate { reason: self.comment, origin: "hosts.deny", ..bare }
+            .add_if_meant_or_named(clean(self.daemons), list)
     }
 }
 

@@ -1,6 +1,7 @@
 //! The keys of a JSON object, by what they say about its entry.
 
 use super::nested_end::end_within;
+use super::nested_verdict::other_verdict_within;
 use super::spans::{items, members, text_of};
 use crate::List;
 use crate::column::{Hint, Role, RoleName, hint_of_name, role_of_name};
@@ -9,9 +10,13 @@ use crate::network::network;
 use crate::record::Record;
 use crate::secret_key::excerpt;
 use crate::verdict::{is_score, is_verdict_name, score_note};
+use crate::words::clean;
 
 /// The advice for an end inside an object or list.
 const BESIDE: &str = "put it beside the network, as `expires` or `ttl`";
+
+/// The advice for a verdict inside an object or list.
+const BESIDE_NETWORK: &str = "put it beside the network, or take it out";
 
 /// The keys of an object and their texts.
 #[derive(Debug, Default)]
@@ -26,6 +31,8 @@ pub(super) struct Keys {
     pub(super) score_notes: Vec<String>,
     /// The object describes the list.
     pub(super) is_metadata: bool,
+    /// Why a verdict in an inner object makes it unclear whether the entry is meant.
+    unclear: Option<String>,
     /// The object is of an autonomous system.
     pub(super) is_autonomous_system: bool,
 }
@@ -80,6 +87,13 @@ impl Keys {
             let key = excerpt(&key);
             return Err(format!("`{key}` may have its end in it (`{end}`): {BESIDE}"));
         }
+        if value.starts_with(['{', '[']) && self.unclear.is_none() && !is_verdict_name(&key) {
+            let verdict = other_verdict_within(&key, value, list.rule());
+            self.unclear = verdict.map(|verdict| {
+                let key = excerpt(&key);
+                format!("`{verdict}` in `{key}` may say that it is not meant: {BESIDE_NETWORK}")
+            });
+        }
         let Some(name) = role_of_name(&key) else {
             self.add_other(key, value);
             return Ok(());
@@ -95,7 +109,9 @@ impl Keys {
     fn add_verdict(&mut self, key: &str, value: &str) {
         let mut texts: Vec<String> = items(value).map(decoded).collect();
         if texts.is_empty() {
-            texts.push(decoded(value));
+            // A value that is not there is blank.
+            let is_nothing = value == "null" || clean(value).starts_with('[');
+            texts.push(if is_nothing { String::new() } else { decoded(value) });
         }
         let verdicts = texts.into_iter().map(|text| VerdictKey { key: key.to_owned(), text });
         self.verdicts.extend(verdicts);
@@ -115,6 +131,9 @@ impl Keys {
 
     /// Adds the keys to a record.
     pub(super) fn add_to<'a>(&'a self, record: &mut Record<'a>) {
+        if let Some(why) = &self.unclear {
+            record.set_unclear(why);
+        }
         for RoleKey { name, text } in &self.roles {
             record.set(*name, text);
         }

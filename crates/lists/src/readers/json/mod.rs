@@ -8,6 +8,7 @@ mod exported;
 mod keys;
 mod layout;
 mod nested_end;
+mod nested_verdict;
 mod nft;
 mod spans;
 

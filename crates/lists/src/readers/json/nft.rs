@@ -1,12 +1,14 @@
 //! The sets of nftables in JSON (`nft -j list set`, libnftables-json(5)).
 
+use mailmesh_events::Rule;
+
 use super::Walk;
 use super::spans::{items, members, text_of};
 use crate::network::length::networks_between;
 use crate::network::{network, networks};
 use crate::readers::nft::{Element, ElementForm, Set, is_address_type};
 use crate::readers::set_rules::SetRules;
-use crate::{ListError, Reason};
+use crate::{List, ListError, Reason};
 
 pub(super) fn read<'a>(walk: &mut Walk<'a>, objects: &'a str) -> Result<(), ListError> {
     let mut rules = SetRules::default();
@@ -29,11 +31,36 @@ pub(super) fn read<'a>(walk: &mut Walk<'a>, objects: &'a str) -> Result<(), List
             }
             Some((_, value)) if value.contains("addr\"") && !value.contains("\"@") => {
                 walk.list.leave_out_unit(Reason::Rule);
+                if lets_sources_in(value, walk.list.rule()) {
+                    except_networks(walk.list, value)?;
+                }
             }
             _ => walk.list.leave_out_unit(Reason::Frame),
         }
     }
     Ok(())
+}
+
+/// Whether a rule has the verdict that is not the list's, for source addresses.
+fn lets_sources_in(rule: &str, read_for: Rule) -> bool {
+    let has = |key: &str| rule.contains(&format!("\"{key}\""));
+    let is_other = match read_for {
+        Rule::Block => has("accept") || has("return"),
+        Rule::Allow => has("drop") || has("reject"),
+    };
+    is_other && has("saddr") && !has("daddr") && !has("!=")
+}
+
+/// Cuts the networks in a value out of the list; the caller has bounded the depth.
+fn except_networks(list: &mut List, value: &str) -> Result<(), ListError> {
+    let first = members(value).next().and_then(|(key, _)| text_of(key).ok());
+    let is_network = value.starts_with('"') || matches!(first.as_deref(), Some("prefix" | "range"));
+    if is_network {
+        let networks = parse(value).map(|element| element.networks).unwrap_or_default();
+        return networks.iter().try_for_each(|parsed| list.except_everywhere(parsed.network));
+    }
+    items(value).try_for_each(|item| except_networks(list, item))?;
+    members(value).try_for_each(|(_, inner)| except_networks(list, inner))
 }
 
 fn read_set<'a>(walk: &mut Walk<'a>, value: &'a str, rules: &SetRules) -> Result<(), ListError> {

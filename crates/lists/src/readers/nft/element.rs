@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use mailmesh_events::Rule;
+
 use crate::candidate::Candidate;
 use crate::network::ParsedNetwork;
 use crate::readers::set_rules::SetRules;
@@ -60,22 +62,44 @@ impl Set {
         }
         if rules.is_other(name, list.rule()) {
             if rules.is_named(name) {
-                list.note_set_of_no_bans(line, name, "a rule of the text lets it in");
+                let does = if list.rule() == Rule::Block { "lets it in" } else { "drops it" };
+                list.note_set_for_other_rule(line, name, &format!("a rule of the text {does}"));
             }
             list.leave_out(Reason::NotABan);
-            return Ok(());
+            if form == ElementForm::Counter || !rules.is_exception(name, list.rule()) {
+                return Ok(());
+            }
+            return self.except(list, line, element);
         }
         if form == ElementForm::Counter {
-            list.note_set_of_no_bans(line, name, "its elements count or limit");
+            list.note_set_for_other_rule(line, name, "its elements count or limit");
             list.leave_out(Reason::NotABan);
             return Ok(());
         }
         match element {
             Ok(Element { networks, comment, seconds }) => {
                 let ends = seconds.map(Duration::from_secs).map_or(Ends::Never, Ends::After);
-                let reason = if comment.is_empty() { name } else { &comment };
-                let networks = &networks;
-                Candidate { line, networks, reason, origin: "nftables", ends }.add(list)
+                let (networks, reason) = (&networks, &*comment);
+                Candidate { line, networks, reason, origin: "nftables", ends }
+                    .add_if_meant_or_named(name, list)
+            }
+            Err(why) => {
+                list.refuse(line, why);
+                Ok(())
+            }
+        }
+    }
+
+    /// Cuts an element for the other rule out of the list.
+    fn except(
+        &self,
+        list: &mut List,
+        line: usize,
+        element: Result<Element, String>,
+    ) -> Result<(), ListError> {
+        match element {
+            Ok(Element { networks, seconds, .. }) => {
+                list.except_all_of_set(line, &networks, seconds)
             }
             Err(why) => {
                 list.refuse(line, why);

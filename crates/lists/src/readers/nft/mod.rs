@@ -7,7 +7,7 @@ mod element_text;
 use mailmesh_events::Rule;
 
 use crate::list::{List, Unit};
-use crate::network::network;
+use crate::network::networks;
 use crate::readers::filled_sets::{FilledSets, changes_filled};
 use crate::readers::set_rules::{SetRules, without_quoted};
 use crate::words::clean;
@@ -45,7 +45,7 @@ pub(crate) fn read(text: &str, rule: Rule) -> Result<List, ListError> {
                     rest = after;
                 }
                 None => {
-                    count_other_line(&mut list, number, line);
+                    count_other_line(&mut list, number, line)?;
                     rest = "";
                 }
             }
@@ -124,22 +124,36 @@ fn refuse_removal(number: usize, line: &str, filled: &FilledSets) -> Result<(), 
 
 /// Counts a line outside of elements. A rule that names an address, or a line of another firewall
 /// (pf, Junos, VyOS), must not be counted as a frame.
-fn count_other_line(list: &mut List, number: usize, line: &str) {
+fn count_other_line(list: &mut List, number: usize, line: &str) -> Result<(), ListError> {
     const OF_RULES: [&str; 10] =
         ["saddr", "daddr", "accept", "drop", "reject", "return", "snat", "dnat", "jump", "goto"];
     let bare = without_quoted(line);
-    let mut words =
-        bare.split(|c: char| c.is_whitespace() || matches!(c, '{' | '}' | ',' | ';' | '='));
-    let Some(named) = words.clone().find(|word| network(word).is_ok()) else {
+    let words = bare.split(|c: char| c.is_whitespace() || matches!(c, '{' | '}' | ',' | ';' | '='));
+    let Some(named) = words.clone().find(|word| networks(word).is_ok()) else {
         list.leave_out(Reason::Frame);
-        return;
+        return Ok(());
     };
-    if words.any(|word| OF_RULES.contains(&word)) {
-        list.leave_out(Reason::Rule);
-    } else {
-        let why = format!("`{}` is in no set of nftables; give the addresses as lines", named);
+    if !words.clone().any(|word| OF_RULES.contains(&word)) {
+        let why = format!("`{named}` is in no set of nftables; give the addresses as lines");
         list.refuse(number, why);
+        return Ok(());
     }
+    list.leave_out(Reason::Rule);
+    // A rule for the other verdict may apply before the drop of a set.
+    let others: &[&str] = match list.rule() {
+        Rule::Block => &["accept", "return"],
+        Rule::Allow => &["drop", "reject"],
+    };
+    // A drop of all but some addresses does not drop these.
+    let is_not = list.rule() == Rule::Block && bare.contains("saddr !=");
+    if !is_not && !words.clone().any(|word| others.contains(&word)) {
+        return Ok(());
+    }
+    let sources = words.skip_while(|word| *word != "saddr").take_while(|word| *word != "daddr");
+    sources
+        .filter_map(|word| networks(word).ok())
+        .flatten()
+        .try_for_each(|parsed| list.except_everywhere(parsed.network))
 }
 
 fn shorten(name: &str) -> String {

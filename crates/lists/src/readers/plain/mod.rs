@@ -10,7 +10,7 @@ use crate::candidate::Candidate;
 use crate::exception::excepted_in_line;
 use crate::list::{List, Unit};
 use crate::network::{is_addresses, is_length, network};
-use crate::readers::comment::{COMMENTS, is_comment, split_comment};
+use crate::readers::comment::{COMMENTS, split_comment};
 use crate::readers::section::{
     is_heading, names_blocks, refuse_brace, refuse_in_comment, refuse_section, section_name,
 };
@@ -18,9 +18,9 @@ use crate::secret_key::mask_keys;
 use crate::verdict::access_map::answered_rule;
 use crate::verdict::means_no;
 use crate::words::{clean, without_quotes, words};
-use crate::{ListError, Reason, check_line};
+use crate::{ListError, MAX_LINE, Reason, check_line};
 use line::{MAX_WORDS, ParsedLine, parse_line};
-use postfix_table::PostfixTable;
+use postfix_table::{JoinedLine, PostfixTable};
 
 /// Properties of a list by which one of its lines affects others.
 #[derive(Debug, Default)]
@@ -48,13 +48,11 @@ pub(crate) fn read(text: &str, rule: Rule) -> Result<List, ListError> {
         }
         let first = words(line).next().unwrap_or_default();
         let is_end = first.eq_ignore_ascii_case("endif");
-        let mut continued = 0;
-        while context.table.is_answered
-            && network(line).is_ok()
-            && lines.next_if(|(_, next)| continues(next)).is_some()
-        {
-            continued += 1;
-        }
+        let JoinedLine { line, continued } = match goes_on(line) {
+            true => join_by_backslash(line, &mut lines),
+            false => context.table.join(line, &mut lines),
+        };
+        let line = clean(&line);
         let is_head =
             section_name(line).is_some_and(names_blocks) || (!has_begun && is_heading(line));
         has_begun = has_begun || !(is_head && line.contains(':'));
@@ -64,9 +62,9 @@ pub(crate) fn read(text: &str, rule: Rule) -> Result<List, ListError> {
             is_conditional = !is_end;
             list.refuse(number, "it depends on a condition (`if` of a table of Postfix)");
             context.table.shield(&mut list, line)?;
-        } else if continued > 0 {
-            list.refuse(number, "it goes on in the next line: write it as one");
-            context.table.shield(&mut list, line)?;
+        } else if goes_on(line) {
+            list.refuse(number, "it goes on in the next line (`\\`): write it as one");
+            shield_excepted(&mut list, &mut context, line)?;
         } else {
             refuse_section(number, line, rule)?;
             refuse_brace(number, line)?;
@@ -83,13 +81,31 @@ pub(crate) fn read(text: &str, rule: Rule) -> Result<List, ListError> {
     Ok(list)
 }
 
-/// Whether a line continues the line before it, as in a table of Postfix.
-fn continues(line: &str) -> bool {
-    let text = clean(line);
-    line.starts_with([' ', '\t'])
-        && !text.is_empty()
-        && !is_comment(text)
-        && words(text).next().is_some_and(|first| network(first).is_err())
+/// Whether a line goes on in the next: it ends with a backslash that is not of a comment.
+fn goes_on(line: &str) -> bool {
+    split_comment(line).0.ends_with('\\')
+}
+
+/// Joins a line with the lines on which it goes on; the backslash at its end stays.
+fn join_by_backslash<'a>(
+    line: &'a str,
+    lines: &mut impl Iterator<Item = (usize, &'a str)>,
+) -> JoinedLine<'a> {
+    let (mut joined, mut continued) = (String::new(), 0);
+    for (_, next) in lines {
+        continued += 1;
+        let next = clean(next);
+        // A line past the limit is bad, whatever follows.
+        if joined.len() <= MAX_LINE {
+            joined.push(' ');
+            joined.push_str(next.trim_end_matches('\\'));
+        }
+        if !next.ends_with('\\') {
+            break;
+        }
+    }
+    let line = line.trim_end_matches('\\');
+    JoinedLine { line: format!("{line}{joined} \\").into(), continued }
 }
 
 /// Reads one line that is not a comment into the list.
@@ -192,9 +208,20 @@ fn add_line(
         let mut networks = parsed_line.networks.iter();
         return networks.try_for_each(|parsed| list.except_in_later_units(parsed.network));
     }
-    let reason = if parsed_line.reason.is_empty() { comment } else { parsed_line.reason };
-    let ParsedLine { networks, ends, .. } = &parsed_line;
-    Candidate { reason, ends: *ends, ..Candidate::bare(line, networks) }.add_if_meant(list)
+    let ParsedLine { networks, reason, ends, .. } = &parsed_line;
+    let candidate = |reason| Candidate { reason, ends: *ends, ..Candidate::bare(line, networks) };
+    if reason.is_empty() {
+        return candidate(comment).add_if_meant(list);
+    }
+    if candidate(comment).refuse_opposite(list)? {
+        return Ok(());
+    }
+    if parsed_line.rule.is_some() {
+        // The text behind the answer of a mail server is for the client.
+        candidate(reason).add(list)
+    } else {
+        candidate(reason).add_if_meant(list)
+    }
 }
 
 /// Whether a `;` on the line separates addresses rather than beginning a comment.

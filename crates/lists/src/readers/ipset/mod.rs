@@ -1,27 +1,31 @@
 //! Sets of ipset, as `ipset save` and `ipset list` print them (ipset(8)).
 
+mod mask;
+
 use std::collections::HashMap;
 use std::time::Duration;
 
 use mailmesh_events::Rule;
 
-use super::filled_sets::{FilledSets, MAX_SETS, changes_filled, too_many_sets};
 use crate::candidate::Candidate;
 use crate::list::{List, Unit};
 use crate::network::networks;
+use crate::readers::filled_sets::{FilledSets, MAX_SETS, changes_filled, too_many_sets};
 use crate::verdict::list_name::is_for_other_rule;
 use crate::words::clean;
 use crate::{Ends, ListError, Reason};
+use mask::ElementMask;
 
 #[derive(Debug)]
 struct Set {
     /// Whether the elements are addresses or networks only.
     is_addresses: bool,
     timeout: Option<u64>,
+    mask: ElementMask,
 }
 
 /// A set whose type no line gives: its elements show whether they are addresses.
-const UNKNOWN: Set = Set { is_addresses: true, timeout: None };
+const UNKNOWN: Set = Set { is_addresses: true, timeout: None, mask: ElementMask::None };
 
 pub(crate) fn read(text: &str, rule: Rule) -> Result<List, ListError> {
     let mut list = List::new(Unit::Line, rule);
@@ -110,6 +114,7 @@ impl Sets {
             ["Header:", options @ ..] => {
                 if let Some(set) = self.by_name.get_mut(&self.listed) {
                     set.timeout = number_after(options, "timeout");
+                    set.mask = ElementMask::of(options);
                 }
             }
             [head, ..] => {
@@ -166,7 +171,8 @@ impl Set {
             kind,
             "hash:ip" | "hash:net" | "bitmap:ip" | "iphash" | "nethash" | "ipmap" | "iptree"
         );
-        Self { is_addresses, timeout: number_after(options, "timeout").filter(|t| *t > 0) }
+        let timeout = number_after(options, "timeout").filter(|t| *t > 0);
+        Self { is_addresses, timeout, mask: ElementMask::of(options) }
     }
 }
 
@@ -196,7 +202,7 @@ impl Element<'_> {
             list.leave_out(Reason::OtherScope);
             return Ok(());
         }
-        let networks = match networks(self.element) {
+        let networks = match networks(self.element).and_then(|all| set.mask.widen(all)) {
             Ok(networks) => networks,
             Err(why) => {
                 list.refuse(self.number, why);
@@ -208,17 +214,17 @@ impl Element<'_> {
             list.leave_out(Reason::NotABan);
             return networks.iter().try_for_each(|parsed| list.except_everywhere(parsed.network));
         }
-        if is_for_other_rule(self.name, list.rule()) {
-            list.leave_out(Reason::NotABan);
-            return Ok(());
-        }
         // A timeout of 0 means no timeout, even if the set has one.
         let timeout = number_after(self.options, "timeout").or(set.timeout).filter(|t| *t > 0);
+        if is_for_other_rule(self.name, list.rule()) {
+            list.leave_out(Reason::NotABan);
+            return list.except_all_of_set(self.number, &networks, timeout);
+        }
         let ends = timeout.map(Duration::from_secs).map_or(Ends::Never, Ends::After);
         let comment = self.line.split_once(" comment \"").map(|(_, comment)| comment);
         let comment = comment.and_then(|comment| comment.split('"').next()).unwrap_or_default();
-        let reason = if comment.is_empty() { self.name } else { comment };
         let (line, networks) = (self.number, &networks);
-        Candidate { line, networks, reason, origin: "ipset", ends }.add(list)
+        Candidate { line, networks, reason: comment, origin: "ipset", ends }
+            .add_if_meant_or_named(self.name, list)
     }
 }
