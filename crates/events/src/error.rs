@@ -53,6 +53,17 @@ pub enum EventError {
         /// The smallest prefix length that is accepted without `--force`.
         limit: u8,
     },
+    /// The prefix is so wide that an exception for it is most likely a mistake.
+    #[error(
+        "{network} is wider than /{limit}: an exception for it lets in many addresses; if that is \
+         intended, use `--force`"
+    )]
+    TooWideToAllow {
+        /// The prefix.
+        network: String,
+        /// The smallest prefix length that is accepted without `--force`.
+        limit: u8,
+    },
     /// The network overlaps the loopback.
     #[error("{network} overlaps the loopback, which is never blocked")]
     Loopback {

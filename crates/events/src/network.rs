@@ -69,14 +69,19 @@ impl Network {
         self.0.contains(&canonical(address))
     }
 
-    /// Refuses the loopback, and very wide prefixes unless `limit` is [`WidthLimit::Lifted`].
-    pub(crate) fn check_blockable(&self, limit: WidthLimit) -> Result<(), EventError> {
+    /// The width limit of the address family, if the prefix is wider.
+    pub(crate) fn exceeded_width_limit(&self) -> Option<u8> {
         let widest = match self.0 {
             IpNet::V4(_) => Self::WIDEST_V4,
             IpNet::V6(_) => Self::WIDEST_V6,
         };
-        if limit == WidthLimit::Enforced && self.prefix_len() < widest {
-            return Err(EventError::TooWide { network: self.to_string(), limit: widest });
+        (self.prefix_len() < widest).then_some(widest)
+    }
+
+    /// Refuses the loopback, and very wide prefixes unless `limit` is [`WidthLimit::Lifted`].
+    pub(crate) fn check_blockable(&self, limit: WidthLimit) -> Result<(), EventError> {
+        if let (WidthLimit::Enforced, Some(limit)) = (limit, self.exceeded_width_limit()) {
+            return Err(EventError::TooWide { network: self.to_string(), limit });
         }
         let loopback: IpNet = match self.0 {
             IpNet::V4(_) => IpNet::V4(Ipv4Net::new_assert([127, 0, 0, 0].into(), 8)),

@@ -136,4 +136,16 @@ impl Network {
     pub fn ensure_blockable_of_any_width(self) -> Result<Self, EventError> {
         self.check_blockable(WidthLimit::Lifted).map(|()| self)
     }
+
+    /// Returns the network if an exception may let it in: it is not wider than
+    /// [`WIDEST_V4`](Self::WIDEST_V4) or [`WIDEST_V6`](Self::WIDEST_V6). The loopback may be let in.
+    ///
+    /// # Errors
+    /// [`EventError::TooWideToAllow`].
+    pub fn ensure_allowable(self) -> Result<Self, EventError> {
+        match self.exceeded_width_limit() {
+            Some(limit) => Err(EventError::TooWideToAllow { network: self.to_string(), limit }),
+            None => Ok(self),
+        }
+    }
 }

@@ -1,5 +1,20 @@
 use mailmesh_events::Printable;
 
+impl ListError {
+    /// Passes the text that may quote the list through `show`, such as a function that masks
+    /// secrets. The advice of this crate, which holds none, stays as it is.
+    #[must_use]
+    pub fn show_quotes(self, show: impl Fn(&str) -> String) -> Self {
+        match self {
+            Self::NotThis { format, why } => Self::NotThis { format, why: show(&why) },
+            Self::NotAList { why, command } => Self::NotAList { why: show(&why), command },
+            Self::UnknownFormat { name, known } => Self::UnknownFormat { name: show(&name), known },
+            Self::Damaged { why } => Self::Damaged { why: show(&why) },
+            other => other,
+        }
+    }
+}
+
 /// Why a whole list is refused.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]

@@ -1,5 +1,6 @@
 //! Recognised texts that are not lists: reading a part of one would block what it does not mean.
 
+use crate::network::network;
 use crate::secret_key::excerpt;
 use crate::words::clean;
 use crate::{ListError, MAX_EXAMINED_LINES};
@@ -23,10 +24,21 @@ pub(crate) fn refuse_known(text: &str) -> Result<(), ListError> {
         let why = format!("line {number}: it is the rules that `netsh advfirewall` prints");
         return refused(why, NETSH);
     }
+    if let Some((kind, command)) = kind_of_line(&small) {
+        return refused(format!("line {number}: `{}` is of {kind}", excerpt(first)), command);
+    }
+    if small.starts_with("indicator type,indicator,") {
+        let why = format!("line {number}: it is an export of OTX with all kinds of indicators");
+        return refused(why, OTX);
+    }
     let is_whois = ["inetnum:", "inet6num:", "netrange:", "route:", "route6:"];
     if is_whois.iter().any(|key| small.starts_with(key)) {
         let why = format!("line {number}: it is an answer of whois");
         return Err(ListError::NotThis { format: "list", why });
+    }
+    let is_item = |line: &str| line.strip_prefix("- ").is_some_and(|item| network(item).is_ok());
+    if is_item(first) && content.clone().all(|(_, line)| is_item(line)) {
+        return refused(format!("line {number}: it is a list of YAML"), YAML_LIST);
     }
     let next = content.next().map_or("", |(_, next)| next);
     if is_yaml(first, next) {
@@ -49,6 +61,29 @@ pub(crate) fn refuse_known(text: &str) -> Result<(), ListError> {
     } else {
         Ok(())
     }
+}
+
+/// The kind of configuration that a line in small letters belongs to, and the command that makes a
+/// list of it.
+fn kind_of_line(small: &str) -> Option<(&'static str, &'static str)> {
+    let words: Vec<&str> = small.split_whitespace().take(4).collect();
+    let is_access_list = |words: &[&str]| match words {
+        ["ip", "access-list", ..] | ["access-list", _, "permit" | "deny" | "remark", ..] => true,
+        ["permit" | "deny", "ip" | "tcp" | "udp" | "icmp" | "host", ..] => true,
+        [number, rest @ ..] => {
+            number.bytes().all(|byte| byte.is_ascii_digit())
+                && matches!(rest, ["permit" | "deny", ..])
+        }
+        [] => false,
+    };
+    Some(match words[..] {
+        ["<requireall>" | "<requireany>" | "<requirenone>" | "order", ..]
+        | ["require", "ip" | "not" | "all", ..]
+        | ["deny" | "allow", "from", ..] => ("the access rules of Apache", APACHE),
+        ["insert", "into" | "ignore", ..] => ("statements of SQL", SQL),
+        _ if is_access_list(&words) => ("an access list of Cisco", CISCO),
+        _ => return None,
+    })
 }
 
 /// Whether the first two lines are YAML with keys: a key anywhere in YAML may qualify an address.
@@ -87,6 +122,16 @@ const UFW: &str =
 /// Prints the addresses for which rules drop all traffic; earlier rules are not considered.
 const IPTABLES: &str =
     r"iptables-save | sed -nE 's/^-A [^ ]+ -s ([0-9a-f.:\/]+) -j (DROP|REJECT).*/\1/p'";
+/// Prints the addresses that Apache denies, one a line.
+const APACHE: &str = r"sed -nE 's/^ *(Deny from|Require not ip) +//Ip' FILE | tr -s ' ' '\n'";
+/// Prints the single addresses that an access list denies; wildcard masks are left out.
+const CISCO: &str = r"sed -nE 's/.*deny +(ip +)?(host +)?([0-9.]+)( +any.*)?$/\3/p' FILE";
+/// Prints one column; the names are those of the database.
+const SQL: &str = "mysql -N -e 'SELECT ip FROM TABLE' DATABASE";
+/// Prints the items of a list.
+const YAML_LIST: &str = "sed -nE 's/^ *- +//p' FILE";
+/// Prints the column `Indicator` of the rows of addresses.
+const OTX: &str = r#"awk -F, '$1 ~ /IPv[46]/ { gsub(/"/, "", $2); print $2 }' FILE"#;
 /// Prints the remote addresses of one rule.
 const NETSH: &str =
     "(Get-NetFirewallRule -DisplayName NAME | Get-NetFirewallAddressFilter).RemoteAddress";

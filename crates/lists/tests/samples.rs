@@ -100,9 +100,9 @@ fn the_terms_decide_which_entries_are_imported() {
         lines(described(text, &private))[..3],
         ["Plain 4: 2 imported, 1 private or reserved, 1 bad", "1 10.0.0.0/8", "3 192.0.2.1"]
     );
-    // A list of networks to let in may name the operator's own.
+    // A list of networks to let in may name the operator's own, but no very wide ones.
     let allow = Terms { rule: Rule::Allow, ..terms() };
-    assert_eq!(lines(described(text, &allow))[0], "Plain 4: 4 imported");
+    assert_eq!(lines(described(text, &allow))[0], "Plain 4: 3 imported, 1 bad");
     let postfix = "192.0.2.9 OK\n192.0.2.0/24 REJECT\n";
     assert_eq!(
         lines(described(postfix, &allow)),

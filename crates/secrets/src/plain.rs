@@ -3,6 +3,8 @@
 //! This is an allow list: all other parts are replaced with stars. A key in base64 or hexadecimal,
 //! cut anywhere, does not match it.
 
+use std::net::IpAddr;
+
 /// Runs of up to this many characters are shown. They are 7 bytes in base64, 5 in hexadecimal.
 const MAX_SHORT_RUN: usize = 10;
 /// Longest word in characters.
@@ -15,13 +17,41 @@ pub(crate) fn is_separator(c: char) -> bool {
 
 /// Whether a run of characters is plainly not a key.
 pub(crate) fn is_plain(run: &str) -> bool {
+    // A mark before a name or an address: `$blocked`, `!192.0.2.8`, `+192.0.2.10`.
+    let run = run.strip_prefix(['$', '!', '+']).filter(|rest| is_marked(rest)).unwrap_or(run);
     let len = run.chars().count();
     if len <= MAX_SHORT_RUN && run.chars().all(|c| c.is_alphanumeric() || "-_.:/".contains(c))
         || len < 8
     {
         return true;
     }
-    run.split(|c| "/.-_:@#?=;%&~*".contains(c)).all(is_part)
+    if is_basic_time(run) || is_length_behind_backslash(run) {
+        return true;
+    }
+    // With the hyphen and the dash of typeset text, as in dates.
+    run.split(|c| "/.-_:@#?=;%&~*\u{2011}\u{2013}".contains(c)).all(is_part)
+}
+
+/// Whether a text behind a mark is a name in letters, or an address or prefix.
+fn is_marked(rest: &str) -> bool {
+    let is_name = rest.len() <= MAX_WORD_LEN
+        && (rest.chars().all(|c| c.is_ascii_lowercase() || c == '_')
+            || rest.chars().all(|c| c.is_ascii_uppercase() || c == '_'));
+    let address = rest.split('/').next().unwrap_or_default();
+    is_name || address.parse::<IpAddr>().is_ok()
+}
+
+/// Whether a run is a moment in the basic format of ISO 8601, such as `20261201T100000Z`.
+fn is_basic_time(run: &str) -> bool {
+    let is_number = |part: &str, len| part.len() == len && part.bytes().all(|b| b.is_ascii_digit());
+    let (date, time) = run.split_once('T').unwrap_or_default();
+    is_number(date, 8) && is_number(time.strip_suffix('Z').unwrap_or(time), 6)
+}
+
+/// Whether a run is an address with its prefix length behind a backslash: `192.0.2.14\24`.
+fn is_length_behind_backslash(run: &str) -> bool {
+    let (address, len) = run.split_once('\\').unwrap_or_default();
+    address.parse::<IpAddr>().is_ok() && len.parse::<u8>().is_ok()
 }
 
 /// Whether a text is a path of Windows, such as `C:\certs\mx1.pem`, of parts that are no key.
@@ -177,6 +207,15 @@ mod tests {
             "EnvironmentVariable",
             "certificate",
             "OtherError(UnsupportedCriticalExtension)",
+            "$blocked",
+            "$DATASET",
+            "!192.0.2.8",
+            "+192.0.2.10",
+            "!2001:db8::/32",
+            r"192.0.2.14\24",
+            "20261201T100000Z",
+            "2026\u{2011}12\u{2011}01",
+            "2026\u{2013}12\u{2013}01",
         ] {
             assert!(plain.split(is_separator).all(is_plain), "{plain}");
         }
@@ -192,6 +231,12 @@ mod tests {
             "abcdefghijklmnopqrstuvwxyzabcdef",
             "AbcdEfghIjklMnopQrstUvwxYzab",
             "CorrectHorseBatteryStaple",
+            "$c2VjcmV0c2VjcmV0",
+            "!hunter2hunter2x7",
+            "+AbC/dEf+123456789",
+            "$6$rounds",
+            "20261201T100000Zabc",
+            r"192.0.2.14\x30",
             "AbcdefghIjklmnopQrstuvwxYzabcdefGhijklmnOpqrstuvWxyzabcd",
         ] {
             assert!(!is_plain(secret), "{secret}");

@@ -10,6 +10,8 @@ mod bad_forms;
 mod bad_session;
 #[path = "config/reach.rs"]
 mod reach;
+#[path = "config/silenced.rs"]
+mod silenced;
 
 use std::net::TcpListener;
 
@@ -23,6 +25,23 @@ const SEED: &str = include_str!("fixtures/coordinator.json");
 
 fn zenoh(config: &str) -> String {
     serde_json::json!({"@type": "Zenoh", "config": config}).to_string()
+}
+
+#[test]
+fn a_configuration_in_utf_16_is_named() {
+    let file = std::env::temp_dir().join(format!("mailmesh-utf16-{}.json", std::process::id()));
+    for (mark, to_bytes) in [
+        (&b"\xff\xfe"[..], u16::to_le_bytes as fn(u16) -> [u8; 2]),
+        (&b"\xfe\xff"[..], u16::to_be_bytes),
+        (&b""[..], u16::to_le_bytes),
+        (&b""[..], u16::to_be_bytes),
+    ] {
+        let text: Vec<u8> = "{ mode: 'peer' }".encode_utf16().flat_map(to_bytes).collect();
+        std::fs::write(&file, [mark, &text].concat()).unwrap();
+        let error = Coordinator::load(&file).unwrap_err().to_string();
+        assert!(error.contains("UTF-16: save it as UTF-8"), "{error}");
+    }
+    std::fs::remove_file(&file).unwrap();
 }
 
 #[test]

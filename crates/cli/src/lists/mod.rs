@@ -48,7 +48,7 @@ pub(crate) async fn import(args: ImportArgs, socket: Option<PathBuf>) -> Result<
     let text = read_list(&args.file)?;
     let format = args.format.unwrap_or_else(|| Format::guess(&text));
     let rule = if args.allow { Rule::Allow } else { Rule::Block };
-    let failed = |error: lists::ListError| unreadable(&args.file, &error);
+    let failed = |error: lists::ListError| refused(&args.file, error);
     let mut list = lists::read_for(rule, &text, format).map_err(failed)?;
     drop(text);
     time_zone::resolve_local_ends(&args.file, args.time_zone.as_ref(), &mut list);
@@ -241,7 +241,12 @@ fn parse_entry(entry: &Value) -> Option<(Network, RuleDetails)> {
     Some((network, made))
 }
 
-/// The failure of reading a list. A file that is not a list may contain a key.
+/// The failure of a text that is no list. What it quotes may contain a key.
+fn refused(file: &Path, error: lists::ListError) -> Failure {
+    Failure::failed(format!("{}: {}", display_path(file), error.show_quotes(redact)))
+}
+
+/// The failure of reading a file, which may contain a key if it is not a list.
 fn unreadable(file: &Path, error: &dyn std::fmt::Display) -> Failure {
     Failure::failed(format!("{}: {}", display_path(file), redact(&error.to_string())))
 }

@@ -122,6 +122,9 @@ fn addresses_are_checked_and_removed_on_any_node() {
     for network in ["127.0.0.1", "0.0.0.0/0"] {
         assert_eq!(a.run(&["block", "add", network]).status.code(), Some(1), "{network}");
     }
+    let wide = a.run(&["block", "add", "--allow", "0.0.0.0/0"]);
+    assert_eq!(wide.status.code(), Some(1));
+    a.ok(&["block", "add", "--allow", "0.0.0.0/0", "--force"]);
 }
 
 #[test]

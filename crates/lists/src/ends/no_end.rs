@@ -5,7 +5,14 @@ use crate::normal_name::normal_name;
 /// Whether a text says that there is no end.
 pub(crate) fn is_no_end(text: &str) -> bool {
     matches!(text, "" | "-" | "--" | "-1" | "\u{2013}" | "\u{2014}" | "\u{221e}")
+        || is_zero_time(text)
         || (text.contains(char::is_alphabetic) && NO_END.contains(&normal_name(text).as_str()))
+}
+
+/// Whether a text is the zero value of Go's `time.Time`, which programs write for "not set".
+fn is_zero_time(text: &str) -> bool {
+    let rest = text.strip_prefix("0001-01-01T00:00:00");
+    rest.is_some_and(|zone| matches!(zone, "" | "Z" | "+00:00"))
 }
 
 /// Words for "no end", in the form of [`normal_name`].

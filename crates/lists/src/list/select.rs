@@ -19,7 +19,7 @@ pub struct Terms {
     pub now: UnixMillis,
     /// The lifetime of entries without an end of their own; `None`: they hold until removed.
     pub ttl: Option<Duration>,
-    /// Whether blocks of any width are accepted.
+    /// Whether networks of any width are accepted.
     pub any_width: bool,
     /// Whether blocks of private and reserved networks are accepted; loopback never is.
     pub include_private: bool,
@@ -109,10 +109,10 @@ impl List {
             }
             return Some(Reason::Ended);
         }
-        if terms.rule == Rule::Allow {
-            return None;
-        }
         let network = entry.network;
+        if terms.rule == Rule::Allow {
+            return refusal(network, terms).map(|_| Reason::Bad);
+        }
         let is_loopback = reserved::is_loopback(network);
         if is_loopback || (!terms.include_private && reserved::kind(network).is_some()) {
             left_out_networks.private_count += 1;
@@ -121,7 +121,7 @@ impl List {
             }
             return Some(Reason::Private);
         }
-        if unblockable(network, terms).is_some() {
+        if refusal(network, terms).is_some() {
             return Some(Reason::Bad);
         }
         if !terms.include_private
@@ -140,7 +140,7 @@ impl List {
         terms: &Terms,
     ) {
         if let Some(at) = verdicts.iter().position(|verdict| *verdict == Some(Reason::Bad)) {
-            let why = unblockable(entries[at].network, terms);
+            let why = refusal(entries[at].network, terms);
             self.keep_bad(entries[at].line, why.unwrap_or_default());
             verdicts.fill(Some(Reason::Bad));
         }
@@ -164,9 +164,8 @@ impl List {
                     break;
                 };
                 // Too wide even as listed: keep the entry whole, so that it is refused as listed.
-                if terms.rule == Rule::Block
-                    && pieces.iter().any(|piece| unblockable(*piece, terms).is_some())
-                    && unblockable(entry.network, terms).is_some()
+                if pieces.iter().any(|piece| refusal(*piece, terms).is_some())
+                    && refusal(entry.network, terms).is_some()
                 {
                     self.entries.push(entry.clone());
                     continue;
@@ -214,12 +213,13 @@ fn leave_out_duplicates(entries: &[Entry], verdicts: &mut [Option<Reason>], now:
     }
 }
 
-/// Why a network must not be blocked; `None` if it may be.
-fn unblockable(network: Network, terms: &Terms) -> Option<String> {
-    let ensure_blockable = if terms.any_width {
-        network.ensure_blockable_of_any_width()
-    } else {
-        network.ensure_blockable()
+/// Why a network must not be set on these terms; `None` if it may be.
+fn refusal(network: Network, terms: &Terms) -> Option<String> {
+    let settable = match (terms.rule, terms.any_width) {
+        (Rule::Block, true) => network.ensure_blockable_of_any_width(),
+        (Rule::Block, false) => network.ensure_blockable(),
+        (Rule::Allow, true) => Ok(network),
+        (Rule::Allow, false) => network.ensure_allowable(),
     };
-    ensure_blockable.err().map(|error| error.to_string())
+    settable.err().map(|error| error.to_string())
 }

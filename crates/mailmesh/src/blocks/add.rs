@@ -35,8 +35,8 @@ use crate::parts::Inner;
 ///
 /// # Errors
 /// [`MirrorError::Invalid`] if the reason or the origin is too long. [`MirrorError::Refused`] when
-/// the mirror is full and, for entries that block, if the network is a loopback network or wider
-/// than /8 (IPv4) or /16 (IPv6). [`MirrorError::Stopped`] if the node has stopped.
+/// the mirror is full, if the network is wider than /8 (IPv4) or /16 (IPv6) and, for entries that
+/// block, if it is a loopback network. [`MirrorError::Stopped`] if the node has stopped.
 #[must_use = "the network is added when the builder is awaited"]
 pub struct AddNetwork<'a> {
     node: &'a Inner,
@@ -73,7 +73,7 @@ impl<'a> AddNetwork<'a> {
         self
     }
 
-    /// Accepts prefixes of any width. An entry that allows may have any width without this call.
+    /// Accepts prefixes of any width, for an entry that blocks or allows.
     pub fn any_width(mut self) -> Self {
         self.is_any_width = true;
         self
@@ -86,7 +86,8 @@ impl<'a> AddNetwork<'a> {
         let mut block = RuleDetails::new(reason, now)?.with_origin(origin)?;
         block.expires = ttl.map(|ttl| now.plus(ttl));
         let set = match (rule, is_any_width) {
-            (Rule::Allow, _) => Mirror::allow,
+            (Rule::Allow, true) => Mirror::allow_of_any_width,
+            (Rule::Allow, false) => Mirror::allow,
             (Rule::Block, true) => Mirror::block_of_any_width,
             (Rule::Block, false) => Mirror::block,
         };

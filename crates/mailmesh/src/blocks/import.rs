@@ -90,9 +90,9 @@ fn to_block(
 ///
 /// # Errors
 /// With nothing imported: [`MirrorError::ImportEntry`] if a text of an entry is too long, which no
-/// entry from [`lists`](crate::lists) has; [`MirrorError::Refused`] when the mirror is full and,
-/// for entries that block, if a network is a loopback network or wider than /8 (IPv4) or /16
-/// (IPv6).
+/// entry from [`lists`](crate::lists) has; [`MirrorError::Refused`] when the mirror is full, if a
+/// network is wider than /8 (IPv4) or /16 (IPv6) and, for entries that block, if one is a loopback
+/// network.
 ///
 /// [`MirrorError::Stopped`] if the node has stopped. If it stops while the
 /// entries are published, all are in force here, but the other nodes may lack the rest.
@@ -110,7 +110,7 @@ impl<'a> Import<'a> {
         Self { node, rule, entries, is_any_width: false, progress: Box::new(|_| ()) }
     }
 
-    /// Accepts prefixes of any width. Entries that allow may have any width without this call.
+    /// Accepts prefixes of any width, for entries that block or allow.
     pub fn any_width(mut self) -> Self {
         self.is_any_width = true;
         self

@@ -89,3 +89,38 @@ impl<'a> Blocks<'a> {
         self.node.replication.mirror.networks(rule, self.node.replication.now())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use mailmesh_events::{EventError, Rule, RuleDetails};
+    use mailmesh_state::StateError;
+
+    use crate::{Error, MemoryHub, Node};
+
+    #[tokio::test]
+    async fn an_exception_of_a_very_wide_network_is_set_only_at_any_width() {
+        let hub = MemoryHub::new();
+        let node = Node::builder().name("mx1").memory(&hub).start().await.unwrap();
+        let blocks = node.blocks();
+        for text in ["0.0.0.0/0", "::/0"] {
+            let network = text.parse().unwrap();
+            let entry = || (network, RuleDetails::new("", mailmesh_events::UnixMillis(0)).unwrap());
+            let refused = [
+                blocks.allow(network).await.unwrap_err(),
+                blocks.import(Rule::Allow, [entry()]).await.unwrap_err(),
+            ];
+            for error in refused {
+                let is_width = matches!(
+                    error,
+                    MirrorError::Refused(StateError::Event(EventError::TooWideToAllow { .. }))
+                );
+                assert!(is_width, "{text}: {error}");
+            }
+            assert!(blocks.list(Rule::Allow).is_empty());
+            blocks.allow(network).any_width().await.unwrap();
+            blocks.remove(Rule::Allow, network).await.unwrap();
+            blocks.import(Rule::Allow, [entry()]).any_width().await.unwrap();
+            blocks.remove(Rule::Allow, network).await.unwrap();
+        }
+    }
+}

@@ -211,8 +211,7 @@ impl<'a> ChainWalk<'a> {
     /// Warnings about the order, about each member that is left out, and about a missing issuer.
     fn warnings(&self, leaf: usize) -> Vec<PemWarning> {
         let mut warnings = Vec::new();
-        let is_in_order = self.chain.windows(2).all(|pair| pair[0] < pair[1]);
-        if !is_in_order {
+        if !self.is_in_order() {
             warnings.push(PemWarning::OrderMended);
         }
         let left_out = (0..self.members.len()).filter(|index| !self.chain.contains(index));
@@ -223,6 +222,20 @@ impl<'a> ChainWalk<'a> {
             warnings.push(PemWarning::IssuerMissing { issuer });
         }
         warnings
+    }
+
+    /// Whether the text has the certificates in the order of the chain, or in another one in which
+    /// each precedes its issuers: a cross-signed authority has several.
+    fn is_in_order(&self) -> bool {
+        let is_issued_before = |issuer: usize, index: usize| {
+            issuer < index && self.members[issuer].signed(&self.members[index])
+        };
+        let mut windows = self.chain.windows(2);
+        windows.all(|pair| pair[0] < pair[1])
+            || (self.chain.iter().all(|index| self.chain[0] <= *index)
+                && self.chain.iter().all(|index| {
+                    !self.chain.iter().any(|issuer| is_issued_before(*issuer, *index))
+                }))
     }
 
     /// The warning about a member that is left out.

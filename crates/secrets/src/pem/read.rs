@@ -30,7 +30,7 @@ pub(super) fn certificates(
     text: &[u8],
     limit: usize,
 ) -> Result<Read<Vec<CertificateDer<'static>>>, PemError> {
-    let Sections { found, is_utf16 } = Sections::of(text)?;
+    let Sections { found, encoding } = Sections::of(text)?;
     let mut items = Vec::new();
     let mut used = Vec::new();
     for section in &found {
@@ -53,12 +53,12 @@ pub(super) fn certificates(
     if items.is_empty() {
         return Err(diagnose(text, &found, Expected::Certificates));
     }
-    Ok(Read { items, warnings: correction_warnings(Expected::Certificates, is_utf16, &used) })
+    Ok(Read { items, warnings: correction_warnings(Expected::Certificates, encoding, &used) })
 }
 
 /// Reads the private keys of a text, in their order.
 pub(super) fn keys(text: &[u8]) -> Result<Read<Vec<FoundKey>>, PemError> {
-    let Sections { found, is_utf16 } = Sections::of(text)?;
+    let Sections { found, encoding } = Sections::of(text)?;
     let mut items = Vec::new();
     let mut used = Vec::new();
     let mut error = None;
@@ -82,7 +82,7 @@ pub(super) fn keys(text: &[u8]) -> Result<Read<Vec<FoundKey>>, PemError> {
     }
     match (items.is_empty(), error) {
         (false, _) => {
-            Ok(Read { items, warnings: correction_warnings(Expected::PrivateKey, is_utf16, &used) })
+            Ok(Read { items, warnings: correction_warnings(Expected::PrivateKey, encoding, &used) })
         }
         (true, Some(error)) => Err(error),
         (true, None) => Err(diagnose(text, &found, Expected::PrivateKey)),
@@ -92,21 +92,30 @@ pub(super) fn keys(text: &[u8]) -> Result<Read<Vec<FoundKey>>, PemError> {
 /// The sections of a text.
 struct Sections {
     found: Vec<Section>,
-    /// Whether the text was UTF-16.
+    encoding: Encoding,
+}
+
+/// The uncommon properties of a text.
+#[derive(Clone, Copy)]
+struct Encoding {
     is_utf16: bool,
+    is_quoted: bool,
 }
 
 impl Sections {
     fn of(text: &[u8]) -> Result<Self, PemError> {
         let text = Text::of(text)?;
-        Ok(Self { found: sections(&text.bytes)?, is_utf16: text.is_utf16 })
+        let encoding = Encoding { is_utf16: text.is_utf16, is_quoted: text.is_quoted };
+        Ok(Self { found: sections(&text.bytes)?, encoding })
     }
 }
 
-fn correction_warnings(input: Expected, is_utf16: bool, used: &[&Section]) -> Vec<PemWarning> {
+fn correction_warnings(input: Expected, encoding: Encoding, used: &[&Section]) -> Vec<PemWarning> {
     let joined = used.iter().find(|section| section.is_joined);
     let joined = joined.map(|section| PemWarning::NewlinesRestored { input, line: section.line });
-    is_utf16.then_some(PemWarning::Utf16 { input }).into_iter().chain(joined).collect()
+    let utf16 = encoding.is_utf16.then_some(PemWarning::Utf16 { input });
+    let quoted = encoding.is_quoted.then_some(PemWarning::Quoted { input });
+    utf16.into_iter().chain(quoted).chain(joined).collect()
 }
 
 /// A certificate without the trust settings that OpenSSL appends.

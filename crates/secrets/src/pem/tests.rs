@@ -39,6 +39,8 @@ fn every_notation_of_a_text_is_read() {
             ("YAML", plain(format!("tls:\n  x: |\n{}", lines(|l| format!("    {l}\n")))), ""),
             ("string literals", plain(lines(|line| format!("  \"{line}\\n\"\n"))), ""),
             ("a list of JSON", plain(format!("[{}]", lines(|l| format!("\"{l}\",\n")))), ""),
+            ("quoted mail", plain(lines(|line| format!("> {line}\n"))), "lines begin with `>`"),
+            ("mail quoted twice", plain(lines(|line| format!(">> {line}\r\n"))), "begin with `>`"),
             ("BOM", plain(format!("\u{feff}{text}")), ""),
             ("non-breaking blanks", plain(lines(|line| format!("\u{a0}{line}\u{200b}\n"))), ""),
             ("text around", plain(format!("Bag Attributes: <x>\n{text}that was it\n")), ""),
@@ -211,9 +213,13 @@ fn each_path_to_a_root_of_a_cross_signed_authority_is_kept_once() {
     let (chain, warnings) = read(&[&leaf, &middle, &new, &crossed, &old]);
     assert_eq!(chain, [0, 1, 3]);
     assert_eq!(warnings.lines().count(), 2, "{warnings}");
-    // The one that ends last comes first; the other way stays.
+    // The one that ends last comes first; the other way stays. Each precedes its issuer as given.
     let (chain, warnings) = read(&[&leaf, &ended, &middle, &crossed]);
-    assert_eq!(chain, [0, 2, 3, 1]);
+    assert_eq!((chain, warnings), (vec![0, 2, 3, 1], String::new()));
+    let (chain, warnings) = read(&[&leaf, &middle, &ended, &crossed, &new]);
+    assert_eq!(chain, [0, 1, 3, 2]);
+    assert!(!warnings.contains("were not in order"), "{warnings}");
+    let (_, warnings) = read(&[&leaf, &crossed, &middle, &ended]);
     assert!(warnings.contains("were not in order"), "{warnings}");
     let (chain, _) = read(&[&leaf, &middle, &crossed, &back]);
     assert_eq!(chain, [0, 1, 2, 3]);

@@ -15,6 +15,8 @@ pub(super) struct Text {
     pub(super) bytes: Zeroizing<Vec<u8>>,
     /// Whether the file was UTF-16.
     pub(super) is_utf16: bool,
+    /// Whether lines began with `>`, as programs for mail quote a text.
+    pub(super) is_quoted: bool,
 }
 
 impl Text {
@@ -29,8 +31,9 @@ impl Text {
             Some(bytes) => (bytes, true),
             None => (Zeroizing::new(given.to_vec()), false),
         };
+        let is_quoted = remove_quote_marks(&mut bytes);
         unescape(&mut bytes);
-        Ok(Self { bytes, is_utf16 })
+        Ok(Self { bytes, is_utf16, is_quoted })
     }
 }
 
@@ -55,6 +58,19 @@ fn from_utf16(given: &[u8]) -> Option<Zeroizing<Vec<u8>>> {
         u8::try_from(unit).ok().filter(u8::is_ascii).unwrap_or(b'?')
     }));
     Some(bytes)
+}
+
+/// Replaces each `>` at the begin of a line by a blank; base64 has none. Returns whether there was
+/// one.
+fn remove_quote_marks(bytes: &mut [u8]) -> bool {
+    let mut has_marks = false;
+    for line in bytes.split_mut(|byte| matches!(byte, b'\n' | b'\r')) {
+        for mark in line.iter_mut().take_while(|byte| matches!(byte, b'>' | b' ')) {
+            has_marks |= *mark == b'>';
+            *mark = b' ';
+        }
+    }
+    has_marks
 }
 
 /// Replaces escapes of JSON, YAML and shells, and non-ASCII white space, at their width.

@@ -15,6 +15,11 @@ pub enum PemWarning {
         /// Which of the two texts.
         input: Expected,
     },
+    /// Lines began with `>`, as programs for mail quote a text.
+    Quoted {
+        /// Which of the two texts.
+        input: Expected,
+    },
     /// Newlines were missing, or written as `\n`.
     NewlinesRestored {
         /// Which of the two texts.
@@ -126,7 +131,9 @@ impl PemWarning {
     #[must_use]
     pub fn input(&self) -> Expected {
         match self {
-            Self::Utf16 { input } | Self::NewlinesRestored { input, .. } => *input,
+            Self::Utf16 { input }
+            | Self::Quoted { input }
+            | Self::NewlinesRestored { input, .. } => *input,
             Self::OtherKeyLeftOut { .. } => Expected::PrivateKey,
             _ => Expected::Certificates,
         }
@@ -137,6 +144,9 @@ impl fmt::Display for PemWarning {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Utf16 { .. } => f.write_str("the text is UTF-16; most servers read UTF-8 only"),
+            Self::Quoted { .. } => {
+                f.write_str("lines begin with `>`, as in a quoted mail; the marks are left out")
+            }
             Self::NewlinesRestored { line, .. } => {
                 write!(f, "line {line}: the newlines of this PEM were missing; they are restored")
             }

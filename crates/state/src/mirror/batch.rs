@@ -35,41 +35,47 @@ impl Mirror {
     ///
     /// # Errors
     /// [`StateError::Full`]; [`StateError::InvalidStamp`] if `now` is in the year 10,000 or later;
-    /// [`StateError::Event`] for a network to block that is the loopback or that
-    /// [`Network::ensure_blockable`] refuses.
+    /// [`StateError::Event`] for a network that [`Network::ensure_blockable`] refuses, or
+    /// [`Network::ensure_allowable`] if it is to be allowed.
     pub fn set_all(
         &self,
         rule: Rule,
         networks: Vec<impl Into<NetworkEntry>>,
         now: UnixMillis,
     ) -> Result<Batch, StateError> {
-        self.set_entries(rule, to_entries(networks), Network::ensure_blockable, now)
+        let ensure_settable = match rule {
+            Rule::Block => Network::ensure_blockable,
+            Rule::Allow => Network::ensure_allowable,
+        };
+        self.set_entries(rule, to_entries(networks), ensure_settable, now)
     }
 
     /// As [`set_all`](Self::set_all), for networks of any width.
     ///
     /// # Errors
-    /// [`StateError::Full`]; [`StateError::InvalidStamp`]; [`StateError::Event`] for the loopback.
+    /// [`StateError::Full`]; [`StateError::InvalidStamp`]; [`StateError::Event`] if the
+    /// loopback is to be blocked.
     pub fn set_all_of_any_width(
         &self,
         rule: Rule,
         networks: Vec<impl Into<NetworkEntry>>,
         now: UnixMillis,
     ) -> Result<Batch, StateError> {
-        let networks = to_entries(networks);
-        self.set_entries(rule, networks, Network::ensure_blockable_of_any_width, now)
+        let ensure_settable = match rule {
+            Rule::Block => Network::ensure_blockable_of_any_width,
+            Rule::Allow => Ok,
+        };
+        self.set_entries(rule, to_entries(networks), ensure_settable, now)
     }
 
     fn set_entries(
         &self,
         rule: Rule,
         networks: Vec<NetworkEntry>,
-        ensure_blockable: fn(Network) -> Result<Network, EventError>,
+        ensure_settable: fn(Network) -> Result<Network, EventError>,
         now: UnixMillis,
     ) -> Result<Batch, StateError> {
-        if rule == Rule::Block {
-            networks.iter().try_for_each(|entry| ensure_blockable(entry.network).map(drop))?;
-        }
+        networks.iter().try_for_each(|entry| ensure_settable(entry.network).map(drop))?;
         if now >= STAMP_TIME_LIMIT {
             return Err(StateError::InvalidStamp { stamped: now });
         }

@@ -204,8 +204,22 @@ impl Mirror {
     /// Allows a network. An allowed network is not blocked, whatever blocks match it.
     ///
     /// # Errors
-    /// As [`block`](Self::block), without [`StateError::Event`].
+    /// As [`block`](Self::block); [`StateError::Event`] for prefixes that
+    /// [`Network::ensure_allowable`] refuses.
     pub fn allow(
+        &self,
+        network: Network,
+        details: RuleDetails,
+        now: UnixMillis,
+    ) -> Result<Change, StateError> {
+        self.set_network(Rule::Allow, network.ensure_allowable()?, Some(details), now)
+    }
+
+    /// As [`allow`](Self::allow), for a network of any width.
+    ///
+    /// # Errors
+    /// As [`allow`](Self::allow), without [`StateError::Event`].
+    pub fn allow_of_any_width(
         &self,
         network: Network,
         details: RuleDetails,

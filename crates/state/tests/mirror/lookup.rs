@@ -29,6 +29,31 @@ fn the_longest_prefix_wins_and_allow_beats_block() {
 }
 
 #[test]
+fn an_exception_of_a_very_wide_network_is_refused_unless_any_width_is_asked_for() {
+    let mirror = mirror(1);
+    for text in ["0.0.0.0/0", "10.0.0.0/7", "::/0", "2001::/15"] {
+        let wide = network(text);
+        let refused = [
+            mirror.allow(wide, block("no"), NOW).unwrap_err(),
+            mirror.set_all(Rule::Allow, vec![(wide, block("no"))], NOW).unwrap_err(),
+        ];
+        for error in refused {
+            let text = error.to_string();
+            assert!(text.contains("lets in") && !text.contains("block"), "{text}");
+        }
+        mirror.allow_of_any_width(wide, block("meant"), NOW).unwrap();
+        mirror.set_all_of_any_width(Rule::Allow, vec![(wide, block("meant"))], NOW).unwrap();
+        // Mirrors must not differ, so a change of another node has no limit.
+        let other = super::mirror(2);
+        other.apply_all(mirror.content(), NOW);
+        assert_eq!(other.digest(), mirror.digest());
+    }
+    for text in ["10.0.0.0/8", "2001::/16", "127.0.0.1", "127.0.0.0/8", "::1"] {
+        mirror.allow(network(text), block("ours"), NOW).unwrap();
+    }
+}
+
+#[test]
 fn a_full_mirror_refuses_new_keys_but_not_changes() {
     let mut bounds = Bounds::default();
     bounds.networks = 2;

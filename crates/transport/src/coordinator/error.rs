@@ -54,6 +54,12 @@ pub enum ConfigErrorKind {
         /// Offset of the first bad byte, from 0.
         at: usize,
     },
+    /// The text is UTF-16.
+    #[error("{name} is UTF-16: save it as UTF-8")]
+    Utf16 {
+        /// The name of the file, or a description of the text.
+        name: String,
+    },
     /// The text contains nothing but white space and comments.
     #[error(
         "{name} is empty; expected an object like {{\"@type\": \"Zenoh\", \"config\": \"{{ mode: \
@@ -226,6 +232,7 @@ impl ConfigErrorKind {
             Self::Secret { why } => Self::Secret { why: bounded(&why) },
             Self::Read { path, why } => Self::Read { path: bounded(&path), why: bounded(&why) },
             Self::NotText { name, at } => Self::NotText { name: bounded(&name), at },
+            Self::Utf16 { name } => Self::Utf16 { name: bounded(&name) },
             Self::Empty { name } => Self::Empty { name: bounded(&name) },
             other => other,
         }

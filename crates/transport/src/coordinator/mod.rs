@@ -40,6 +40,7 @@ mod resolve;
 mod schema;
 mod session_settings;
 mod shapes;
+mod silenced;
 mod source;
 mod spans;
 mod tls;

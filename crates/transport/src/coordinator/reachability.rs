@@ -11,6 +11,7 @@ use super::endpoint_check::known_protocol;
 use super::error::{ConfigError, ConfigErrorKind};
 use super::mesh::MeshSettings;
 use super::protection::LinkProtection;
+use super::silenced;
 use super::tls_endpoints::as_tls;
 use super::tls_settings;
 use super::zenoh_settings::{LEASE_MS, ZenohSettings};
@@ -24,6 +25,7 @@ pub(super) fn check_links(
 ) -> Result<Vec<Warning>, ConfigError> {
     let protection = settings.link_protection(has_key);
     let mut warnings = check_reach(settings, protection)?;
+    warnings.extend(silenced::warnings(settings, mesh));
     let place = mesh.links_at.as_ref();
     let message = match (protection, mesh.links) {
         (_, None) => None,
@@ -75,6 +77,15 @@ fn check_reach(
              address, or name the others in `connect.endpoints`, as in \
              \"tcp/[fe80::1%eth0]:7447\"",
         ));
+    }
+    if settings.scouts() && settings.scouting_group().port() == 0 {
+        let message = "`scouting.multicast.address`: with port 0 nodes do not ask and listen at \
+                       one port, and may not find each other; write \"224.0.0.224:7446\"";
+        let warning = Warning::new(message);
+        warnings.push(match settings.group_place() {
+            Some(place) => warning.at(place.clone()),
+            None => warning,
+        });
     }
     let finds = settings.scouts() || settings.gossips();
     if protection == LinkProtection::Own("transport.link.tls")

@@ -26,6 +26,9 @@ impl<'a> Source<'a> {
         if bytes.len() > MAX_CONFIG_LEN {
             return Err(ConfigError::new(ConfigErrorKind::TooLong { len: bytes.len() as u64 }));
         }
+        if is_utf16(bytes) {
+            return Err(ConfigError::new(ConfigErrorKind::Utf16 { name: name.into() }));
+        }
         let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
         let text = std::str::from_utf8(bytes).map_err(|error| {
             ConfigError::new(ConfigErrorKind::NotText {
@@ -109,5 +112,15 @@ impl<'a> Source<'a> {
             at -= 1;
         }
         at
+    }
+}
+
+/// Whether a text is UTF-16: it begins with a byte order mark, or with an ASCII character of 16
+/// bits.
+fn is_utf16(bytes: &[u8]) -> bool {
+    match bytes {
+        [0xff, 0xfe, ..] | [0xfe, 0xff, ..] => true,
+        [0, byte, ..] | [byte, 0, ..] => byte.is_ascii_graphic() || byte.is_ascii_whitespace(),
+        _ => false,
     }
 }

@@ -129,10 +129,15 @@ impl<'a> Rows<'a> {
             self.at += line.len();
             self.line += usize::from(!line.is_empty());
             let (text, ends) = (&mut row.text[len..], &mut row.ends[count..]);
-            // An empty line at the end of the text ends the record.
-            let (result, _, written, ended) = self.reader.read_record(line.as_bytes(), text, ends);
+            // A line break ends the last record, unless a quote in it is open.
+            let is_end = line.is_empty();
+            let bytes = if is_end { b"\n" } else { line.as_bytes() };
+            let (result, _, written, ended) = self.reader.read_record(bytes, text, ends);
             (len, count) = (len + written, count + ended);
             match result {
+                ReadRecordResult::InputEmpty if is_end => {
+                    return Some("a quote begins in it that does not end".to_owned());
+                }
                 ReadRecordResult::InputEmpty => {}
                 ReadRecordResult::OutputFull => {
                     return Some(format!(
