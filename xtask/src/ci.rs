@@ -1,6 +1,6 @@
 //! What continuous integration runs, what fails soonest first.
 
-use crate::{circles, deny, docs, layers, mutants, packages, test};
+use crate::{api, circles, deny, docs, layers, mutants, packages, test};
 use xtask::run::{cargo, run};
 
 pub(crate) fn all() -> Result<(), String> {
@@ -21,8 +21,6 @@ pub(crate) fn all() -> Result<(), String> {
     // As users build it: without what only our tests turn on.
     run(cargo(&["clippy", "--workspace", "--lib", "--bins", "--", "-D", "warnings"]))?;
     docs::run_all()?;
-    let mut rustdoc = cargo(&["doc", "--workspace", "--no-deps", "--features", "mailmesh/testing"]);
-    rustdoc.env("RUSTDOCFLAGS", "-D warnings");
-    run(rustdoc)?;
+    api::check()?;
     test::run(false)
 }

@@ -1,5 +1,6 @@
 //! The project's own tasks, one file each. `cargo xtask help` lists them.
 
+mod api;
 mod bench;
 mod ci;
 mod circles;
@@ -51,6 +52,12 @@ enum Task {
         /// Also build each crate from its package.
         #[arg(long)]
         verify: bool,
+    },
+    /// Build the docs, and write the public items of each published library to `docs/api/`.
+    Api {
+        /// Write nothing; fail with the differences if the files are not up to date.
+        #[arg(long)]
+        check: bool,
     },
     /// Check licences, sources, duplicates and advisories of what is in the tree (needs
     /// `cargo install cargo-deny --locked`; says so if it is not there).
@@ -107,6 +114,8 @@ fn main() -> ExitCode {
         Task::Layers => layers::run().and_then(|()| circles::run()).map(done),
         Task::Docs => docs::run_all().map(done),
         Task::Package { verify } => packages::pack(verify).map(done),
+        Task::Api { check: true } => api::check().map(done),
+        Task::Api { check: false } => api::write().map(done),
         Task::Deny => deny::all().map(done),
         Task::Fuzz { name, seconds } => fuzz::run_all(name.as_deref(), seconds).map(done),
         Task::Sim { args } => sim::run_seeds(&args).map(done),
