@@ -1,4 +1,4 @@
 #!/bin/sh
-# Rustdoc's JSON is unstable in a stable toolchain, which this variable allows. It is set for rustdoc
-# alone: if cargo had it, too, build scripts would see it, and all dependencies would be rebuilt.
+# The JSON of rustdoc is unstable; this variable allows it in a stable toolchain. Only rustdoc gets
+# the variable: build scripts watch it, so cargo would rebuild dependencies.
 RUSTC_BOOTSTRAP=1 exec rustdoc "$@"

@@ -37,8 +37,8 @@ pub(crate) fn write() -> Result<(), String> {
 /// Compares the surface of each library with its file.
 ///
 /// # Errors
-/// If the docs do not build without a warning, or a surface differs from its file: the error has the
-/// differing items, and the command that writes the files.
+/// If the docs do not build without a warning, or a surface differs from its file: the error has
+/// the differing items, and the command that writes the files.
 pub(crate) fn check() -> Result<(), String> {
     let mut changes = String::new();
     for Surface { package, items } in surfaces()? {

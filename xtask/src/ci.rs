@@ -1,6 +1,6 @@
 //! What continuous integration runs, what fails soonest first.
 
-use crate::{api, circles, deny, docs, layers, mutants, packages, test};
+use crate::{alone, api, circles, deny, docs, layers, mutants, packages, test};
 use xtask::run::{cargo, run};
 
 pub(crate) fn all() -> Result<(), String> {
@@ -22,5 +22,6 @@ pub(crate) fn all() -> Result<(), String> {
     run(cargo(&["clippy", "--workspace", "--lib", "--bins", "--", "-D", "warnings"]))?;
     docs::run_all()?;
     api::check()?;
+    alone::run_all()?;
     test::run(false)
 }

@@ -1,5 +1,6 @@
 //! The project's own tasks, one file each. `cargo xtask help` lists them.
 
+mod alone;
 mod api;
 mod bench;
 mod ci;
@@ -59,6 +60,8 @@ enum Task {
         #[arg(long)]
         check: bool,
     },
+    /// Build and run an example of each published library as a package outside the workspace.
+    Alone,
     /// Check licences, sources, duplicates and advisories of what is in the tree (needs
     /// `cargo install cargo-deny --locked`; says so if it is not there).
     Deny,
@@ -116,6 +119,7 @@ fn main() -> ExitCode {
         Task::Package { verify } => packages::pack(verify).map(done),
         Task::Api { check: true } => api::check().map(done),
         Task::Api { check: false } => api::write().map(done),
+        Task::Alone => alone::run_all().map(done),
         Task::Deny => deny::all().map(done),
         Task::Fuzz { name, seconds } => fuzz::run_all(name.as_deref(), seconds).map(done),
         Task::Sim { args } => sim::run_seeds(&args).map(done),

@@ -1,5 +1,5 @@
-//! The published crates, and their packing as `cargo publish` does it, so that a crate that cannot be
-//! published is noticed early.
+//! The published crates, and their packing as `cargo publish` does it, so that a crate that cannot
+//! be published is noticed early.
 
 use std::path::Path;
 
