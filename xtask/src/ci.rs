@@ -1,6 +1,6 @@
 //! The steps of continuous integration: those that fail soonest come first.
 
-use crate::{circles, deny, docs, layers, mutants, packages, test};
+use crate::{alone, api, circles, deny, docs, layers, mutants, packages, test};
 use xtask::run::{cargo, run};
 
 pub(crate) fn all() -> Result<(), String> {
@@ -21,8 +21,7 @@ pub(crate) fn all() -> Result<(), String> {
     // As users build it: without what only our tests turn on.
     run(cargo(&["clippy", "--workspace", "--lib", "--bins", "--", "-D", "warnings"]))?;
     docs::run_all()?;
-    let mut rustdoc = cargo(&["doc", "--workspace", "--no-deps", "--features", "mailmesh/testing"]);
-    rustdoc.env("RUSTDOCFLAGS", "-D warnings");
-    run(rustdoc)?;
+    api::check()?;
+    alone::run_all()?;
     test::run(false)
 }

@@ -1,5 +1,7 @@
 //! The project's own tasks, one file each. `cargo xtask help` lists them.
 
+mod alone;
+mod api;
 mod bench;
 mod ci;
 mod circles;
@@ -55,6 +57,14 @@ enum Task {
     },
     /// Run the demo, and write its output as a picture for README.
     Picture(picture::Options),
+    /// Build the docs, and write the public items of each published library to `docs/api/`.
+    Api {
+        /// Write nothing; fail with the differences if the files are not up to date.
+        #[arg(long)]
+        check: bool,
+    },
+    /// Build and run an example of each published library as a package outside the workspace.
+    Alone,
     /// Check licences, sources, duplicates and advisories of what is in the tree (needs
     /// `cargo install cargo-deny --locked`; says so if it is not there).
     Deny,
@@ -111,6 +121,9 @@ fn main() -> ExitCode {
         Task::Docs => docs::run_all().map(done),
         Task::Package { verify } => packages::pack(verify).map(done),
         Task::Picture(options) => picture::run(&options).map(done),
+        Task::Api { check: true } => api::check().map(done),
+        Task::Api { check: false } => api::write().map(done),
+        Task::Alone => alone::run_all().map(done),
         Task::Deny => deny::all().map(done),
         Task::Fuzz { name, seconds } => fuzz::run_all(name.as_deref(), seconds).map(done),
         Task::Sim { args } => sim::run_seeds(&args).map(done),

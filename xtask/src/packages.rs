@@ -1,5 +1,5 @@
-//! Packs the published crates as `cargo publish` would, so that a crate that cannot be published is
-//! noticed early.
+//! The published crates, and their packing as `cargo publish` does it, so that a crate that cannot
+//! be published is noticed early.
 
 use std::path::Path;
 
@@ -21,7 +21,7 @@ pub(crate) fn pack(verify: bool) -> Result<(), String> {
         // The build of this task has read all that is needed of the registry.
         command.args(["--no-verify", "--offline"]);
     }
-    for (name, folder) in published(&crate::layers::metadata()?) {
+    for Package { name, folder, .. } in published(&crate::layers::metadata()?) {
         if let Some(missing) = NEEDED.iter().find(|file| !folder.join(file).exists()) {
             return Err(format!("{name} lacks {missing}: add it to {}", folder.display()));
         }
@@ -41,14 +41,35 @@ pub(crate) fn pack(verify: bool) -> Result<(), String> {
     Ok(())
 }
 
-/// The name and folder of each package without `publish = false`.
-fn published(metadata: &Value) -> Vec<(&str, &Path)> {
+/// A package without `publish = false`.
+#[derive(Debug)]
+pub(crate) struct Package<'a> {
+    pub(crate) name: &'a str,
+    /// The folder of its manifest.
+    pub(crate) folder: &'a Path,
+    /// Whether users install it as a program. They depend on the other packages.
+    pub(crate) is_program: bool,
+}
+
+/// The published packages, given the output of `cargo metadata`.
+pub(crate) fn published(metadata: &Value) -> Vec<Package<'_>> {
     let packages = metadata["packages"].as_array().into_iter().flatten();
     packages
         .filter(|package| package["publish"].is_null())
         .filter_map(|package| {
             let manifest = Path::new(package["manifest_path"].as_str()?);
-            Some((package["name"].as_str()?, manifest.parent()?))
+            let targets = package["targets"].as_array().into_iter().flatten();
+            let mut kinds = targets.filter_map(|target| target["kind"].as_array()).flatten();
+            Some(Package {
+                name: package["name"].as_str()?,
+                folder: manifest.parent()?,
+                is_program: kinds.any(|kind| kind == "bin"),
+            })
         })
         .collect()
+}
+
+/// The published packages that users depend on.
+pub(crate) fn libraries(metadata: &Value) -> impl Iterator<Item = Package<'_>> {
+    published(metadata).into_iter().filter(|package| !package.is_program)
 }

@@ -22,7 +22,7 @@ pub use error::CodecError;
 pub use event::{Events, decode_events, encode_event};
 pub use header::{FrameKind, HEADER_LEN, Header, MAX_FRAME_LEN, VERSION};
 pub use keyring::Keyring;
-pub use mailmesh_events::KeyId;
+pub use mailmesh_events::{self as events, KeyId};
 pub use record_cipher::RecordCipher;
 pub use seal::{OpenedFrame, Opener, Sealer};
 pub use stored_change::{decode_change, encode_change, encode_change_key};

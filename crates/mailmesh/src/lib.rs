@@ -63,7 +63,7 @@ pub use incoming::{Gap, GapReason, Incoming, LeaveReason, Received};
 pub use keys::{ActivateKey, AddKey, Keys, NodeKeys, RetireKey};
 pub use lifecycle::StopReason;
 pub use mailmesh_codec::{ClusterKey, CodecError, Keyring};
-pub use mailmesh_delivery::{DeliveryCounters, Incarnation, NodeName, Settings};
+pub use mailmesh_delivery::{DeliveryCounters, DeliveryError, Incarnation, NodeName, Settings};
 pub use mailmesh_events::{
     AccountId, AlertId, CacheInvalidation, CacheKind, CacheScope, CalendarAlert, CalendarEventId,
     Certificate, CertificateChange, CertificateFingerprint, Change, ChangeId, Custom, DataTypes,
@@ -80,7 +80,7 @@ pub use mailmesh_state::{
     StateError, Validity, Verdict, certificate_from_der, certificate_from_pem, certificate_to_pem,
     read_certificate,
 };
-pub use mailmesh_store::{TrustedDir, Untrusted, check_dir, store_in_use};
+pub use mailmesh_store::{StoreError, TrustedDir, Untrusted, check_dir, store_in_use};
 pub use mailmesh_transport::{
     Backend, ConfigError, ConfigErrorKind, Coordinator, DriverCounters, EndpointState, GateCounts,
     KeySpace, MemoryHub, Secret, TransportError, Warning,

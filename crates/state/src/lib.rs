@@ -27,6 +27,8 @@ pub use cluster_clock::{
 };
 pub use entries::{Bounds, ExpiryWarning, Swept};
 pub use error::{Material, StateError};
+pub use mailmesh_events as events;
+pub use mailmesh_secrets as secrets;
 pub use mirror::{Applied, Batch, Mirror, MirrorCounters, Saved, fingerprint_key_id};
 pub use observe::{Observed, Observer};
 pub use reconcile::{ReconcileConfig, Reconciler};

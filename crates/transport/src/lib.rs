@@ -39,6 +39,7 @@ pub use lanes::{MAX_BATCH_EVENTS, MAX_BATCH_LEN, PublishError};
 pub use link_keys::LinkKeys;
 pub use link_proof::LinkProof;
 pub use log_throttle::LogThrottle;
+pub use mailmesh_delivery as delivery;
 pub use memory::{MemoryBus, MemoryHub};
 pub use other_keys::OtherKeys;
 pub use zenoh_bus::ZenohBus;

@@ -95,7 +95,7 @@ mod tests {
     use mailmesh_events::{EventError, Rule, RuleDetails};
     use mailmesh_state::StateError;
 
-    use crate::{Error, MemoryHub, Node};
+    use crate::{MemoryHub, MirrorError, Node};
 
     #[tokio::test]
     async fn an_exception_of_a_very_wide_network_is_set_only_at_any_width() {
