@@ -266,7 +266,7 @@ async fn of_two_nodes_with_one_name_the_younger_steps_back_with_the_reason() {
 /// Regression: the isolated node stayed, and the writes of the other were lost in five of eight
 /// rounds.
 #[tokio::test(start_paused = true)]
-async fn of_two_nodes_with_one_name_the_isolated_one_yields_and_its_writes_stay() {
+async fn the_isolated_node_of_a_name_conflict_stops_and_loses_no_write() {
     for wrote in 0..8 {
         let hub = MemoryHub::new();
         let twin = node(&hub, "twin", None).await;

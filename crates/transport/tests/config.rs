@@ -72,7 +72,7 @@ fn disabled_is_a_coordinator_of_its_own() {
 }
 
 #[test]
-fn our_own_settings_stand_beside_zenohs() {
+fn mesh_settings_are_read_beside_a_zenoh_configuration() {
     let text = r#"{
         "@type": "Zenoh", "config": "{}",
         "mesh": { "name": "mx1", "cluster": "example", "failureTimeoutMs": 5e3,
@@ -89,7 +89,7 @@ fn our_own_settings_stand_beside_zenohs() {
 }
 
 #[test]
-fn several_bare_words_of_a_line_are_repaired_together_and_literals_are_left() {
+fn the_corrected_line_quotes_all_bare_words_and_no_literals() {
     let text =
         zenoh("{ mode: peer, scouting: { multicast: { interface: lo, ttl: 1, enabled: true } } }");
     let coordinator = Coordinator::parse(&text).unwrap();
@@ -188,7 +188,7 @@ fn files_that_are_no_configuration_are_refused_unread() {
 }
 
 #[test]
-fn a_port_in_use_a_missing_file_and_a_missing_interface_are_found_before_zenoh_starts() {
+fn preflight_finds_ports_files_and_interfaces_that_zenoh_cannot_use() {
     let taken = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = taken.local_addr().unwrap();
     let cases = [
@@ -208,7 +208,7 @@ fn a_port_in_use_a_missing_file_and_a_missing_interface_are_found_before_zenoh_s
 }
 
 #[test]
-fn a_key_that_cannot_be_had_says_what_to_do() {
+fn the_error_for_an_unreadable_key_says_what_to_do() {
     let dir = tempfile::tempdir().unwrap();
     let open = dir.path().join("open.key");
     std::fs::write(&open, "secret").unwrap();
@@ -307,7 +307,7 @@ fn a_file_of_logins_is_read_whole_or_called_too_long() {
 
 /// A log line must not wait for a mount that hangs.
 #[test]
-fn what_is_shown_of_settings_is_whole_and_looks_at_no_file() {
+fn debug_of_settings_is_complete_and_reads_no_file() {
     let text = r#"{ "@type": "Disabled", "mesh": { "inboxBytes": 1234567,
         "key": { "@type": "File", "filePath": "/no/such/Ab3dEf6hIj9lMn2pQr5t" } } }"#;
     let shown = format!("{:?}", Coordinator::parse(text).unwrap().mesh());

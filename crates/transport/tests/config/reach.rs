@@ -41,7 +41,7 @@ fn a_group_that_needs_an_interface_is_refused_where_zenoh_scouts() {
 }
 
 #[test]
-fn links_that_do_not_become_what_is_asked_for_are_warned_of() {
+fn a_warning_names_why_links_lack_the_requested_protection() {
     let config = |zenoh: &str, mesh: &str| {
         format!(r#"{{ "@type": "Zenoh", "config": {zenoh}, "mesh": {{ {mesh} }} }}"#)
     };
@@ -88,7 +88,7 @@ fn links_of_tls_with_a_zone_are_refused_before_a_start() {
 }
 
 #[test]
-fn what_the_protocols_and_the_list_of_others_leave_out_is_warned_of() {
+fn parse_warns_of_endpoints_without_effect_and_unknown_protocols() {
     let config = "{ connect: { endpoints: ['tls/mx1:1', 'tcp/mx2:1', 'tcp/mx2:1'] },
         transport: { link: { protocols: ['tcp', 'udp'] } } }";
     let coordinator = Coordinator::parse(config).unwrap();
@@ -169,7 +169,7 @@ fn a_port_of_discovery_that_is_taken_is_found() {
 }
 
 #[test]
-fn tls_of_an_endpoints_own_is_enough_for_it() {
+fn an_endpoint_may_contain_all_its_tls_settings() {
     let own = "tls/127.0.0.1:0#listen_certificate_file=c;listen_private_key_base64=QQ==";
     let mutual = format!("{own};enable_mtls=true;root_ca_certificate_file=r");
     for listen in [own, &mutual] {
@@ -184,7 +184,7 @@ fn tls_of_an_endpoints_own_is_enough_for_it() {
 }
 
 #[test]
-fn a_node_that_cannot_show_a_certificate_to_those_that_it_finds_is_warned_of() {
+fn mutual_tls_without_a_client_certificate_gives_a_warning() {
     let config = "{ listen: { endpoints: ['tls/127.0.0.1:0'] }, transport: { link: { tls: {
         root_ca_certificate: 'r', listen_certificate: 'c', listen_private_key: 'k',
         enable_mtls: true } } } }";
