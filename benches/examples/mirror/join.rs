@@ -1,5 +1,5 @@
-//! Start of a node: synchronization from another node over Zenoh on the loopback, and restart from
-//! disk.
+//! Measures two starts: a new node copies the mirror from another node (over Zenoh on the
+//! loopback), and a node loads its mirror from disk.
 
 use std::error::Error;
 use std::time::{Duration, Instant};
@@ -48,7 +48,11 @@ pub(crate) fn measure() -> Result<Vec<Row>, Box<dyn Error>> {
         let linked_after = begin.elapsed();
         while two.status().mirror_fingerprint != one.status().mirror_fingerprint {
             if begin.elapsed() > TIMEOUT {
-                return Err("the joiner did not get the mirror".into());
+                let (n, m) = (two.status().mirror_entries, one.status().mirror_entries);
+                let waited = TIMEOUT.as_secs();
+                return Err(
+                    format!("the new node has {n} of {m} mirror entries after {waited} s").into()
+                );
             }
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
@@ -74,8 +78,12 @@ pub(crate) fn measure() -> Result<Vec<Row>, Box<dyn Error>> {
         let node = start().await?;
         let took = begin.elapsed().as_secs_f64();
         println!("    (a file of {:.0} MB)", size as f64 / 1e6);
-        if node.status().mirror_entries != entries {
-            return Err("entries are missing after the restart".into());
+        let loaded = node.status().mirror_entries;
+        if loaded != entries {
+            return Err(format!(
+                "the node has {loaded} of {entries} mirror entries after the restart"
+            )
+            .into());
         }
         rows.push(Row::new("restart from the store, 1 M entries", took, "s", 1.5));
         node.shutdown().await;

@@ -82,7 +82,7 @@ pub(crate) fn measure() -> Result<Vec<Row>, Box<dyn Error>> {
         let during = latencies(&one, &mut inbox, || joined.load(Ordering::Acquire)).await?;
         let third = third.await??;
         if third.status().mirror_fingerprint != one.status().mirror_fingerprint {
-            return Err("the joiner did not get the mirror".into());
+            return Err("the new node does not have the whole mirror".into());
         }
         for node in [third, two, one] {
             node.shutdown().await;

@@ -126,7 +126,7 @@ fn sockets_in_a_directory_that_others_can_write_to_are_not_trusted() {
 }
 
 #[test]
-fn a_key_file_that_others_may_read_or_write_is_refused_however_it_is_given() {
+fn node_refuses_a_key_file_that_other_users_can_access() {
     use std::os::unix::fs::PermissionsExt;
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("open.key");

@@ -77,7 +77,7 @@ mod tests {
     }
 
     #[test]
-    fn a_position_moves_back_over_frames_without_a_hole() {
+    fn the_start_position_moves_back_before_contiguous_buffered_frames() {
         let mut unknown_senders = UnknownSenderBuffer::default();
         for first in [1, 2, 5, 6, 7, 9] {
             unknown_senders.keep(frame(1, first), 1 << 20);

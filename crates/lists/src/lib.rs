@@ -68,7 +68,8 @@ pub struct Entry {
     pub origin: Box<str>,
     /// When the entry ends.
     pub ends: Ends,
-    /// The number of the line, or entry of JSON, with this network; its networks count as one.
+    /// The number of the line or JSON entry that contains this network. Networks with the same
+    /// number count as one.
     pub unit: usize,
 }
 
@@ -121,7 +122,8 @@ pub fn read_for(rule: Rule, text: &str, format: Format) -> Result<List, ListErro
     let line_in_hex = secret_key::refuse_keys(&text)?;
     let list = read_format(&text, rule, format);
     match line_in_hex {
-        // Lists of indicators have file hashes between addresses.
+        // A line of 64 hex digits can be a file hash. It is an error only if the list has no
+        // entries or cannot be read.
         Some(line) if list.as_ref().map_or(true, |list| list.entries.is_empty()) => {
             Err(secret_key::cluster_key_error(line))
         }

@@ -63,7 +63,7 @@ fn several_lists_in_one_object_are_read() {
 }
 
 #[test]
-fn an_alert_on_its_own_keeps_its_simulation() {
+fn a_simulated_alert_outside_a_list_is_not_imported() {
     let alert = |simulated: bool| {
         format!(
             "{{\"id\":5,\"simulated\":{simulated},\"decisions\":[{{\"type\":\"ban\",\"value\":\

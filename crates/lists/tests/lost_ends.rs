@@ -299,7 +299,7 @@ fn a_prefix_length_is_read_from_a_column_of_its_own() {
 }
 
 #[test]
-fn a_point_that_may_separate_thousands_is_bad() {
+fn a_duration_with_an_ambiguous_decimal_point_is_bad() {
     for value in ["3.600", "86.400"] {
         check(&[
             (&format!("IP;Grund;Dauer\n192.0.2.1;x;{value}\n"), &[], &["1 bad", value, "may be"]),

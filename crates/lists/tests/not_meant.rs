@@ -165,7 +165,7 @@ fn fractions_and_other_units_of_ends_are_read() {
 }
 
 #[test]
-fn values_behind_an_address_decide_its_rule() {
+fn the_value_after_an_address_decides_whether_it_is_blocked() {
     for no in
         ["0", "0;", "good", "false", "white", "permit_mynetworks", "no-block", "allow", "ok", "no"]
     {
@@ -182,7 +182,7 @@ fn values_behind_an_address_decide_its_rule() {
 }
 
 #[test]
-fn columns_that_mean_not_blocked_leave_out_their_network() {
+fn a_row_is_left_out_if_a_column_says_not_blocked() {
     for (name, no, yes) in [
         ("status", "allowed", "blocked"),
         ("status", "inactive", "active"),

@@ -56,7 +56,7 @@ const COMPLEMENT: [&str; 8] = [
 ];
 
 #[test]
-fn an_unknown_answer_shields_its_network_from_wider_lines() {
+fn an_unknown_action_keeps_its_network_out_of_a_wider_block() {
     for action in [
         "some_class",
         "permit_auth_destination",

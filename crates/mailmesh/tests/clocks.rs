@@ -98,7 +98,7 @@ const SKEWS: [Skew; 6] = [
 /// Regression: with two clocks the mean counted. A node with 100 blocks of 30 days lost them all 3
 /// s after a node joined whose clock was ten years ahead.
 #[tokio::test(start_paused = true)]
-async fn a_wrong_clock_ends_no_entry_of_one_other_node_or_of_two() {
+async fn a_wrong_clock_expires_no_entry_on_one_or_two_other_nodes() {
     for skew in SKEWS {
         for is_one_down in [false, true] {
             let cluster = TestCluster::start(["mx1", "mx2", "mx3"]).await.unwrap();

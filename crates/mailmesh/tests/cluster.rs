@@ -238,7 +238,7 @@ async fn a_dropped_node_fails_for_the_others_like_a_killed_one() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn of_two_nodes_with_one_name_the_younger_steps_back_with_the_reason() {
+async fn the_younger_of_two_nodes_with_one_name_stops_with_a_reason() {
     let hub = MemoryHub::new();
     let elder = node(&hub, "twin", None).await;
     // Start times have a resolution of 1 ms, so the second node must start in a later one.
@@ -266,7 +266,7 @@ async fn of_two_nodes_with_one_name_the_younger_steps_back_with_the_reason() {
 /// Regression: the isolated node stayed, and the writes of the other were lost in five of eight
 /// rounds.
 #[tokio::test(start_paused = true)]
-async fn of_two_nodes_with_one_name_the_isolated_one_yields_and_its_writes_stay() {
+async fn the_isolated_node_of_a_name_conflict_stops_and_loses_no_write() {
     for wrote in 0..8 {
         let hub = MemoryHub::new();
         let twin = node(&hub, "twin", None).await;

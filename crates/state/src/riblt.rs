@@ -224,7 +224,7 @@ mod tests {
     }
 
     #[test]
-    fn a_difference_needs_about_1_35_symbols_per_item() {
+    fn few_symbols_decode_a_small_difference() {
         for (half, max) in [(5, 64), (50, 200), (350, 1_024)] {
             let theirs = sketch(items(0, 10_000), SKETCH_SYMBOLS);
             let ours = sketch(items(half, 10_000), SKETCH_SYMBOLS);

@@ -344,7 +344,7 @@ fn as_version_1(der: &[u8]) -> Vec<u8> {
 }
 
 #[test]
-fn a_certificate_of_version_1_is_refused_for_its_missing_names_and_its_end() {
+fn the_error_for_a_version_1_certificate_names_every_fault() {
     let mut params = rcgen::CertificateParams::new(Vec::<String>::new()).unwrap();
     params.distinguished_name.push(rcgen::DnType::CommonName, "mail.example.org");
     params.not_after = rcgen::date_time_ymd(2021, 2, 3);

@@ -134,7 +134,7 @@ mod tests {
     }
 
     #[test]
-    fn a_false_length_spoils_no_frame_before_it() {
+    fn frames_before_a_false_length_are_read() {
         let mut message = bundled(&[b"one"[..].into(), b"two"[..].into()]).to_vec();
         message.extend(u32::MAX.to_be_bytes());
         message.extend(b"three");

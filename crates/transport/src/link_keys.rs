@@ -322,7 +322,7 @@ mod tests {
     }
 
     #[test]
-    fn a_name_that_cannot_stand_in_a_certificate_is_left_out() {
+    fn names_that_are_invalid_in_a_certificate_are_left_out() {
         for (name, fits) in [
             ("mx1.example.org", true),
             ("mx1.example.org.", true),

@@ -230,7 +230,7 @@ mod tests {
     }
 
     #[test]
-    fn a_cut_direction_drops_silently_and_its_receiver_sees_the_heal() {
+    fn a_cut_drops_messages_silently_and_heal_tells_the_receiver() {
         let hub = MemoryHub::new();
         let ((a, mut to_a), (b, mut to_b)) = (join(&hub, A), join(&hub, B));
         assert_eq!((arrived(&mut to_a), arrived(&mut to_b)), (words("Up"), words("Up")));

@@ -79,7 +79,7 @@ fn a_zenoh_configuration_alone_and_an_embedded_object_are_read_too() {
 }
 
 #[test]
-fn disabled_is_a_coordinator_of_its_own() {
+fn explain_says_that_a_disabled_coordinator_runs_alone() {
     let coordinator = Coordinator::parse(r#"{"@type": "Disabled"}"#).unwrap();
     assert!(matches!(coordinator.backend(), Backend::Disabled));
     assert!(coordinator.explain().contains("runs alone"));
@@ -91,7 +91,7 @@ fn disabled_is_a_coordinator_of_its_own() {
 }
 
 #[test]
-fn our_own_settings_stand_beside_zenohs() {
+fn mesh_settings_are_read_beside_a_zenoh_configuration() {
     let text = r#"{
         "@type": "Zenoh", "config": "{}",
         "mesh": { "name": "mx1", "cluster": "example", "failureTimeoutMs": 5e3,
@@ -108,7 +108,7 @@ fn our_own_settings_stand_beside_zenohs() {
 }
 
 #[test]
-fn several_bare_words_of_a_line_are_repaired_together_and_literals_are_left() {
+fn the_corrected_line_quotes_all_bare_words_and_no_literals() {
     let text =
         zenoh("{ mode: peer, scouting: { multicast: { interface: lo, ttl: 1, enabled: true } } }");
     let coordinator = Coordinator::parse(&text).unwrap();
@@ -121,7 +121,7 @@ fn several_bare_words_of_a_line_are_repaired_together_and_literals_are_left() {
     assert!(corrected.contains("enabled: true"), "{corrected}");
 }
 
-/// A place and its line cost no look through the whole text: it would take minutes.
+/// Finding the place and line of a warning must not scan the whole text: that would take minutes.
 #[test]
 fn a_configuration_of_nearly_a_megabyte_is_read_with_its_warnings() {
     let words: String = (0..40_000).map(|i| format!("k{i}: a, l{i}: b,\n")).collect();
@@ -139,7 +139,7 @@ fn a_configuration_of_nearly_a_megabyte_is_read_with_its_warnings() {
 }
 
 #[test]
-fn a_node_that_nobody_can_find_is_warned_of() {
+fn parse_warns_of_a_node_that_finds_no_other_node() {
     let text = zenoh("{ scouting: { multicast: { enabled: false } } }");
     let coordinator = Coordinator::parse(&text).unwrap();
     assert!(coordinator.warnings()[0].message.contains("finds no other node"));
@@ -171,7 +171,7 @@ fn every_bad_configuration_has_a_clear_error_at_the_right_place() {
 }
 
 #[test]
-fn the_caret_stands_under_what_is_wrong() {
+fn the_caret_marks_the_faulty_text() {
     let error = Coordinator::parse(&zenoh("{\n  mode: 'peer',\n  lisen: {},\n}")).unwrap_err();
     let report = error.report();
     let lines: Vec<_> = report.lines().collect();
@@ -180,7 +180,7 @@ fn the_caret_stands_under_what_is_wrong() {
 }
 
 #[test]
-fn files_that_are_no_configuration_are_refused_unread() {
+fn load_refuses_files_that_cannot_be_a_configuration() {
     let dir = tempfile::tempdir().unwrap();
     let write = |name: &str, bytes: &[u8]| {
         let path = dir.path().join(name);
@@ -207,7 +207,7 @@ fn files_that_are_no_configuration_are_refused_unread() {
 }
 
 #[test]
-fn a_port_in_use_a_missing_file_and_a_missing_interface_are_found_before_zenoh_starts() {
+fn preflight_finds_ports_files_and_interfaces_that_zenoh_cannot_use() {
     let taken = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = taken.local_addr().unwrap();
     let cases = [
@@ -227,7 +227,7 @@ fn a_port_in_use_a_missing_file_and_a_missing_interface_are_found_before_zenoh_s
 }
 
 #[test]
-fn a_key_that_cannot_be_had_says_what_to_do() {
+fn the_error_for_an_unreadable_key_says_what_to_do() {
     let dir = tempfile::tempdir().unwrap();
     let open = dir.path().join("open.key");
     std::fs::write(&open, "secret").unwrap();
@@ -300,7 +300,7 @@ fn a_secret_is_shown_in_no_error_and_no_warning() {
 }
 
 #[test]
-fn a_file_of_logins_is_read_whole_or_called_too_long() {
+fn a_login_file_is_checked_to_its_end_or_refused_as_too_long() {
     let dir = tempfile::tempdir().unwrap();
     let file = dir.path().join("logins");
     let config = format!(
@@ -326,7 +326,7 @@ fn a_file_of_logins_is_read_whole_or_called_too_long() {
 
 /// A log line must not wait for a mount that hangs.
 #[test]
-fn what_is_shown_of_settings_is_whole_and_looks_at_no_file() {
+fn debug_of_settings_is_complete_and_reads_no_file() {
     let text = r#"{ "@type": "Disabled", "mesh": { "inboxBytes": 1234567,
         "key": { "@type": "File", "filePath": "/no/such/Ab3dEf6hIj9lMn2pQr5t" } } }"#;
     let shown = format!("{:?}", Coordinator::parse(text).unwrap().mesh());
@@ -336,7 +336,7 @@ fn what_is_shown_of_settings_is_whole_and_looks_at_no_file() {
 
 /// A string of the configuration may hold any character, by its escape.
 #[test]
-fn nothing_that_is_shown_moves_the_cursor_or_is_long() {
+fn shown_texts_are_short_and_escape_control_characters() {
     let escape = r"\u001b[2J\nopen nothing";
     let long = "x".repeat(100_000);
     for text in [escape, &long] {
@@ -369,7 +369,7 @@ fn nothing_that_is_shown_moves_the_cursor_or_is_long() {
 }
 
 #[test]
-fn a_file_without_an_end_is_not_read_to_it() {
+fn load_reads_an_endless_file_only_up_to_the_size_limit() {
     let error = Coordinator::load("/dev/zero").unwrap_err().to_string();
     assert!(error.contains("1048577 bytes long"), "{error}");
 }

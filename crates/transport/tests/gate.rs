@@ -411,7 +411,7 @@ impl Drop for Flood {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_flood_of_unproven_connections_keeps_no_honest_node_out() {
+async fn a_flood_of_unproven_connections_blocks_no_honest_node() {
     let a = setup(1).start("flood").await;
     for (n, sent) in [(2, &b""[..]), (3, b"mmg1"), (4, &[0xff; 400])] {
         let floods: Vec<Flood> =

@@ -135,7 +135,7 @@ async fn certificates_link_nodes_of_one_key_and_no_others() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_retired_key_opens_no_link_and_keeps_none() {
+async fn a_retired_key_opens_no_link_and_its_links_end() {
     for links in ["gate", "sealed", "challenge"] {
         a_retired_key_is_of_no_use(links).await;
     }

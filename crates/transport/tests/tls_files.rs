@@ -143,7 +143,7 @@ fn warnings(config: &serde_json::Value) -> Result<String, String> {
 
 /// A node of the same configuration would refuse these, and say nothing.
 #[test]
-fn certificates_that_no_link_can_be_made_with_are_warned_of() {
+fn certificates_that_prevent_every_link_give_a_warning() {
     let dir = tempfile::tempdir().unwrap();
     let made = TestPki::new();
     let file = |name: &str, text: &str| write(dir.path(), name, text);
@@ -178,7 +178,7 @@ fn certificates_that_no_link_can_be_made_with_are_warned_of() {
 }
 
 #[test]
-fn a_critical_extension_that_no_listener_opens_with_is_named() {
+fn the_error_names_a_critical_extension_that_prevents_listening() {
     let dir = tempfile::tempdir().unwrap();
     let mut params = CertificateParams::new(vec!["localhost".to_owned()]).unwrap();
     let mut policies =

@@ -138,7 +138,7 @@ fn hosts_with_a_key_that_change_their_addresses_hear_each_other_again() {
 }
 
 #[test]
-fn hosts_of_an_open_mesh_that_change_their_addresses_hear_each_other_again() {
+fn hosts_without_a_key_meet_again_after_an_address_change() {
     let mesh = serde_json::json!({"cluster": "mail", "open": true});
     hosts_that_change_their_addresses_hear_each_other_again(&mesh, &Site::new());
 }

@@ -1,4 +1,4 @@
-//! Words by which lists say that an entry has no end.
+//! Words that mean in a list that an entry does not expire.
 
 use crate::normal_name::normal_name;
 

@@ -6,8 +6,8 @@ use mailmesh_lists::*;
 /// 2026-11-28T00:00:00Z.
 pub(crate) const NOW: UnixMillis = UnixMillis(1_795_824_000_000);
 
-/// A text, the networks that an import takes, and words of the report: names of reasons that are
-/// counted, parts of bad lines and of notes, or of the error that refuses the text.
+/// A case: the input text, the networks that the import must return, and words that its report or
+/// error must contain.
 pub(crate) type Case<'a> = (&'a str, &'a [&'a str], &'a [&'a str]);
 
 #[allow(dead_code, reason = "not every test uses all of this")]

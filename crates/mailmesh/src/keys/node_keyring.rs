@@ -284,7 +284,7 @@ mod tests {
     use super::*;
 
     #[tokio::test(start_paused = true)]
-    async fn many_requests_probe_the_file_for_writing_once_a_second() {
+    async fn the_write_test_of_the_key_file_is_reused_for_one_second() {
         let dir = tempfile::tempdir().unwrap();
         let file = dir.path().join("cluster.key");
         let ring = Keyring::new(ClusterKey::generate().unwrap());

@@ -14,7 +14,8 @@ use crate::direct_sender::DirectSender;
 
 /// A message may be lost, so the request is repeated at this interval.
 const RETRY_INTERVAL: Duration = Duration::from_millis(500);
-/// A node that has not answered by then counts as unanswered.
+/// `ask` waits this long, then returns the answers that it has. A node without an answer is not in
+/// the map.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(5);
 /// Most requests open at a time.
 const MAX_OPEN: usize = 16;
@@ -58,7 +59,7 @@ impl OutgoingRequests {
             open.requests.insert(number, request);
             number
         };
-        // Also closes the request if the caller drops the future.
+        // When the caller drops the future, this guard closes the request too.
         let _close = CloseOnDrop { requests: self, number };
         let until = Instant::now() + ANSWER_TIMEOUT;
         while Instant::now() < until {

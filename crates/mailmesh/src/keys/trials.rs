@@ -115,7 +115,7 @@ mod tests {
     const B: KeyId = KeyId([2; 8]);
 
     #[test]
-    fn keys_are_tried_in_turn_with_growing_rests() {
+    fn a_node_tries_its_keys_in_turn_and_waits_longer_each_time() {
         let (mut schedule, begin) = (Schedule::default(), Instant::now());
         let (mut trial, mut seen) = (None, Vec::new());
         for second in 0..300 {
@@ -154,7 +154,7 @@ mod tests {
     }
 
     #[test]
-    fn activations_run_one_at_a_time_and_wait_after_a_failure() {
+    fn one_key_activation_runs_at_a_time_and_a_failure_delays_the_next() {
         let (mut activation, now) = (Activation::default(), Instant::now());
         assert_eq!(
             [activation.begin(now), activation.begin(now + ACTIVATION_RETRY_AFTER * 9)],

@@ -57,7 +57,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_element_is_split_off_and_never_ends_past_the_bytes() {
+    fn a_der_element_is_split_off_or_refused_if_it_is_truncated() {
         let found = |tag, content, rest| Some(Element { tag, content, rest });
         assert_eq!(element(&[2, 1, 7, 9]), found(2, &[7], &[9]));
         assert_eq!(element(&[4, 0x81, 2, 1, 2]), found(4, &[1, 2], &[]));

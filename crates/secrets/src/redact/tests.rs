@@ -41,7 +41,7 @@ fn secrets_are_starred_at_their_width_in_every_quoting() {
 }
 
 #[test]
-fn in_a_configuration_a_secret_is_starred_without_its_colon_too() {
+fn redact_source_masks_a_secret_without_a_colon() {
     for (line, shown) in [
         ("password 'hunter2', x", "password '*******', x"),
         ("password hunter2, x", "password *******, x"),

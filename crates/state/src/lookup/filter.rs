@@ -196,7 +196,7 @@ mod tests {
     }
 
     #[test]
-    fn false_positives_are_rare_and_removed_marks_go() {
+    fn the_filter_has_few_false_positives_and_can_be_emptied() {
         let filter = Filter::<u32>::empty();
         let scattered = |n: u32| n.wrapping_mul(0x9E37_79B1);
         (0..1_000_000).for_each(|n| filter.mark(scattered(n), 32));

@@ -2,7 +2,8 @@
 
 use mailmesh_events::{Change, limits};
 
-/// Packs changes into lists of about `bytes` bytes.
+/// Splits changes into lists of at most `bytes` estimated bytes and `SYNC_CHANGES` changes. A
+/// larger change gets its own list.
 pub(super) fn pack(changes: Vec<Change>, bytes: usize) -> Vec<Vec<Change>> {
     let mut packs: Vec<Vec<Change>> = Vec::new();
     let mut room = 0;

@@ -125,7 +125,7 @@ fn a_certificate_is_read_with_details_and_warnings() {
 
 /// A leaf without its issuers over the same certificate with them: no client could verify it.
 #[test]
-fn a_certificate_is_not_replaced_by_the_same_one_with_fewer_issuers_unless_forced() {
+fn only_force_replaces_a_certificate_by_a_copy_with_fewer_issuers() {
     let (middle_key, key) =
         (rcgen::KeyPair::generate().unwrap(), rcgen::KeyPair::generate().unwrap());
     let mut middle = rcgen::CertificateParams::new(Vec::<String>::new()).unwrap();

@@ -123,7 +123,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_host_is_asked_at_first_while_it_changes_and_rarely_at_rest() {
+    fn addresses_are_queried_for_5_s_after_a_change_then_every_10_s() {
         let start = Instant::now();
         let at = |seconds| start + Duration::from_secs(seconds);
         let times = |asked, changed| Some(Times { asked: at(asked), changed: at(changed) });

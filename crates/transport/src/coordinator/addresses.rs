@@ -214,7 +214,7 @@ pub(super) mod tests {
     }
 
     #[test]
-    fn a_host_with_addresses_of_one_link_alone_is_noticed() {
+    fn a_host_with_only_link_local_addresses_is_recognized() {
         let of_loopback = "00000000000000000000000000000001 01 80 10 80       lo\n";
         let of_link = "fe80000000000000000000000000000a 02 40 20 80       eth0\n";
         assert!(lists_link_local(&format!("{of_loopback}{of_link}")));
@@ -242,7 +242,7 @@ pub(super) mod tests {
     }
 
     #[test]
-    fn scouting_is_given_interfaces_by_their_addresses() {
+    fn scouting_gets_the_addresses_of_its_interfaces() {
         let host = host();
         assert_eq!(host.scouted("auto"), ["192.0.2.7", "198.51.100.7"]);
         assert_eq!(host.scouted("eth1, 192.0.2.9,none"), ["198.51.100.7"]);

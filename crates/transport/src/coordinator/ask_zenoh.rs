@@ -162,7 +162,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_unknown_key_is_told_apart_from_the_known_ones() {
+    fn an_unknown_field_error_yields_the_field_and_the_known_fields() {
         let found = |message| unknown_field(message).unwrap();
         let known = vec!["b".to_owned(), "c".to_owned()];
         assert_eq!(

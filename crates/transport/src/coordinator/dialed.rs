@@ -1,5 +1,5 @@
-//! The endpoints that Zenoh dials, with their TLS settings as Zenoh 1.10.2 reads them. With these a
-//! node makes the same TLS handshake itself, to find out why Zenoh has no link.
+//! If Zenoh gets no link, the node makes the TLS handshake itself to find the cause. This module
+//! reads the settings for it: the endpoints that Zenoh 1.10.2 dials, with their TLS settings.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -140,8 +140,8 @@ impl TlsSettings<'_> {
         Ok(DialerIdentity { chain, key })
     }
 
-    /// The PEM text of a setting. Zenoh prefers the text itself to base64, and base64 to a file;
-    /// the endpoint overrides only the same form.
+    /// The PEM text of a setting. Zenoh takes raw text first, then base64, then a file. A setting
+    /// of the endpoint replaces only the shared setting of the same form.
     fn pem(&self, name: &str) -> Result<Option<Pem>, String> {
         if let Some(text) = self.endpoint.setting(&format!("{name}_raw")) {
             return Ok(Some(Pem { text: Zeroizing::new(text.as_bytes().to_vec()), file: None }));

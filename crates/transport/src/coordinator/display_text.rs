@@ -75,12 +75,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn overrides_of_direction_and_controls_of_eight_bits_are_escaped() {
+    fn bidi_overrides_and_c1_control_characters_are_escaped() {
         assert_eq!(escaped("a\u{9b}2Jb\u{202e}c\u{2028}"), "a\\u{9b}2Jb\\u{202e}c\\u{2028}");
     }
 
     #[test]
-    fn places_in_the_source_of_zenoh_are_left_out() {
+    fn source_locations_are_removed_from_errors_of_zenoh() {
         let text = "Can not listen: [x: in use (os error 98) at /a/tcp.rs:62.] at /b/c.rs:307.";
         assert_eq!(without_source(text), "Can not listen: [x: in use (os error 98)]");
         for kept in ["look at /etc/a.pem", "at 3 at 4", "a.rs:1", "at b.rs:c"] {

@@ -65,7 +65,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_endpoint_is_taken_apart() {
+    fn an_endpoint_is_split_into_its_parts() {
         let endpoint = Endpoint::of("tcp/[fe80::1%eth0]:7447?rel=1;prio=1-3#iface=eth0;dscp=8");
         assert_eq!((endpoint.protocol, endpoint.address), ("tcp", "[fe80::1%eth0]:7447"));
         assert_eq!(

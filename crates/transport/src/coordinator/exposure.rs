@@ -269,7 +269,7 @@ mod tests {
     }
 
     #[test]
-    fn an_exposure_that_is_prevented_in_another_way_is_not_named() {
+    fn an_exposure_that_another_setting_prevents_is_not_reported() {
         for (from, to) in [
             ("tls/192.0.2.1:7447", "tls/0.0.0.0:7447#iface=eth1"),
             ("tls/192.0.2.1:7447", "tls/mx1.example.org:7447"),

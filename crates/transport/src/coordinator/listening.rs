@@ -240,7 +240,7 @@ mod tests {
     }
 
     #[test]
-    fn every_address_is_given_by_what_the_interfaces_have() {
+    fn a_listener_on_all_addresses_offers_each_peer_the_usable_ones() {
         let listening = listening("{}", LinkProof::Tls);
         let here = listening.addresses_for(Ipv4Addr::LOCALHOST.into());
         assert!(here.iter().any(|address| address.ip() == IpAddr::from(Ipv4Addr::LOCALHOST)));

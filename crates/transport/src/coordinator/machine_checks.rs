@@ -147,7 +147,7 @@ mod tests {
     use crate::{Backend, Coordinator};
 
     #[test]
-    fn settings_with_which_zenoh_opens_no_session_are_refused() {
+    fn settings_that_zenoh_cannot_open_a_session_with_are_refused() {
         let refused = |value: serde_json::Value| {
             let coordinator = Coordinator::parse("{ mode: 'client' }").unwrap();
             let Backend::Zenoh(settings) = coordinator.backend() else { panic!() };

@@ -99,7 +99,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_secret_may_hold_any_character_and_a_key_expression_a_wildcard() {
+    fn dollar_signs_in_secrets_and_wildcards_are_no_placeholders() {
         let of = |path: &[&str]| path.iter().map(|part| (*part).to_owned()).collect::<Vec<_>>();
         let password = of(&["transport", "auth", "usrpwd", "password"]);
         for kept in ["pa$WORD", "a${b}c", "$1", "$WORD", "~/x", "$", "{{x}}"] {

@@ -86,7 +86,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn links_come_through_the_gate_where_that_can_be() {
+    fn links_use_the_gate_unless_the_configuration_prevents_it() {
         use crate::{Backend, Coordinator};
         let settings = |config: &str| match Coordinator::parse(config).unwrap().backend() {
             Backend::Zenoh(settings) => settings.clone(),

@@ -248,7 +248,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn this_workspace_is_built_without_linger_and_other_builds_are_warned_of() {
+    fn this_build_has_no_linger_and_the_check_finds_builds_with_it() {
         assert!(!lingers(LINGER_SECONDS), "{LINGER_SECONDS:?}: see .cargo/config.toml");
         assert!(
             lingers([None, None]) && lingers([Some("0"), None]) && lingers([Some("0"), Some("10")])

@@ -42,7 +42,7 @@ mod tests {
     use crate::{Backend, Coordinator};
 
     #[test]
-    fn sessions_are_opened_anew_where_zenoh_keeps_addresses() {
+    fn a_session_reopens_after_a_change_if_zenoh_uses_the_addresses() {
         let depends = |config: &str, is_found_by_us| match Coordinator::parse(config) {
             Ok(parsed) => match parsed.backend() {
                 Backend::Zenoh(settings) => depends_on_addresses(settings, is_found_by_us),
@@ -56,7 +56,7 @@ mod tests {
     }
 
     #[test]
-    fn a_configuration_for_zenoh_names_the_addresses() {
+    fn the_configuration_for_zenoh_lists_the_addresses_of_the_host() {
         let parsed = Coordinator::parse("{ mode: 'peer' }").unwrap();
         let Backend::Zenoh(settings) = parsed.backend() else { panic!() };
         let mut value = settings.value().clone();

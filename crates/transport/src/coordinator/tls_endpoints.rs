@@ -122,7 +122,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn addresses_of_tls_have_no_brackets_and_all_else_stays() {
+    fn tls_and_quic_addresses_lose_their_brackets_and_nothing_else() {
         let mut value = serde_json::json!({
             "listen": { "endpoints": { "peer": ["tls/[::1]:7447#iface=lo", "tls/127.0.0.1:1"] } },
             "connect": { "endpoints": [
@@ -144,7 +144,7 @@ mod tests {
     }
 
     #[test]
-    fn an_endpoint_becomes_one_of_tls() {
+    fn a_tcp_endpoint_is_rewritten_as_a_tls_endpoint() {
         for (plain, listens, proven) in [
             ("tcp/192.0.2.1:7447", false, "tls/192.0.2.1:7447"),
             ("tcp/mx1.example.org:7447#iface=eth1", false, "tls/mx1.example.org:7447#iface=eth1"),

@@ -161,7 +161,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_node_is_left_out_of_the_list_it_connects_to() {
+    fn a_node_removes_its_own_endpoints_from_the_connect_list() {
         let own = ["tcp/10.0.0.1:7447".to_owned()];
         for (connect, left) in [
             (

@@ -241,7 +241,7 @@ impl ZenohSettings {
 #[cfg(test)]
 mod tests {
     #[test]
-    fn endpoints_are_dialed_as_the_configuration_names_them_but_for_those_of_this_node() {
+    fn a_node_dials_its_configured_endpoints_except_its_own() {
         use crate::{Backend, Coordinator};
         let config = "{ listen: { endpoints: ['tcp/192.0.2.1:7447'] }, connect: { endpoints: [
             'tcp/192.0.2.1:7447', 'tcp/mx2.example.org:7447?rel=1#iface=eth1;so_sndbuf=1',

@@ -131,7 +131,7 @@ mod tests {
     }
 
     #[test]
-    fn bytes_are_bounded_too() {
+    fn the_queue_of_direct_messages_is_bounded_in_bytes() {
         let directs = DirectQueue::default();
         let large = Bytes::from(vec![0; MAX_BYTES / 4]);
         for peer in [A, A, A, B, B, C] {

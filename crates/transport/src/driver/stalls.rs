@@ -11,15 +11,16 @@ const MIN_STALL: Duration = Duration::from_millis(750);
 pub(super) struct StallDetector {
     /// When the clock was last read, in nanoseconds since the start.
     last_read: AtomicU64,
+    /// Total time of all stalls, in nanoseconds.
     lost: AtomicU64,
-    /// The part of `lost` that was not reported yet.
+    /// The part of `lost` that `take` has not returned yet.
     unreported: AtomicU64,
 }
 
 impl StallDetector {
-    /// The time since the start without stalls, given `elapsed` with stalls. Called by one thread
-    /// at a time. `next_poll` is the endpoint's time at which the task planned to poll next: while
-    /// the process runs, the clock is read by then.
+    /// Returns `elapsed` minus all stalls. A running process reads the clock no later than
+    /// `next_poll`, plus `MIN_STALL`. `next_poll` is in the endpoint's time, without stalls. Called
+    /// by one thread at a time.
     pub(super) fn time(&self, elapsed: Duration, next_poll: Duration) -> Duration {
         let before = nanos(self.last_read.swap(elapsed.as_nanos() as u64, Ordering::Relaxed));
         let late = elapsed.saturating_sub(before.max(next_poll + self.lost()));

@@ -178,7 +178,7 @@ mod tests {
     }
 
     #[test]
-    fn a_connection_that_named_a_key_outlives_its_origins_others() {
+    fn a_connection_that_named_a_key_is_evicted_last_in_its_origin() {
         let (mut admission, one) = (Admission::new(MAX_UNPROVEN), origin("192.0.2.1"));
         let (honest, _) = admission.admit(one, 0);
         admission.named_known_key(one, honest);
@@ -191,7 +191,7 @@ mod tests {
     }
 
     #[test]
-    fn nameless_connections_evict_none_that_named_a_key() {
+    fn connections_that_name_no_key_evict_none_that_named_one() {
         let of = |n: u32| Origin::from(IpAddr::from(n.to_be_bytes()));
         let mut admission = Admission::new(MAX_UNPROVEN);
         let (honest, _) = admission.admit(of(9_999), 9_999);

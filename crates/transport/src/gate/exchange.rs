@@ -129,7 +129,7 @@ mod tests {
     }
 
     #[test]
-    fn nodes_past_the_maximum_are_left_out() {
+    fn a_message_is_limited_to_the_maximum_of_nodes_and_addresses() {
         let address = SocketAddr::from(([192, 0, 2, 1], 1));
         let node = |n: u8| NodeAddresses { id: [n; 16], addresses: vec![address; 9] };
         let nodes: Vec<NodeAddresses> = (0..200).map(node).collect();

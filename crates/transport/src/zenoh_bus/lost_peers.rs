@@ -96,7 +96,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_member_that_left_for_good_is_never_lost() {
+    async fn a_member_that_left_for_good_does_not_count_as_lost() {
         let lost_peers = LostPeers::default();
         (1..=4).for_each(|n| lost_peers.peer_joined(id(n)));
         lost_peers.note_link(id(1), Link::Down);

@@ -24,7 +24,7 @@ fn protection(config: &str) -> LinkProtection {
 }
 
 #[test]
-fn a_group_that_needs_an_interface_is_refused_where_zenoh_scouts() {
+fn zenoh_scouting_with_a_link_local_multicast_group_is_refused() {
     for address in ["[ff02::224]:7446", "[ff12::224]:7446", "[ff01::224]:7446", "[ff02::224%1]:1"] {
         let config =
             format!("{{ scouting: {{ multicast: {{ address: '{address}', interface: 'lo' }} }} }}");
@@ -41,7 +41,7 @@ fn a_group_that_needs_an_interface_is_refused_where_zenoh_scouts() {
 }
 
 #[test]
-fn links_that_do_not_become_what_is_asked_for_are_warned_of() {
+fn a_warning_names_why_links_lack_the_requested_protection() {
     let config = |zenoh: &str, mesh: &str| {
         format!(r#"{{ "@type": "Zenoh", "config": {zenoh}, "mesh": {{ {mesh} }} }}"#)
     };
@@ -70,7 +70,7 @@ fn links_that_do_not_become_what_is_asked_for_are_warned_of() {
 }
 
 #[test]
-fn links_of_tls_with_a_zone_are_refused_before_a_start() {
+fn tls_links_to_an_address_with_a_zone_are_refused_before_the_start() {
     for endpoints in [
         "connect: { endpoints: ['tcp/[fe80::1%lo]:7447'] }",
         "listen: { endpoints: ['tcp/[fe80::1%lo]:7447'] }",
@@ -88,7 +88,7 @@ fn links_of_tls_with_a_zone_are_refused_before_a_start() {
 }
 
 #[test]
-fn what_the_protocols_and_the_list_of_others_leave_out_is_warned_of() {
+fn parse_warns_of_endpoints_without_effect_and_unknown_protocols() {
     let config = "{ connect: { endpoints: ['tls/mx1:1', 'tcp/mx2:1', 'tcp/mx2:1'] },
         transport: { link: { protocols: ['tcp', 'udp'] } } }";
     let coordinator = Coordinator::parse(config).unwrap();
@@ -131,7 +131,7 @@ fn a_node_that_never_meets_another_is_warned_of() {
 }
 
 #[test]
-fn names_that_do_not_resolve_are_warned_of() {
+fn check_warns_of_names_that_do_not_resolve() {
     let name = no_name();
     let config = format!(
         "{{ listen: {{ endpoints: ['tcp/127.0.0.1:0'] }}, scouting: {{ multicast: {{ enabled: false }} }}, \
@@ -149,7 +149,7 @@ fn names_that_do_not_resolve_are_warned_of() {
 }
 
 #[test]
-fn a_port_of_discovery_that_is_taken_is_found() {
+fn check_finds_a_discovery_port_that_is_in_use() {
     let taken = UdpSocket::bind("0.0.0.0:0").unwrap();
     let port = taken.local_addr().unwrap().port();
     let with = |port: u16, key: &str| {
@@ -169,7 +169,7 @@ fn a_port_of_discovery_that_is_taken_is_found() {
 }
 
 #[test]
-fn tls_of_an_endpoints_own_is_enough_for_it() {
+fn an_endpoint_may_contain_all_its_tls_settings() {
     let own = "tls/127.0.0.1:0#listen_certificate_file=c;listen_private_key_base64=QQ==";
     let mutual = format!("{own};enable_mtls=true;root_ca_certificate_file=r");
     for listen in [own, &mutual] {
@@ -184,7 +184,7 @@ fn tls_of_an_endpoints_own_is_enough_for_it() {
 }
 
 #[test]
-fn a_node_that_cannot_show_a_certificate_to_those_that_it_finds_is_warned_of() {
+fn mutual_tls_without_a_client_certificate_gives_a_warning() {
     let config = "{ listen: { endpoints: ['tls/127.0.0.1:0'] }, transport: { link: { tls: {
         root_ca_certificate: 'r', listen_certificate: 'c', listen_private_key: 'k',
         enable_mtls: true } } } }";
@@ -231,7 +231,7 @@ fn zenohs_own_default_configuration_leaves_links_sealed() {
 }
 
 #[test]
-fn features_that_are_not_built_in_are_said_to_be_ignored() {
+fn parse_warns_that_features_that_are_not_built_in_are_ignored() {
     for (config, name) in [
         ("{ plugins: { rest: { http_port: 8000 } } }", "plugins"),
         ("{ plugins_loading: { enabled: true } }", "plugins_loading.enabled"),

@@ -235,7 +235,7 @@ fn no_command_and_no_answer_of_a_node_shows_a_secret() {
 
 /// The key is given as a list, as a certificate, or on the command line for another argument.
 #[test]
-fn a_key_in_the_place_of_something_else_is_not_shown() {
+fn a_key_that_is_given_as_another_input_is_not_shown() {
     let planted = Planted::new();
     let site = Site::new();
     let mut outcome = Outcome::new(&planted);

@@ -91,7 +91,7 @@ fn an_endpoint_is_rechecked_although_its_node_is_linked() {
 }
 
 #[test]
-fn invented_nodes_evict_no_known_node_and_no_dial_is_uncounted() {
+fn made_up_nodes_evict_no_known_node_and_every_dial_is_counted() {
     let (mut dial_book, now) = dial_book(&[]);
     for n in 0..100_u128 {
         dial_book.learn(now, n.to_be_bytes(), [address(1)], true);

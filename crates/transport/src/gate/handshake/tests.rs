@@ -125,7 +125,7 @@ fn a_replayed_dialer_proves_nothing_to_any_node() {
 }
 
 #[test]
-fn a_recorded_acceptor_proves_nothing_to_the_same_node_and_to_another() {
+fn dialers_refuse_a_recorded_answer_of_an_acceptor() {
     let (dialer, acceptor) = (own(1, &[1]), own(2, &[1]));
     let (_, hello) = dial(&dialer, Purpose::Link);
     let (_, answer) = accept(&acceptor, &hello).unwrap();

@@ -176,7 +176,7 @@ mod tests {
 
     /// An attacker recorded the questions of 12 nodes and replays 200 questions a second.
     #[test]
-    fn replayed_questions_keep_no_answer_from_other_nodes() {
+    fn replayed_questions_prevent_no_answers_to_other_nodes() {
         let begin = Instant::now();
         let mut answer_limiter = AnswerLimiter::new(begin);
         for millis in (0..20_000).step_by(5) {

@@ -149,7 +149,7 @@ mod tests {
     }
 
     #[test]
-    fn replays_and_modified_copies_keep_no_honest_question_out() {
+    fn replayed_and_modified_questions_block_no_honest_question() {
         let now = Instant::now();
         let filter = DatagramFilter::new(TAG, vec![key()], OWN, OtherKeys::default(), now);
         let from = IpAddr::from(Ipv4Addr::LOCALHOST);

@@ -440,7 +440,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn missing_echoes_are_reported_once_and_only_if_they_came_before() {
+    fn lost_multicast_echoes_are_reported_once_if_they_worked_before() {
         let mut echoes = EchoMonitor::default();
         let mut are_missing = |received| echoes.are_missing(received, 2);
         assert!(

@@ -84,7 +84,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_peer_that_sends_without_end_is_left() {
+    async fn a_probe_ends_although_the_peer_sends_without_end() {
         // Records of handshake fragments, whose message is announced with 16 MiB.
         let flood = |mut stream: TcpStream| {
             let mut record = vec![22, 3, 3, 0x40, 0];
