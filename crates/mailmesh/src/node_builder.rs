@@ -438,7 +438,7 @@ fn writer(incarnation: Incarnation) -> NodeId {
 pub(crate) fn new_incarnation() -> Result<Incarnation, StartError> {
     let mut bytes = [0; 16];
     let filled = SystemRandom::new().fill(&mut bytes);
-    filled.map_err(|_| mailmesh_codec::CodecError::NoRandom)?;
+    filled.map_err(|_| StartError::Random)?;
     Ok(Incarnation(bytes))
 }
 

@@ -1,7 +1,7 @@
 use mailmesh_codec::{CodecError, KeyId};
 use mailmesh_events::Printable;
 
-use super::{MirrorError, Stopped};
+use super::Stopped;
 
 /// Why the cluster keys are not listed or changed; see [`Keys`](crate::Keys).
 #[derive(Debug, thiserror::Error)]
@@ -72,9 +72,15 @@ pub enum KeyError {
     /// Too many concurrent key requests to other nodes.
     #[error("too many key requests to other nodes are open; wait and try again")]
     Busy,
-    /// The certificates on disk cannot be sealed with the other key first.
-    #[error(transparent)]
-    Store(#[from] MirrorError),
+    /// The key was not retired on this node: certificates on its disk are still sealed with it.
+    #[error(
+        "the key is not retired, because certificates on disk are still sealed with it: {}",
+        Printable(.why)
+    )]
+    StillNeeded {
+        /// Why the certificates were not sealed with the active key.
+        why: String,
+    },
     /// The node has stopped.
     #[error(transparent)]
     Stopped(#[from] Stopped),

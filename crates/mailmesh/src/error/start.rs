@@ -23,8 +23,8 @@ pub enum StartError {
     #[error(transparent)]
     Delivery(#[from] DeliveryError),
     /// This machine gives no random bytes.
-    #[error(transparent)]
-    Random(#[from] CodecError),
+    #[error("{}", CodecError::NoRandom)]
+    Random,
     /// The text of the cluster key is not a key.
     #[error("`mesh.key`: {}{error}", file.as_deref().map(text_before).unwrap_or_default())]
     KeyText {

@@ -170,9 +170,10 @@ impl<'a> RetireKey<'a> {
         if done.is_err()
             && let Some(key) = service.keyring.secret(id)
         {
-            // The key was activated on this node in the meantime: the nodes that dropped it get it
-            // back.
-            keys.act_on_others(&KeyAction::Add(secret(&key))).await?;
+            // This node still has the key: it was activated here in the meantime, or certificates
+            // on disk need it. The nodes that dropped it get it back; the caller needs the first
+            // error.
+            let _first_error_counts = keys.act_on_others(&KeyAction::Add(secret(&key))).await;
         }
         done
     }

@@ -37,8 +37,8 @@ impl MajorityKey {
         self.0.lock().pinned_until.is_some_and(|until| Instant::now() < until)
     }
 
-    /// Whether the majority has sealed with this key for long enough to adopt it.
-    pub(super) fn is_lasting(&self, key: Option<KeyId>) -> bool {
+    /// The majority's key, if the majority has sealed with it for long enough to adopt it.
+    pub(super) fn lasting(&self, key: Option<KeyId>) -> Option<KeyId> {
         let mut state = self.0.lock();
         let now = Instant::now();
         state.pinned_until.take_if(|until| *until <= now);
@@ -56,8 +56,8 @@ impl MajorityKey {
                      (`mailmesh key list`)"
                 );
             }
-            return false;
+            return None;
         }
-        is_lasting
+        key.filter(|_| is_lasting)
     }
 }

@@ -122,8 +122,15 @@ impl KeyService {
         {
             // Stored certificates that were sealed with the key must be resealed before the key
             // goes.
-            self.write_certificates_again(persister)?;
-            persister.saved().await?;
+            let saved = match self.write_certificates_again(persister) {
+                Ok(()) => persister.saved().await,
+                Err(error) => Err(error),
+            };
+            saved.map_err(|error| match error {
+                MirrorError::Stopped(stopped) => stopped.into(),
+                MirrorError::NotSaved { why } => KeyError::StillNeeded { why },
+                error => KeyError::StillNeeded { why: error.to_string() },
+            })?;
         }
         let service = self.clone();
         let done = tokio::task::spawn_blocking(move || service.act_blocking(&action));

@@ -27,26 +27,26 @@ const ACTIVATION_RETRY_AFTER: Duration = Duration::from_secs(10);
 /// Decides when which key is tried.
 #[derive(Debug, Default)]
 pub(super) struct KeyTrials {
-    pub(super) schedule: Mutex<Schedule>,
-    pub(super) activation: Mutex<Activation>,
+    schedule: Mutex<Schedule>,
+    activation: Mutex<Activation>,
 }
 
 /// State of activating the others' key: one activation at a time, because the disk may hang.
 #[derive(Debug, Default)]
-pub(super) struct Activation {
+struct Activation {
     is_under_way: bool,
     not_before: Option<Instant>,
 }
 
 impl Activation {
     /// Whether an activation starts now.
-    pub(super) fn begin(&mut self, now: Instant) -> bool {
+    fn begin(&mut self, now: Instant) -> bool {
         let begins = !self.is_under_way && self.not_before.is_none_or(|from| from <= now);
         self.is_under_way |= begins;
         begins
     }
 
-    pub(super) fn end(&mut self, has_failed: bool, now: Instant) {
+    fn end(&mut self, has_failed: bool, now: Instant) {
         *self = Self {
             is_under_way: false,
             not_before: has_failed.then(|| now + ACTIVATION_RETRY_AFTER),
@@ -55,7 +55,7 @@ impl Activation {
 }
 
 #[derive(Debug, Default)]
-pub(super) struct Schedule {
+struct Schedule {
     added: Option<KeyId>,
     /// End of the current rest or trial.
     until: Option<Instant>,
@@ -74,11 +74,39 @@ impl KeyTrials {
     pub(super) fn on_added(&self, id: KeyId) {
         self.schedule.lock().added = Some(id);
     }
+
+    /// A member has answered: no other key is tried.
+    pub(super) fn on_answer(&self) {
+        *self.schedule.lock() = Schedule::default();
+    }
+
+    /// The next step while no member answers. `others` are the keys that do not seal; `trial` is
+    /// the key that is being tried. A pinned node tries no other key.
+    pub(super) fn next_step(
+        &self,
+        others: &[KeyId],
+        trial: Option<KeyId>,
+        is_pinned: bool,
+    ) -> Step {
+        let mut schedule = self.schedule.lock();
+        if is_pinned { schedule.end(trial) } else { schedule.step(Instant::now(), others, trial) }
+    }
+
+    /// Whether an activation of the others' key starts now: none is under way, and the last one
+    /// has not just failed.
+    pub(super) fn begin_activation(&self) -> bool {
+        self.activation.lock().begin(Instant::now())
+    }
+
+    /// The activation has ended.
+    pub(super) fn end_activation(&self, has_failed: bool) {
+        self.activation.lock().end(has_failed, Instant::now());
+    }
 }
 
 impl Schedule {
     /// The next step of a node that no member answers. `others` are the keys that do not seal.
-    pub(super) fn step(&mut self, now: Instant, others: &[KeyId], trial: Option<KeyId>) -> Step {
+    fn step(&mut self, now: Instant, others: &[KeyId], trial: Option<KeyId>) -> Step {
         if let Some(added) = self.added.take().filter(|added| others.contains(added)) {
             self.until = Some(now + ADDED_KEY_TRIAL_TIME);
             return Step::Try(added);
@@ -101,7 +129,7 @@ impl Schedule {
     }
 
     /// Ends the trials.
-    pub(super) fn end(&mut self, trial: Option<KeyId>) -> Step {
+    fn end(&mut self, trial: Option<KeyId>) -> Step {
         *self = Self::default();
         if trial.is_some() { Step::Revert } else { Step::Wait }
     }

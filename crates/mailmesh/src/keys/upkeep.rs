@@ -5,10 +5,9 @@ use std::sync::Arc;
 
 use mailmesh_codec::KeyId;
 use mailmesh_events::KeyAction;
-use tokio::time::Instant;
 
 use super::service::KeyService;
-use super::trials::{Schedule, Step};
+use super::trials::Step;
 
 /// Drops keys whose grace period has ended, and changes the sealing key if the members seal with
 /// another. Runs every second.
@@ -20,18 +19,26 @@ pub(crate) fn tick(service: &Arc<KeyService>) {
 
 /// Adopts the key of the majority.
 fn follow_majority(service: &Arc<KeyService>) {
-    if service.majority.is_lasting(majority_key(service))
-        && let Some(key) = majority_key(service)
-    {
-        tracing::warn!("the other nodes seal with cluster key {key}; this node now adopts it");
-        let service = service.clone();
-        tokio::spawn(async move {
-            let done = service.act(KeyAction::Activate(key)).await;
-            if let Err(error) = done {
-                tracing::error!(%error, "the cluster key was not activated");
-            }
-        });
+    if let Some(key) = service.majority.lasting(majority_key(service)) {
+        adopt(service, key);
     }
+}
+
+/// Activates the key that the other nodes seal with, unless an activation is under way. The work
+/// runs in the background, because the disk may hang.
+fn adopt(service: &Arc<KeyService>, key: KeyId) {
+    if !service.trials.begin_activation() {
+        return;
+    }
+    tracing::warn!("the other nodes seal with cluster key {key}; this node adopts it");
+    let service = service.clone();
+    tokio::spawn(async move {
+        let done = service.act(KeyAction::Activate(key)).await;
+        if let Err(error) = &done {
+            tracing::error!(%error, "the cluster key was not activated; this is retried");
+        }
+        service.trials.end_activation(done.is_err());
+    });
 }
 
 /// The key that more nodes seal with than with this node's key, if this node has it. In a tie the
@@ -62,21 +69,14 @@ fn try_other_keys(service: &Arc<KeyService>) {
     let keys = &service.keyring;
     let (ids, trial) = (keys.ids(), keys.trial());
     if service.replication.time.has_an_answer() {
-        *service.trials.schedule.lock() = Schedule::default();
+        service.trials.on_answer();
         if let Some(trial) = trial {
             activate_trial(service, trial);
         }
         return;
     }
-    let step = {
-        let mut schedule = service.trials.schedule.lock();
-        if service.majority.is_pinned() {
-            schedule.end(trial)
-        } else {
-            schedule.step(Instant::now(), ids.get(1..).unwrap_or_default(), trial)
-        }
-    };
-    match step {
+    let others = ids.get(1..).unwrap_or_default();
+    match service.trials.next_step(others, trial, service.majority.is_pinned()) {
         Step::Wait => {}
         Step::Try(id) => {
             tracing::info!("no other node answers; trying cluster key {id} for a while");
@@ -94,15 +94,7 @@ fn activate_trial(service: &Arc<KeyService>, trial: KeyId) {
     let peer_keys: Vec<KeyId> = service.peer_keys.all().into_values().collect();
     if peer_keys.contains(&keys.active_id()) {
         keys.seal_with(None);
-    } else if peer_keys.contains(&trial) && service.trials.activation.lock().begin(Instant::now()) {
-        tracing::warn!("the other nodes seal with cluster key {trial}; this node adopts it");
-        let service = service.clone();
-        tokio::spawn(async move {
-            let done = service.act(KeyAction::Activate(trial)).await;
-            if let Err(error) = &done {
-                tracing::error!(%error, "the cluster key was not activated");
-            }
-            service.trials.activation.lock().end(done.is_err(), Instant::now());
-        });
+    } else if peer_keys.contains(&trial) {
+        adopt(service, trial);
     }
 }

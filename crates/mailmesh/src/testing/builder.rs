@@ -69,9 +69,9 @@ impl TestClusterBuilder {
     /// Outside a tokio runtime with time enabled.
     pub async fn start(self) -> Result<TestCluster, TestError> {
         let key = (!self.open).then(ClusterKey::generate).transpose();
-        let key = key.map_err(|error| TestError::Start {
+        let key = key.map_err(|_| TestError::Start {
             name: self.names.first().cloned().unwrap_or_default(),
-            source: error.into(),
+            source: crate::StartError::Random,
         })?;
         let cluster = TestCluster::new(NodeTemplate::new(key, self.each));
         for name in self.names {
