@@ -42,7 +42,7 @@ pub(crate) fn pack(verify: bool) -> Result<(), String> {
 }
 
 /// The name and folder of each package without `publish = false`.
-fn published(metadata: &Value) -> Vec<(&str, &Path)> {
+pub(crate) fn published(metadata: &Value) -> Vec<(&str, &Path)> {
     let packages = metadata["packages"].as_array().into_iter().flatten();
     packages
         .filter(|package| package["publish"].is_null())
