@@ -1,12 +1,13 @@
 //! The steps of continuous integration: those that fail soonest come first.
 
-use crate::{alone, api, circles, deny, docs, layers, mutants, packages, test};
+use crate::{alone, api, circles, deny, docs, layers, mutants, packages, sources, test};
 use xtask::run::{cargo, run};
 
 pub(crate) fn all() -> Result<(), String> {
     run(cargo(&["fmt", "--all", "--check"]))?;
     layers::run()?;
     circles::run()?;
+    sources::run()?;
     deny::tree()?;
     packages::pack(false)?;
     run(cargo(&["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"]))?;

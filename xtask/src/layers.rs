@@ -30,7 +30,7 @@ const ARROWS: [(&str, &[&str]); 14] = [
             "mailmesh-transport",
         ],
     ),
-    ("mailmesh-sim", &["mailmesh-codec", "mailmesh-delivery", "mailmesh-events", "mailmesh-state"]),
+    ("mailmesh-sim", &["mailmesh-delivery", "mailmesh-events", "mailmesh-state"]),
     ("mailmesh-cli", &["mailmesh"]),
     ("mailmesh-contender", &["mailmesh", "mailmesh-codec", "mailmesh-events", "mailmesh-state"]),
     ("mailmesh-trials", &["mailmesh-contender"]),
@@ -49,7 +49,8 @@ const ARROWS: [(&str, &[&str]); 14] = [
     ),
 ];
 
-/// Crates that no core may depend on: a core has no I/O, no clock and no runtime.
+/// Crates that no core may depend on: a core has no I/O and no runtime. `sources.rs` checks that it
+/// has no clock.
 const FORBIDDEN_IN_CORES: [&str; 3] = ["tokio", "zenoh", "async-std"];
 const CORES: [&str; 5] =
     ["mailmesh-events", "mailmesh-codec", "mailmesh-delivery", "mailmesh-state", "mailmesh-lists"];

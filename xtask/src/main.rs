@@ -14,6 +14,7 @@ mod mutants;
 mod packages;
 mod picture;
 mod sim;
+mod sources;
 mod test;
 mod trials;
 
@@ -45,7 +46,8 @@ enum Task {
         /// Only benches whose name contains this.
         filter: Option<String>,
     },
-    /// Check which crate depends on which, and that the files of a crate use each other in no circle.
+    /// Check which crate depends on which, that files use each other in no circle and say their
+    /// job, and that no core reads a clock.
     Layers,
     /// Check the links of the Markdown files, and build the book in `docs/` as HTML.
     Docs,
@@ -117,7 +119,9 @@ fn main() -> ExitCode {
         Task::Test { quick } => test::run(quick).map(done),
         Task::Ci => ci::all().map(done),
         Task::Bench { filter } => bench::run_benches(filter.as_deref()).map(done),
-        Task::Layers => layers::run().and_then(|()| circles::run()).map(done),
+        Task::Layers => {
+            layers::run().and_then(|()| circles::run()).and_then(|()| sources::run()).map(done)
+        }
         Task::Docs => docs::run_all().map(done),
         Task::Package { verify } => packages::pack(verify).map(done),
         Task::Picture(options) => picture::run(&options).map(done),

@@ -279,13 +279,14 @@ pub(crate) async fn status(json: bool, socket: Option<PathBuf>) -> Result<ExitCo
             ("listens", all) => endpoints::listens_text(all),
             ("started", value) => UnixMillis(value.as_u64().unwrap_or(0)).to_string(),
             ("key_id", Value::Null) => "none (open mesh)".into(),
+            (_, Value::Null) => "none".into(),
             (_, Value::Object(map)) => {
                 let parts: Vec<_> = map.iter().map(|(k, v)| format!("{k} {v}")).collect();
                 parts.join(", ")
             }
             (_, value) => value_text(value),
         };
-        say!("{:<20}{shown}", key.replace('_', " "));
+        say!("{:<23} {shown}", key.replace('_', " "));
     }
     if status["locked_out"] == true {
         say::labelled(33, "warning", crate::key::LOCKED_OUT_WARNING);

@@ -1,3 +1,5 @@
+//! The secret of a cluster, its text form, and the key id that nodes show for it.
+
 use std::fmt;
 use std::str::FromStr;
 use std::sync::Arc;

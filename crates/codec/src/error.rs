@@ -1,3 +1,5 @@
+//! The error of encoding, decoding, sealing and changes of keys.
+
 use mailmesh_events::{EventError, KeyId};
 
 /// The reason why encoding, decoding, sealing or a change of keys failed.

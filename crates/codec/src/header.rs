@@ -1,3 +1,5 @@
+//! The fixed header of a frame: its fields, their limits, their encoding.
+
 use crate::CodecError;
 
 /// The version of the wire format that this crate writes, and the only one that it reads.

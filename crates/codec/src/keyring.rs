@@ -1,3 +1,5 @@
+//! The keys that a node accepts, of which the first seals.
+
 use std::fmt::Write;
 use std::str::FromStr;
 

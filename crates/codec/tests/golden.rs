@@ -157,6 +157,18 @@ fn check(name: &str, bytes: &[u8]) -> Vec<u8> {
 }
 
 #[test]
+fn every_kind_of_event_has_golden_bytes() {
+    let events = events();
+    let names: Vec<_> = events.iter().map(|(name, _)| *name).collect();
+    for kind in Kind::ALL.into_iter().filter(|kind| *kind != Kind::Unknown) {
+        assert!(names.contains(&kind.name()), "add events of the kind `{kind}`");
+    }
+    for (name, events) in events {
+        assert!(events.iter().all(|event| event.kind().name() == name), "{name}");
+    }
+}
+
+#[test]
 fn events_of_version_1_have_their_golden_bytes() {
     for (name, events) in events() {
         let mut body = Vec::new();

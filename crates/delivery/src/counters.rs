@@ -1,7 +1,9 @@
+//! The counters of an endpoint.
+
 use serde::Serialize;
 
 /// The counters of an endpoint, from its start. They never decrease. The layers above,
-/// `mailmesh status` and `docs/design/delivery.md` use the same names.
+/// `mailmesh status` and `docs/reference/counters.md` use the same names.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
 #[non_exhaustive]
 pub struct DeliveryCounters {

@@ -1,3 +1,5 @@
+//! The error of a request to an endpoint.
+
 /// Why the delivery layer refused a request of its caller.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]

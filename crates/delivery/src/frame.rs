@@ -1,3 +1,5 @@
+//! A frame as this crate sees it: sender, kind, numbers, opaque body.
+
 use bytes::Bytes;
 
 use crate::{Incarnation, Lane};

@@ -1,3 +1,5 @@
+//! Decides when the next heartbeat, and a digest in it, is due.
+
 use std::sync::Arc;
 
 use crate::{Settings, Time};

@@ -1,3 +1,5 @@
+//! Names and incarnations of nodes.
+
 use std::fmt;
 use std::str::FromStr;
 use std::sync::Arc;

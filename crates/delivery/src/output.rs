@@ -1,3 +1,5 @@
+//! The actions and notifications that an endpoint returns to its caller.
+
 use std::fmt;
 
 use bytes::Bytes;

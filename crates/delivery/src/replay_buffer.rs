@@ -1,3 +1,5 @@
+//! The latest frames of one stream, kept to be retransmitted.
+
 use std::collections::VecDeque;
 
 use crate::Frame;

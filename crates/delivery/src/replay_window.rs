@@ -1,3 +1,5 @@
+//! The anti-replay window of numbered messages.
+
 /// Words in the window; the newest is partly filled.
 const WORDS: u64 = 17;
 /// How far below the highest number the window reaches at least.

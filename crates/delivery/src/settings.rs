@@ -1,3 +1,5 @@
+//! The timers and bounds of an endpoint, and the check that they fit together.
+
 use std::time::Duration;
 
 use crate::DeliveryError;

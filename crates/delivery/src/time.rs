@@ -1,3 +1,5 @@
+//! A moment on the caller's monotonic clock; this crate reads no clock.
+
 use std::ops::Add;
 use std::time::Duration;
 

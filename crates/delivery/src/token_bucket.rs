@@ -1,3 +1,5 @@
+//! A bound on rate and burst.
+
 use crate::Time;
 
 /// A token bucket. Its last withdrawal may exceed the tokens left, so the balance may be negative.

@@ -1,3 +1,5 @@
+//! Buffers frames of nodes whose introduction has not arrived yet.
+
 use std::collections::VecDeque;
 
 use crate::{Frame, FrameKind, Incarnation, PerLane};

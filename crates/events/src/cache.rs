@@ -1,3 +1,5 @@
+//! The event that entries of a cache are stale.
+
 use std::fmt;
 
 use serde::{Deserialize, Serialize};

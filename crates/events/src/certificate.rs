@@ -1,3 +1,5 @@
+//! A TLS certificate, its private key, and the DNS names that are its key in the mirror.
+
 use std::fmt;
 use std::sync::Arc;
 

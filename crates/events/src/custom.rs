@@ -1,3 +1,5 @@
+//! The event of a downstream crate: a name and bytes.
+
 use std::fmt;
 use std::sync::Arc;
 

@@ -1,3 +1,5 @@
+//! The JMAP data types of a state change, as a set of bits.
+
 use std::fmt;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};

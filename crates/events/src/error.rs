@@ -1,3 +1,5 @@
+//! The error of the constructors of this crate.
+
 use crate::Printable;
 
 /// The reason why a constructor refused a value.

@@ -1,11 +1,14 @@
+//! The sum of all events that a node publishes.
+
 use std::fmt;
 
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    CacheInvalidation, CalendarAlert, CertificateChange, Change, Custom, EmailPush, Kind, Lane,
-    NetworkChange, PushSubscriptionChange, QueueSignal, RegistryChange, StateChange, ValueChange,
+    AccountId, CacheInvalidation, CalendarAlert, CertificateChange, Change, Custom, EmailPush,
+    Kind, Lane, NetworkChange, PushSubscriptionChange, QueueSignal, RegistryChange, StateChange,
+    ValueChange,
 };
 
 /// An event of a kind that this version does not know, in its encoded form. Decoding keeps it, so
@@ -91,6 +94,26 @@ impl Event {
     pub fn lane(&self) -> Lane {
         self.kind().lane()
     }
+
+    /// The account that the event concerns, by which a reader can filter; `None` for events of the
+    /// whole server, and for those whose content this version does not know.
+    #[must_use]
+    pub fn account(&self) -> Option<AccountId> {
+        match self {
+            Self::StateChange(event) => Some(event.account),
+            Self::EmailPush(event) => Some(event.account),
+            Self::CalendarAlert(event) => Some(event.account),
+            Self::PushSubscription(event) => Some(event.account),
+            Self::Cache(_)
+            | Self::Registry(_)
+            | Self::Queue(_)
+            | Self::Network(_)
+            | Self::Certificate(_)
+            | Self::Value(_)
+            | Self::Custom(_)
+            | Self::Unknown(_) => None,
+        }
+    }
 }
 
 impl fmt::Display for Event {
@@ -164,7 +187,10 @@ impl TryFrom<Event> for Change {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{AccountId, CacheKind, ChangeId, ObjectId, ObjectType, RegistryObject};
+    use crate::{
+        AlertId, CacheKind, CalendarEventId, ChangeId, EmailId, ObjectId, ObjectType,
+        RegistryObject, SubscriptionChange, SubscriptionId, UnixMillis,
+    };
 
     #[test]
     fn json_names_the_kind_and_round_trips() {
@@ -181,6 +207,29 @@ mod tests {
             let json = serde_json::to_string(&event).unwrap();
             assert!(json.starts_with(&format!("{{\"kind\":\"{}\"", event.kind())), "{json}");
             assert_eq!(serde_json::from_str::<Event>(&json).unwrap(), event);
+        }
+    }
+
+    #[test]
+    fn an_event_of_an_account_names_it_and_an_event_of_the_server_names_none() {
+        let account = AccountId(7);
+        let due = CalendarAlert::new(account, CalendarEventId(1), AlertId(2), UnixMillis(3));
+        let change = SubscriptionChange::Updated;
+        for event in [
+            Event::from(StateChange::new(account, ChangeId(1))),
+            EmailPush::new(account, EmailId(1), ChangeId(2)).into(),
+            due.into(),
+            PushSubscriptionChange::new(account, SubscriptionId(1), change).into(),
+        ] {
+            assert_eq!(event.account(), Some(account), "{event}");
+        }
+        for event in [
+            Event::from(QueueSignal::Paused),
+            CacheInvalidation::all(CacheKind::Dns).into(),
+            RegistryChange::Reload(None).into(),
+            Custom::new("x", vec![1]).unwrap().into(),
+        ] {
+            assert_eq!(event.account(), None, "{event}");
         }
     }
 }

@@ -1,3 +1,5 @@
+//! The kind of an event, its lane and its name; sets of kinds.
+
 use std::fmt;
 use std::str::FromStr;
 
@@ -81,7 +83,13 @@ impl Kind {
             Self::Cache | Self::Registry | Self::Network | Self::Certificate | Self::Value => {
                 Lane::Urgent
             }
-            _ => Lane::Events,
+            Self::StateChange
+            | Self::EmailPush
+            | Self::CalendarAlert
+            | Self::PushSubscription
+            | Self::Queue
+            | Self::Custom
+            | Self::Unknown => Lane::Events,
         }
     }
 
@@ -185,6 +193,7 @@ mod tests {
             assert_eq!(kind.name().parse(), Ok(kind));
             assert_eq!(serde_json::to_value(kind).unwrap(), kind.name());
         }
+        assert_eq!(Kind::ALL.len(), Kind::Unknown as usize + 1, "`Unknown` is the last kind");
         assert_eq!(KindSet::all().0.count_ones() as usize, Kind::ALL.len());
         assert!(KindSet::all().iter().eq(Kind::ALL));
         let error = "mail".parse::<Kind>().unwrap_err().to_string();

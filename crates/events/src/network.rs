@@ -1,3 +1,5 @@
+//! An IP address or prefix in canonical form.
+
 use std::fmt;
 use std::net::{IpAddr, Ipv6Addr};
 use std::str::FromStr;

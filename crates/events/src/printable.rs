@@ -1,3 +1,5 @@
+//! Escapes untrusted text for terminals and logs.
+
 use std::fmt::{self, Write};
 
 /// Shows untrusted text (of another node, a list or a file) safely on a terminal or in a log.

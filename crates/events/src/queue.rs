@@ -1,3 +1,5 @@
+//! The event that signals the message queues.
+
 use std::fmt;
 
 use serde::{Deserialize, Serialize};

@@ -1,3 +1,5 @@
+//! The event that the server's configuration store changed.
+
 use std::fmt;
 
 use serde::{Deserialize, Serialize};

@@ -1,3 +1,5 @@
+//! Whether a network is blocked or allowed, and the details of that entry.
+
 use std::fmt;
 use std::sync::Arc;
 

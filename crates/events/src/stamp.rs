@@ -1,3 +1,5 @@
+//! The hybrid logical time and the writer of a change.
+
 use std::fmt;
 
 use serde::{Serialize, Serializer};

@@ -1,3 +1,5 @@
+//! A moment in milliseconds since the Unix epoch.
+
 use std::fmt;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 

@@ -1,3 +1,5 @@
+//! Why a list, or a line of it, is refused.
+
 use mailmesh_events::Printable;
 
 impl ListError {

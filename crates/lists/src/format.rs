@@ -1,3 +1,5 @@
+//! The names of the input formats.
+
 use std::str::FromStr;
 
 use crate::ListError;

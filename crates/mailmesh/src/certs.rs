@@ -1,3 +1,5 @@
+//! The certificates of the mirror, as the server sets and looks them up.
+
 use std::pin::Pin;
 use std::sync::Arc;
 

@@ -1,3 +1,5 @@
+//! The entries that a reader takes from an inbox.
+
 use std::fmt;
 use std::sync::Arc;
 

@@ -1,3 +1,5 @@
+//! The state and the counters that a node reports.
+
 use mailmesh_delivery::{Incarnation, NodeName};
 use mailmesh_events::UnixMillis;
 use mailmesh_transport::{DriverCounters, GateCounts};

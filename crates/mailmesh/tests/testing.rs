@@ -199,7 +199,7 @@ async fn a_frozen_node_delays_no_other_node_and_catches_up_when_thawed() {
         let mx2 = mx2.clone();
         async move { publish(&mx2, 1..=1).await }
     });
-    // More frames than the intake holds. Each frame arrives before the next is sent, so that they
+    // More frames than the queue holds. Each frame arrives before the next is sent, so that they
     // are not combined.
     for number in 1..=20_000 {
         publish(&mx1, number..=number).await;
@@ -216,7 +216,7 @@ async fn a_frozen_node_delays_no_other_node_and_catches_up_when_thawed() {
 
     cluster.thaw("mx2");
     frozen.settle(20_000).await;
-    assert!(mx2.status().counters.intake_dropped > 0, "its intake is bounded");
+    assert!(mx2.status().counters.intake_dropped > 0, "its ingress queue is bounded");
     late.await.unwrap();
     from_frozen.settle(1).await;
     cluster.converged().await.unwrap();

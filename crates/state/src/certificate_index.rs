@@ -1,3 +1,5 @@
+//! Chooses the certificate for a host name.
+
 use std::collections::HashMap;
 use std::fmt;
 use std::sync::Arc;

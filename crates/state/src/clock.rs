@@ -1,3 +1,5 @@
+//! The hybrid logical clock that stamps changes.
+
 use std::time::Duration;
 
 use mailmesh_events::{NodeId, Stamp, UnixMillis};

@@ -1,3 +1,5 @@
+//! Why the mirror refuses a change or a certificate.
+
 use std::fmt;
 
 use mailmesh_events::{DomainNames, EventError, Printable, UnixMillis};

@@ -1,3 +1,5 @@
+//! Keyed hashes of entries, and their sum: the fingerprint of a mirror.
+
 use std::fmt;
 use std::hash::Hasher;
 

@@ -1,3 +1,5 @@
+//! The events of a mirror, for an observer such as a store.
+
 use std::sync::Weak;
 
 use mailmesh_events::Change;

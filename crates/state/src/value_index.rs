@@ -1,3 +1,5 @@
+//! Values by key, for lookups.
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 

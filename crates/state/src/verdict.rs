@@ -1,3 +1,5 @@
+//! The mirror's decision about an address.
+
 use std::fmt;
 
 use mailmesh_events::{Network, RuleDetails};

@@ -1,3 +1,5 @@
+//! The error of a store.
+
 use std::io;
 use std::path::{Path, PathBuf};
 

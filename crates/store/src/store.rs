@@ -1,3 +1,5 @@
+//! A file of records (redb) that one process opens at a time.
+
 use std::fs::{File, TryLockError};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};

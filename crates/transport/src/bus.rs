@@ -1,3 +1,5 @@
+//! The network under a cluster: the trait [`Bus`], and the key expressions of a cluster.
+
 use std::fmt;
 use std::future::Future;
 use std::pin::Pin;

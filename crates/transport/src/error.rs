@@ -1,3 +1,5 @@
+//! The error of the transport.
+
 use crate::ConfigError;
 use crate::coordinator::escaped;
 

@@ -1,3 +1,5 @@
+//! The bounded queue between the bus and the driver.
+
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock, Weak};
@@ -121,13 +123,13 @@ impl IngressSender {
 
 impl std::fmt::Debug for IngressQueue {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "Intake({} waiting)", self.shared.waiting.lock().arrivals.len())
+        write!(f, "IngressQueue({} waiting)", self.shared.waiting.lock().arrivals.len())
     }
 }
 
 impl std::fmt::Debug for IngressSender {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("IntakeSender")
+        f.write_str("IngressSender")
     }
 }
 

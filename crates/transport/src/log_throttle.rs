@@ -1,3 +1,5 @@
+//! Lets one log line through per minute.
+
 use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;

@@ -1,3 +1,5 @@
+//! The bus within one process, and the faults that tests inject on it.
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 

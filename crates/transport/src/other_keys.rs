@@ -1,3 +1,5 @@
+//! When this node last heard a node of its cluster that has another cluster key.
+
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;

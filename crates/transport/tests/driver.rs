@@ -225,7 +225,7 @@ async fn a_node_that_vanishes_from_zenoh_is_declared_failed() {
 
 #[tokio::test]
 async fn a_current_thread_runtime_is_refused_with_a_remedy() {
-    let (sender, _intake) = IngressQueue::new();
+    let (sender, _ingress) = IngressQueue::new();
     let keys = KeySpace::new("mail").unwrap();
     let error = ZenohBus::open(&loopback(), keys, incarnation(9), sender, None).await.unwrap_err();
     assert!(error.to_string().contains("worker_threads = 1"), "{error}");
@@ -237,7 +237,7 @@ async fn a_port_in_use_is_reported_before_zenoh_starts() {
     let text = format!("{{ listen: {{ endpoints: ['tcp/{}'] }} }}", taken.local_addr().unwrap());
     let coordinator = Coordinator::parse(&text).unwrap();
     let Backend::Zenoh(settings) = coordinator.backend() else { panic!() };
-    let (sender, _intake) = IngressQueue::new();
+    let (sender, _ingress) = IngressQueue::new();
     let keys = KeySpace::new("mail").unwrap();
     let error = ZenohBus::open(settings, keys, incarnation(8), sender, None).await.unwrap_err();
     assert!(error.to_string().contains("another process listens there"), "{error}");

@@ -1,4 +1,5 @@
-//! The failure detector: links that close, and peers that are heard again.
+//! Starts and clears the suspicion of a peer: links that close, and peers that are heard again.
+//! `deadlines.rs` declares a silent peer or an overdue suspect failed; `leaving.rs` removes it.
 
 use super::Membership;
 use crate::context::Context;

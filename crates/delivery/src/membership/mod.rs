@@ -1,11 +1,11 @@
 //! Membership: peers join, fail, return and leave.
 //!
-//! - [`failure`]: the failure detector;
+//! - [`failure`]: suspicion of a peer: how it starts and is cleared;
 //! - [`gossip`]: what members report of each other;
 //! - [`leaving`]: goodbyes, failures, and the last events of a peer;
 //! - [`relay`]: frames of peers that some members do not hear;
 //! - [`name_conflict`]: two nodes with one name;
-//! - [`deadlines`]: what is due when.
+//! - [`deadlines`]: what is due when, and which peer has failed.
 
 pub(crate) mod deadlines;
 pub(crate) mod failure;

@@ -1,3 +1,5 @@
+//! The error of listing and changing cluster keys.
+
 use mailmesh_codec::{CodecError, KeyId};
 use mailmesh_events::Printable;
 

@@ -1,3 +1,5 @@
+//! The error of a change of the mirror.
+
 use mailmesh_codec::CodecError;
 use mailmesh_events::{EventError, Network, Printable};
 use mailmesh_state::StateError;

@@ -1,3 +1,5 @@
+//! The error of publishing an event.
+
 use mailmesh_codec::CodecError;
 
 use super::Stopped;

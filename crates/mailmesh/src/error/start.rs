@@ -1,3 +1,5 @@
+//! The error of starting a node.
+
 use std::path::PathBuf;
 
 use mailmesh_codec::CodecError;

@@ -1,3 +1,5 @@
+//! The reason why a node has stopped.
+
 /// The node has stopped.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]

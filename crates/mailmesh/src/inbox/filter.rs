@@ -62,14 +62,7 @@ impl Filter {
     }
 
     fn takes_event(&self, event: &Event) -> bool {
-        let account = match event {
-            Event::StateChange(e) => Some(e.account),
-            Event::EmailPush(e) => Some(e.account),
-            Event::CalendarAlert(e) => Some(e.account),
-            Event::PushSubscription(e) => Some(e.account),
-            _ => None,
-        };
-        let of_account = match (&self.accounts, account) {
+        let of_account = match (&self.accounts, event.account()) {
             (Some(accounts), Some(account)) => accounts.contains(&account),
             _ => true,
         };

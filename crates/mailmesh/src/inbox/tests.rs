@@ -1,3 +1,5 @@
+//! Tests of the bounds, filters and drop counts of an inbox.
+
 use mailmesh_delivery::Incarnation;
 use mailmesh_events::{
     AccountId, CacheInvalidation, CacheKind, ChangeId, Custom, Event, Kind, Lane, QueueSignal,

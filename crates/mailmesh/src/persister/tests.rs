@@ -1,3 +1,5 @@
+//! Tests of the persister on a full disk.
+
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 

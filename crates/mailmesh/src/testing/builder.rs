@@ -1,3 +1,5 @@
+//! Builds a test cluster.
+
 use std::fmt;
 
 use mailmesh_codec::ClusterKey;

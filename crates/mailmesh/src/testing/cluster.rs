@@ -1,3 +1,5 @@
+//! Several nodes of one cluster in one process, and faults between them.
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::time::Duration;
@@ -157,8 +159,8 @@ impl TestCluster {
         self.hub.dropped()
     }
 
-    /// Stops a node like SIGSTOP: it neither handles nor sends frames, and its intake fills until
-    /// it drops frames. Once this method has returned, no task of the node runs.
+    /// Stops a node like SIGSTOP: it neither handles nor sends frames, and its ingress queue fills
+    /// until it drops frames. Once this method has returned, no task of the node runs.
     ///
     /// On a frozen node `publish` and `shutdown` wait for [`thaw`](Self::thaw), as do changes of
     /// blocks and certificates, which are in force on the node itself at once. `try_publish`

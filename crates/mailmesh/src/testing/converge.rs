@@ -1,3 +1,5 @@
+//! Waits until a condition holds, or until nodes agree.
+
 use std::collections::BTreeSet;
 use std::time::Duration;
 

@@ -1,3 +1,5 @@
+//! The error of the test kit.
+
 use std::time::Duration;
 
 use crate::StartError;

@@ -1,3 +1,5 @@
+//! Cuts and losses between nodes, by name, so that they outlast a restart.
+
 use std::collections::BTreeSet;
 use std::hash::{DefaultHasher, Hash, Hasher};
 

@@ -1,3 +1,5 @@
+//! Freezes and kills a node in a test.
+
 use std::future::poll_fn;
 use std::pin::{Pin, pin};
 use std::sync::Arc;

@@ -1,3 +1,5 @@
+//! Wall clocks of test nodes that are ahead or behind.
+
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::{Duration, SystemTime};

@@ -1,3 +1,5 @@
+//! Tests of the redaction of texts.
+
 use super::*;
 
 #[test]

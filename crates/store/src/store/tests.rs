@@ -1,3 +1,5 @@
+//! Tests of a store on disks that are full or broken.
+
 use std::cell::Cell;
 use std::io;
 

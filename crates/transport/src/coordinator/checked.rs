@@ -1,3 +1,5 @@
+//! A configuration text while it is checked, and the errors at places in it.
+
 use std::ops::Range;
 
 use serde_json::Value;

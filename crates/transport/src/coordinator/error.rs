@@ -1,3 +1,5 @@
+//! The error of a configuration, with its place in the text.
+
 use std::fmt;
 
 use super::display_text::{bounded, printable, redacted};

@@ -1,3 +1,5 @@
+//! A configuration text, and the line and column of its parts.
+
 use std::cell::OnceCell;
 use std::ops::Range;
 

@@ -1,3 +1,5 @@
+//! Detects that this process did not run, so that peers are not taken for silent.
+
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 

@@ -1,3 +1,5 @@
+//! The counters of the gate.
+
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use serde::Serialize;

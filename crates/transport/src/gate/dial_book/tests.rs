@@ -1,3 +1,5 @@
+//! Tests of the dial book: backoff, priorities, bounds.
+
 use super::*;
 
 const NOBODY: fn(&NodeId) -> bool = |_| false;

@@ -1,3 +1,5 @@
+//! Tests of the handshake and its refusals.
+
 use proptest::prelude::*;
 use ring::rand::SystemRandom;
 use zeroize::Zeroizing;
