@@ -205,7 +205,7 @@ fn settings(endpoint: &Endpoint<'_>, is_dialed: bool) -> Result<(), String> {
     }
     let known_settings: Vec<&str> = SETTINGS
         .iter()
-        .chain(if ["tls", "quic"].contains(&endpoint.protocol) { &TLS_SETTINGS[..] } else { &[] })
+        .chain(if endpoint.is_encrypted() { &TLS_SETTINGS[..] } else { &[] })
         .chain(if endpoint.protocol == "quic" { &QUIC_SETTINGS[..] } else { &[] })
         .chain(if endpoint.protocol == "udp" { &UDP_SETTINGS[..] } else { &[] })
         .copied()

@@ -6,9 +6,11 @@ use mailmesh_secrets::display_path;
 use serde_json::Value;
 
 use super::display_text::{escaped, printable};
+use super::endpoint::Endpoint;
 use super::exposure::openings;
 use super::mesh::{MeshSettings, Secret};
 use super::protection::LinkProtection;
+use super::tls_settings::is_mutual;
 use super::zenoh_settings::{LEASE_MS, ZenohSettings};
 use super::{Backend, Coordinator};
 use crate::LinkProof;
@@ -171,21 +173,21 @@ fn links(out: &mut String, settings: &ZenohSettings, protection: LinkProtection)
 }
 
 fn encryption(out: &mut String, settings: &ZenohSettings, protection: LinkProtection) {
-    let tls = |section| {
-        settings.endpoints(section).iter().any(|e| e.starts_with("tls/") || e.starts_with("quic/"))
-    };
+    let endpoints = ["listen", "connect"].map(|section| settings.endpoints(section)).concat();
+    let endpoints = endpoints.iter().map(|text| Endpoint::of(text));
+    let encrypted: Vec<_> = endpoints.filter(Endpoint::is_encrypted).collect();
+    let is_proven = protection == LinkProtection::Proven(LinkProof::Tls);
     if protection == LinkProtection::Proven(LinkProof::Sealed) {
         line(out, "encryption", "links are sealed whole (AES-256-GCM)");
-    } else if matches!(protection, LinkProtection::Proven(LinkProof::Tls))
-        || tls("listen")
-        || tls("connect")
-    {
-        let mutual = matches!(protection, LinkProtection::Proven(_))
-            || settings.flag("/transport/link/tls/enable_mtls", false);
-        let shown = if mutual {
+    } else if is_proven || !encrypted.is_empty() {
+        let is_mutual = |endpoint: &&Endpoint<'_>| is_mutual(settings.value(), endpoint);
+        let mutual = encrypted.iter().filter(is_mutual).count();
+        let shown = if is_proven || mutual == encrypted.len() {
             "both ends show a certificate"
-        } else {
+        } else if mutual == 0 {
             "the listening end shows a certificate"
+        } else {
+            "at some endpoints both ends show a certificate"
         };
         line(out, "encryption", &format!("links with TLS; {shown}"));
     } else {

@@ -9,6 +9,7 @@
 use serde_json::Value;
 
 use super::addresses::{HostAddresses, is_v6_only};
+use super::endpoint::is_encrypted_protocol;
 use super::error::{ConfigError, ConfigErrorKind};
 
 /// Timeout for a dialer to prove the key, in milliseconds. The connection rate of strangers times
@@ -50,7 +51,7 @@ fn each(endpoints: &mut Value, listens: bool) {
 fn literal(endpoint: &str) -> Option<(&str, &str, &str)> {
     let (protocol, rest) = endpoint.split_once('/')?;
     let (address, rest) = rest.strip_prefix('[')?.split_once(']')?;
-    matches!(protocol, "tls" | "quic").then_some((protocol, address, rest))
+    is_encrypted_protocol(protocol).then_some((protocol, address, rest))
 }
 
 fn bare(endpoint: &str) -> String {

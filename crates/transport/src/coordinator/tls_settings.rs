@@ -9,6 +9,7 @@ use super::endpoint_lists::{ListedEndpoint, endpoints_of_mode};
 use super::error::{ConfigError, ConfigErrorKind};
 
 const TLS: &str = "/transport/link/tls";
+const MUTUAL: &str = "enable_mtls";
 /// Settings that also have a base64 form.
 const TEXTS: [&str; 5] = [
     "root_ca_certificate",
@@ -81,7 +82,7 @@ impl End<'_> {
     /// With `enable_mtls`: a listener needs authorities, and a dialer needs a certificate.
     fn check_mutual(&self, checked: &Checked<'_>, at: &[String]) -> Result<(), ConfigError> {
         let own = self.endpoint.setting("enable_mtls");
-        if !own.map_or_else(|| is_mutual(self.value), |flag| flag == "true") {
+        if !is_mutual(self.value, &self.endpoint) {
             return Ok(());
         }
         let (needed, why): (&[_], _) = if self.is_listener {
@@ -105,11 +106,33 @@ impl End<'_> {
 /// Whether mutual TLS is on, but this node has no certificate to show where it dials.
 pub(super) fn shows_nothing(value: &Value) -> bool {
     let lacks = |name: &str| !is_set(value, name) && !is_set(value, &format!("{name}_base64"));
-    is_mutual(value) && (lacks("connect_certificate") || lacks("connect_private_key"))
+    is_mutual_with_found_nodes(value)
+        && (lacks("connect_certificate") || lacks("connect_private_key"))
 }
 
-fn is_mutual(value: &Value) -> bool {
-    value.pointer(&format!("{TLS}/enable_mtls")).and_then(Value::as_bool).unwrap_or(false)
+/// Whether both ends of the endpoint's links show a certificate.
+pub(super) fn is_mutual(value: &Value, endpoint: &Endpoint<'_>) -> bool {
+    tls_flag(value, endpoint, MUTUAL).unwrap_or(false)
+}
+
+/// Whether this node checks the host name in the certificate of a peer that it dials.
+pub(super) fn verifies_name(value: &Value, endpoint: &Endpoint<'_>) -> bool {
+    tls_flag(value, endpoint, "verify_name_on_connect").unwrap_or(true)
+}
+
+/// The flag of the endpoint, or else the shared one; `None` if neither is set.
+fn tls_flag(value: &Value, endpoint: &Endpoint<'_>, name: &str) -> Option<bool> {
+    endpoint.setting(name).map(|own| own == "true").or_else(|| shared_flag(value, name))
+}
+
+/// The flag that applies to links of endpoints without a flag of their own, and of found nodes.
+fn shared_flag(value: &Value, name: &str) -> Option<bool> {
+    value.pointer(&format!("{TLS}/{name}")).and_then(Value::as_bool)
+}
+
+/// Whether this node shows a certificate to nodes that it finds.
+pub(super) fn is_mutual_with_found_nodes(value: &Value) -> bool {
+    shared_flag(value, MUTUAL).unwrap_or(false)
 }
 
 fn is_set(value: &Value, name: &str) -> bool {
