@@ -33,16 +33,17 @@ fn check_protocols(checked: &Checked<'_>, value: &Value, mode: &str) -> Result<(
     const POINTER: &str = "/transport/link/protocols";
     let Some(listed) = value.pointer(POINTER).and_then(Value::as_array) else { return Ok(()) };
     for (number, name) in listed.iter().enumerate() {
-        if let Some(name) = name.as_str().filter(|name| !is_protocol(name)) {
-            let why = known_protocol(name).err().unwrap_or_default();
-            return Err(checked.bad(&path(&format!("{POINTER}/{number}")), why));
+        if let Some(Err(error)) =
+            name.as_str().filter(|name| !is_protocol(name)).map(known_protocol)
+        {
+            return Err(checked.bad(&path(&format!("{POINTER}/{number}")), error.to_string()));
         }
     }
     let usable: Vec<&str> = listed.iter().filter_map(Value::as_str).collect();
     if usable.iter().all(|name| known_protocol(name).is_err()) {
-        let why = match usable.first() {
-            None => "without a protocol no session opens".to_owned(),
-            Some(name) => known_protocol(name).err().unwrap_or_default(),
+        let why = match usable.first().map(|name| known_protocol(name)) {
+            Some(Err(error)) => error.to_string(),
+            _ => "without a protocol no session opens".to_owned(),
         };
         let why = format!("{why}; name \"tcp\" or \"tls\", or take `protocols` out");
         return Err(checked.bad(&path(POINTER), why));
