@@ -77,17 +77,16 @@ fn announced(endpoint: String) -> Vec<String> {
     vec![bare(&endpoint)]
 }
 
+const ZONE_REFUSED: &str = "an IPv6 address with a zone cannot be dialed by TLS; use another \
+                            address of that host, or a name";
+
 /// Refuses an address with a zone in a dialed TLS endpoint: no certificate can name a zone.
 ///
 /// # Errors
 /// The fault and its remedy, as text.
 pub(super) fn refuse_zone(endpoint: &str) -> Result<(), String> {
     match literal(endpoint) {
-        Some((_, address, _)) if address.contains('%') => {
-            Err("an IPv6 address with a zone cannot \
-             be dialed by TLS; use another address of that host, or a name"
-                .to_owned())
-        }
+        Some((_, address, _)) if address.contains('%') => Err(ZONE_REFUSED.to_owned()),
         _ => Ok(()),
     }
 }
@@ -101,9 +100,7 @@ pub(super) fn as_tls(endpoint: &str, listens: bool) -> Result<String, ConfigErro
     let (address, settings) = rest.split_at(rest.find(['?', '#']).unwrap_or(rest.len()));
     let address = match address.strip_prefix('[').and_then(|rest| rest.split_once("]:")) {
         Some((v6, _)) if v6.contains('%') => {
-            let why = "an IPv6 address with a zone cannot be dialed by TLS; use another address of \
-                       that host, or a name";
-            let (key, why) = (endpoint.to_owned(), why.to_owned());
+            let (key, why) = (endpoint.to_owned(), ZONE_REFUSED.to_owned());
             return Err(ConfigError::new(ConfigErrorKind::BadValue { key, why }));
         }
         // Zenoh announces the addresses of the host in place of `::`.
