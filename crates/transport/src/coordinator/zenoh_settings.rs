@@ -200,9 +200,11 @@ impl ZenohSettings {
     /// Hosts and ports that the gate dials, each with its settings behind a `#`: the `tcp/`
     /// endpoints of other nodes in `connect.endpoints`.
     pub(crate) fn dialed(&self) -> Vec<String> {
-        let address = |endpoint: String| {
-            let (address, settings) = endpoint.split_once('#').unwrap_or((&endpoint, ""));
-            let mut address = address.strip_prefix("tcp/")?.split('?').next()?.to_owned();
+        let address = |text: String| {
+            let Endpoint { protocol: "tcp", address, settings, .. } = Endpoint::of(&text) else {
+                return None;
+            };
+            let mut address = address.to_owned();
             // The resolver accepts a zone only without brackets.
             if address.contains('%') {
                 address.retain(|c| !"[]".contains(c));
