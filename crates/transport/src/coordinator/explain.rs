@@ -10,6 +10,7 @@ use super::endpoint::Endpoint;
 use super::exposure::openings;
 use super::mesh::{MeshSettings, Secret};
 use super::protection::LinkProtection;
+use super::silenced::DEFAULT_CLUSTER;
 use super::tls_settings::is_mutual;
 use super::zenoh_settings::{LEASE_MS, ZenohSettings};
 use super::{Backend, Coordinator};
@@ -78,8 +79,7 @@ fn zenoh(out: &mut String, settings: &ZenohSettings, protection: LinkProtection)
             line(out, "connects", &format!("to {some}, again and again until it can"))
         }
     }
-    let lease = settings.value().pointer("/transport/link/tx/lease").and_then(Value::as_u64);
-    match lease {
+    match settings.configured_lease_ms() {
         None => line(
             out,
             "links",
@@ -102,7 +102,7 @@ fn found(out: &mut String, settings: &ZenohSettings, protection: LinkProtection)
         settings.value().pointer(pointer).and_then(Value::as_str).unwrap_or(default).to_owned()
     };
     if settings.flag("/scouting/multicast/enabled", true) {
-        let address = text("/scouting/multicast/address", "224.0.0.224:7446");
+        let address = text("/scouting/multicast/address", &settings.scouting_group().to_string());
         let interface = match text("/scouting/multicast/interface", "auto").as_str() {
             "auto" | "" => "every interface that can".to_owned(),
             name => format!("interface {name}"),
@@ -203,7 +203,10 @@ fn mesh(out: &mut String, mesh: &MeshSettings) {
     let name =
         mesh.name.as_ref().map_or("the host's name (default)".to_owned(), ToString::to_string);
     line(out, "node", &name);
-    let cluster = mesh.cluster.as_deref().unwrap_or("mail (default)");
+    let cluster = match &mesh.cluster {
+        Some(cluster) => cluster.clone(),
+        None => format!("{DEFAULT_CLUSTER} (default)"),
+    };
     line(out, "cluster", &format!("{cluster}: nodes of other clusters are not heard"));
     match &mesh.key {
         Some(secret) => {
@@ -227,7 +230,8 @@ fn mesh(out: &mut String, mesh: &MeshSettings) {
         }
         None => line(out, "store", "none: a node that starts has the mirror of the others"),
     }
-    let failure = mesh.failure_timeout.map_or(3_000, |timeout| timeout.as_millis());
+    let default = || mailmesh_delivery::Settings::default().failure_timeout;
+    let failure = mesh.failure_timeout.unwrap_or_else(default).as_millis();
     line(out, "failure", &format!("a peer without a heartbeat for {failure} ms has failed"));
     let events = mesh.inbox_events.unwrap_or(65_536);
     let mib = mesh.inbox_bytes.unwrap_or(64 << 20) >> 20;

@@ -216,8 +216,11 @@ impl ZenohSettings {
 
     /// How long a silent link counts as open.
     pub(crate) fn lease(&self) -> Duration {
-        let lease = self.value().pointer("/transport/link/tx/lease").and_then(Value::as_u64);
-        Duration::from_millis(lease.unwrap_or(LEASE_MS))
+        Duration::from_millis(self.configured_lease_ms().unwrap_or(LEASE_MS))
+    }
+
+    pub(super) fn configured_lease_ms(&self) -> Option<u64> {
+        self.value().pointer("/transport/link/tx/lease").and_then(Value::as_u64)
     }
 
     /// The multicast group of Zenoh's scouting.
