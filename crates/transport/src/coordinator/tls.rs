@@ -19,7 +19,7 @@ use super::endpoint_lists::{ListedEndpoint, each_text};
 use super::error::{ConfigError, Place};
 use super::link_chain::{LinkChains, TlsLinks};
 use super::mesh::taken_from;
-use super::schema::dotted;
+use super::schema::{dotted, pointer};
 
 /// Longest file that is read, in bytes.
 const MAX_FILE_LEN: u64 = 4 << 20;
@@ -70,7 +70,7 @@ impl Credentials {
             let find = |setting: String, from: fn(&str) -> Origin| {
                 let path = TLS.iter().map(|part| (*part).to_owned()).chain([setting]);
                 let path: Vec<String> = path.collect();
-                let text = value.pointer(&format!("/{}", path.join("/")))?.as_str()?;
+                let text = value.pointer(&pointer(&path))?.as_str()?;
                 let place = checked.source.place(checked.span(&path));
                 let (key, name) = (dotted(&path), name.to_owned());
                 Some(Material { key, name, from: from(text), place })
@@ -111,7 +111,7 @@ impl Credentials {
             }
         }
         let path = ["transport", "auth", "usrpwd", "dictionary_file"].map(str::to_owned);
-        if let Some(dictionary) = value.pointer(&format!("/{}", path.join("/"))) {
+        if let Some(dictionary) = value.pointer(&pointer(&path)) {
             let place = checked.source.place(checked.span(&path));
             let file = dictionary.as_str().map(PathBuf::from);
             all.dictionary = file.map(|file| (dotted(&path), file, place));
@@ -235,7 +235,7 @@ fn replace(value: &mut Value, material: &Material, encoded: &str) {
     let given = Zeroizing::new(given);
     let new = format!("{}_base64", material.name);
     let old: Vec<String> = suffixes.iter().map(|end| format!("{}{end}", material.name)).collect();
-    if let Some(Value::Object(tls)) = value.pointer_mut(&format!("/{}", TLS.join("/"))) {
+    if let Some(Value::Object(tls)) = value.pointer_mut(&pointer(&TLS)) {
         for name in &old {
             if tls.get(name).and_then(Value::as_str) == Some(given.as_str()) {
                 tls.remove(name);

@@ -7,6 +7,7 @@ use super::checked::Checked;
 use super::endpoint::Endpoint;
 use super::endpoint_lists::{ListedEndpoint, endpoints_of_mode};
 use super::error::{ConfigError, ConfigErrorKind};
+use super::schema::path_of;
 
 const TLS: &str = "/transport/link/tls";
 const MUTUAL: &str = "enable_mtls";
@@ -35,8 +36,8 @@ pub(super) fn check(checked: &Checked<'_>, value: &Value, mode: &str) -> Result<
     Ok(())
 }
 
-fn path(name: &str) -> [String; 4] {
-    ["transport", "link", "tls", name].map(str::to_owned)
+fn path(name: &str) -> Vec<String> {
+    path_of(&format!("{TLS}/{name}"))
 }
 
 /// Refuses a setting that is given both as a path and as base64.
@@ -98,7 +99,7 @@ impl End<'_> {
                  `connect_private_key`",
             )
         };
-        let at = if own.is_some() { at.to_vec() } else { path("enable_mtls").to_vec() };
+        let at = if own.is_some() { at.to_vec() } else { path(MUTUAL) };
         self.lacks(needed).map_or(Ok(()), |_| Err(checked.bad(&at, why)))
     }
 }
