@@ -79,6 +79,28 @@ fn a_zenoh_configuration_alone_and_an_embedded_object_are_read_too() {
 }
 
 #[test]
+fn explain_says_which_end_of_a_tls_link_shows_a_certificate() {
+    let (one, both) = ("the listening end shows a certificate", "both ends show a certificate");
+    let some = "at some endpoints both ends show a certificate";
+    for (shared, first, second, shown) in [
+        ("false", "", "", one),
+        ("true", "", "", both),
+        ("false", "#enable_mtls=true", "#enable_mtls=true", both),
+        ("true", "#enable_mtls=false", "#enable_mtls=false", one),
+        ("false", "#enable_mtls=true", "", some),
+    ] {
+        let config = format!(
+            "{{ mode: 'client', connect: {{ endpoints: ['tls/mx1:7447{first}', \
+             'tls/mx2:7447{second}'] }}, transport: {{ link: {{ tls: {{ enable_mtls: {shared}, \
+             root_ca_certificate: 'r', connect_certificate: 'c', connect_private_key: 'k' }} }} }} }}"
+        );
+        let explained = Coordinator::parse(&config).unwrap().explain();
+        let line = format!("links with TLS; {shown}\n");
+        assert!(explained.contains(&line), "{shown}: {explained}");
+    }
+}
+
+#[test]
 fn explain_says_that_a_disabled_coordinator_runs_alone() {
     let coordinator = Coordinator::parse(r#"{"@type": "Disabled"}"#).unwrap();
     assert!(matches!(coordinator.backend(), Backend::Disabled));

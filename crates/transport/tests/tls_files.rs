@@ -177,6 +177,35 @@ fn certificates_that_prevent_every_link_give_a_warning() {
     }
 }
 
+/// The flag of an endpoint overrides the shared one. Found nodes are dialed by the shared flag.
+#[test]
+fn a_dialer_certificate_that_no_link_shows_gives_no_warning() {
+    let dir = tempfile::tempdir().unwrap();
+    let made = TestPki::new();
+    let (chain, key) =
+        (write(dir.path(), "chain", made.full()), write(dir.path(), "key", &made.key));
+    let other = write(dir.path(), "other", &made.other);
+    for (shared, own, gossips, is_shown) in [
+        (true, "#enable_mtls=false", false, false),
+        (true, "#enable_mtls=false", true, true),
+        (true, "", false, true),
+        (false, "#enable_mtls=true", false, true),
+    ] {
+        let found = warnings(&serde_json::json!({
+            "listen": { "endpoints": ["tcp/localhost:0"] },
+            "connect": { "endpoints": [format!("tls/localhost:7447{own}")] },
+            "scouting": { "multicast": { "enabled": false }, "gossip": { "enabled": gossips } },
+            "transport": { "link": { "tls": {
+                "root_ca_certificate": other, "enable_mtls": shared,
+                "connect_certificate": chain, "connect_private_key": key,
+            } } },
+        }))
+        .unwrap();
+        let warns = found.contains("no authority there signed it");
+        assert_eq!(warns, is_shown, "{shared} {own} {gossips}: {found}");
+    }
+}
+
 #[test]
 fn the_error_names_a_critical_extension_that_prevents_listening() {
     let dir = tempfile::tempdir().unwrap();

@@ -192,9 +192,15 @@ pub enum PemError {
          the key that the certificate was requested with"
     )]
     AuthorityKey,
-    /// The text has too many certificates or sections.
+    /// The text has too many certificates.
     #[error("it has more than {limit} certificates; give only the certificate and its issuers")]
     TooMany {
+        /// The limit.
+        limit: usize,
+    },
+    /// The text has too many sections, of whatever kind.
+    #[error("it has more than {limit} sections; give only the certificates or the key")]
+    TooManySections {
         /// The limit.
         limit: usize,
     },

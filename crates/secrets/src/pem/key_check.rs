@@ -5,7 +5,7 @@ use rustls::pki_types::PrivateKeyDer;
 
 use super::error::PemError;
 use super::key_fault;
-use super::key_kind::{KeyKind, UNKNOWN};
+use super::key_kind::KeyKind;
 
 /// Checks that TLS can use the key.
 ///
@@ -22,7 +22,9 @@ pub(super) fn public_key(key: &PrivateKeyDer<'_>) -> Result<Vec<u8>, PemError> {
     let loaded = any_supported_type(key).ok();
     let public = loaded.and_then(|loaded| loaded.public_key().map(|key| key.to_vec()));
     public.ok_or_else(|| match KeyKind::of_private(key) {
-        UNKNOWN => key_fault::of_multi_prime(key.secret_der()).unwrap_or(PemError::NotAKey),
+        KeyKind::Unknown => {
+            key_fault::of_multi_prime(key.secret_der()).unwrap_or(PemError::NotAKey)
+        }
         kind if kind.is_usable() => key_fault::of(key, kind),
         kind => PemError::KeyKind { kind },
     })

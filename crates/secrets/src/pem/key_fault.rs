@@ -17,7 +17,7 @@ pub(super) fn of(key: &PrivateKeyDer<'_>, kind: KeyKind) -> PemError {
     let fault = match kind {
         KeyKind::Rsa { .. } => rsa(key, kind),
         KeyKind::Ecdsa { .. } => ecdsa(key, kind),
-        KeyKind::Other(_) => None,
+        KeyKind::Ed25519 | KeyKind::Other(_) | KeyKind::Unknown => None,
     };
     fault.unwrap_or(PemError::KeyDamaged { kind })
 }

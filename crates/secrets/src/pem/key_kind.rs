@@ -20,21 +20,22 @@ pub enum KeyKind {
         /// The name of the curve.
         curve: &'static str,
     },
-    /// Any other kind, by its name.
+    /// Ed25519 (RFC 8410).
+    Ed25519,
+    /// Any other known kind, by its name.
     Other(&'static str),
+    /// The key is in no known format, or its algorithm is not known.
+    Unknown,
 }
-
-/// Ed25519 (RFC 8410).
-pub(super) const ED25519: KeyKind = KeyKind::Other("Ed25519");
-/// The key is in no known format, or its algorithm is not known.
-pub(super) const UNKNOWN: KeyKind = KeyKind::Other("of an unknown kind");
 
 impl fmt::Display for KeyKind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Rsa { bits } => write!(f, "RSA of {bits} bits"),
             Self::Ecdsa { curve } => write!(f, "ECDSA {curve}"),
+            Self::Ed25519 => f.write_str("Ed25519"),
             Self::Other(name) => f.write_str(name),
+            Self::Unknown => f.write_str("of an unknown kind"),
         }
     }
 }
@@ -49,7 +50,7 @@ impl KeyKind {
             PrivateKeyDer::Sec1(key) => sec1(key.secret_sec1_der()),
             _ => None,
         };
-        kind.unwrap_or(UNKNOWN)
+        kind.unwrap_or(Self::Unknown)
     }
 
     /// The kind of a public key in DER (`SubjectPublicKeyInfo`).
@@ -64,7 +65,7 @@ impl KeyKind {
                 Some(bits(expect(content, INTEGER)?.0))
             })
         };
-        kind().unwrap_or(UNKNOWN)
+        kind().unwrap_or(Self::Unknown)
     }
 
     /// Whether TLS can use keys of this kind here.
@@ -73,7 +74,8 @@ impl KeyKind {
         match self {
             Self::Rsa { bits } => (2048..=4096).contains(&bits),
             Self::Ecdsa { curve } => matches!(curve, "P-256" | "P-384"),
-            other => other == ED25519,
+            Self::Ed25519 => true,
+            Self::Other(_) | Self::Unknown => false,
         }
     }
 }
@@ -118,12 +120,12 @@ fn of_algorithm(algorithm: &[u8], rsa_bits: impl Fn() -> Option<usize>) -> Optio
         b"\x2a\x86\x48\xce\x38\x04\x01" => KeyKind::Other("DSA"),
         b"\x2b\x65\x6e" => KeyKind::Other("X25519"),
         b"\x2b\x65\x6f" => KeyKind::Other("X448"),
-        b"\x2b\x65\x70" => ED25519,
+        b"\x2b\x65\x70" => KeyKind::Ed25519,
         b"\x2b\x65\x71" => KeyKind::Other("Ed448"),
         b"\x60\x86\x48\x01\x65\x03\x04\x03\x11" => KeyKind::Other("ML-DSA-44"),
         b"\x60\x86\x48\x01\x65\x03\x04\x03\x12" => KeyKind::Other("ML-DSA-65"),
         b"\x60\x86\x48\x01\x65\x03\x04\x03\x13" => KeyKind::Other("ML-DSA-87"),
-        _ => UNKNOWN,
+        _ => KeyKind::Unknown,
     })
 }
 

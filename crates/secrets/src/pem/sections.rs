@@ -74,7 +74,7 @@ pub(super) fn sections(text: &[u8]) -> Result<Vec<Section>, PemError> {
         last = at;
         found.push(section(line, data_kind::label(label), &text[body..end]));
         if found.len() > MAX_SECTIONS {
-            return Err(PemError::TooMany { limit: MAX_SECTIONS });
+            return Err(PemError::TooManySections { limit: MAX_SECTIONS });
         }
     }
     check_no_damaged_markers(text, last, text.len(), &mut lines)?;

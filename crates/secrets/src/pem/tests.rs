@@ -366,6 +366,13 @@ fn authorities_are_read_and_an_expired_one_is_reported() {
 }
 
 #[test]
+fn too_many_sections_are_not_reported_as_certificates() {
+    let text = "-----BEGIN X509 CRL-----\nAAAA\n-----END X509 CRL-----\n".repeat(8193);
+    let error = certificates(text.as_bytes(), 16).unwrap_err().to_string();
+    assert!(error.starts_with("it has more than 8192 sections"), "{error}");
+}
+
+#[test]
 fn damaged_texts_cause_no_panic() {
     let (_, middle, leaf) = test_chain();
     let text = format!("{}{}{}", leaf.key_pem(), leaf.pem, middle.pem);

@@ -6,7 +6,7 @@ use serde_json::Value;
 use super::checked::Checked;
 use super::display_text::without_source;
 use super::error::{ConfigError, ConfigErrorKind};
-use super::schema::{dotted, list, nearest};
+use super::schema::{dotted, list, nearest, pointer};
 use super::source::Source;
 use super::spans::Spans;
 use super::tls::secrets;
@@ -42,7 +42,7 @@ pub(super) fn ask_zenoh(checked: &Checked<'_>, value: &Value) -> Result<(), Conf
     let span = checked.span(path.as_deref().unwrap_or_default());
     let kind = match path {
         Some(path) if !path.is_empty() => {
-            let found = value.pointer(&format!("/{}", path.join("/")));
+            let found = value.pointer(&pointer(&path));
             if let (Some(found), true) = (found, msg.starts_with("error parsing"))
                 && let Some(max) = max_accepted(value, &path, found)
             {
@@ -55,7 +55,7 @@ pub(super) fn ask_zenoh(checked: &Checked<'_>, value: &Value) -> Result<(), Conf
             // Zenoh's error about a secret, or about a text that contains one, may quote it.
             let mut found = Vec::new();
             let is_secret = path.iter().any(|key| is_secret_name(key));
-            if let Some(value) = value.pointer(&format!("/{}", path.join("/"))) {
+            if let Some(value) = value.pointer(&pointer(&path)) {
                 secrets(value, is_secret, &mut found);
             }
             let holds_none = !is_secret && found.is_empty();
@@ -75,7 +75,7 @@ pub(super) fn ask_zenoh(checked: &Checked<'_>, value: &Value) -> Result<(), Conf
 /// range. Zenoh's errors do not state the range.
 fn max_accepted(value: &Value, path: &[String], found: &Value) -> Option<u64> {
     let given = found.as_f64().filter(|given| given.fract() == 0.0 && *given >= 0.0)?;
-    let pointer = format!("/{}", path.join("/"));
+    let pointer = pointer(path);
     let limits = [i64::MAX as u64, u32::MAX.into(), u16::MAX.into(), u8::MAX.into()];
     limits.into_iter().filter(|max| given > *max as f64).find(|max| {
         let mut changed = value.clone();

@@ -12,6 +12,7 @@ use super::endpoint::Endpoint;
 use super::endpoint_lists::endpoints_of_mode;
 use super::error::ConfigError;
 use super::tls::{MAX_AUTHORITIES, MAX_CHAIN, read_pem};
+use super::tls_settings::{is_mutual, verifies_name};
 use super::zenoh_config::given_to_zenoh;
 use super::zenoh_settings::ZenohSettings;
 use crate::link_proof::SessionProof;
@@ -116,10 +117,10 @@ impl TlsSettings<'_> {
                 .map_err(|error| format!("`root_ca_certificate`: {error}"))?;
             authorities_file = pem.file;
         }
-        let is_mutual = self.flag("enable_mtls", false);
+        let is_mutual = is_mutual(self.given, &self.endpoint);
         let identity = if is_mutual { Some(self.identity()?) } else { None };
         let host = self.endpoint.host().unwrap_or_default().to_owned();
-        let verifies_name = self.flag("verify_name_on_connect", true);
+        let verifies_name = verifies_name(self.given, &self.endpoint);
         Ok(DialedTls {
             host,
             authorities,
@@ -156,13 +157,6 @@ impl TlsSettings<'_> {
         let Some(path) = own.or_else(|| self.global(name)?.as_str()) else { return Ok(None) };
         let text = read_pem(path.as_ref()).map_err(|why| format!("`{name}`: {why}"))?;
         Ok(Some(Pem { text, file: Some(display_path(path.as_ref())) }))
-    }
-
-    fn flag(&self, name: &str, default: bool) -> bool {
-        match self.endpoint.setting(name) {
-            Some(own) => own == "true",
-            None => self.global(name).and_then(Value::as_bool).unwrap_or(default),
-        }
     }
 
     fn global(&self, name: &str) -> Option<&Value> {

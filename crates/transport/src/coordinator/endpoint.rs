@@ -2,6 +2,9 @@
 
 use std::net::IpAddr;
 
+/// Protocols that encrypt links and show certificates.
+const ENCRYPTED: [&str; 2] = ["tls", "quic"];
+
 /// An endpoint as the configuration writes it. A missing part is empty.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Endpoint<'a> {
@@ -43,10 +46,20 @@ impl<'a> Endpoint<'a> {
         self.host() == Some("localhost") || self.ip().is_some_and(|ip| ip.is_loopback())
     }
 
+    /// Whether links of this endpoint are encrypted, and show certificates.
+    pub(super) fn is_encrypted(&self) -> bool {
+        is_encrypted_protocol(self.protocol)
+    }
+
     /// The value of the setting `name`.
     pub(super) fn setting(&self, name: &str) -> Option<&'a str> {
         pairs(self.settings).find(|(key, _)| *key == name).map(|(_, value)| value)
     }
+}
+
+/// Whether links of a protocol are encrypted, and show certificates.
+pub(super) fn is_encrypted_protocol(name: &str) -> bool {
+    ENCRYPTED.contains(&name)
 }
 
 /// The interface (`iface`) named by the settings of an endpoint.

@@ -107,25 +107,37 @@ fn several(text: &str) -> Option<String> {
     ))
 }
 
+/// The reason why a protocol cannot be used, and the remedy.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+pub(super) enum ProtocolError {
+    #[error("there is no protocol \"{name}\"{hint}")]
+    Unknown { name: String, hint: String },
+    #[error("the protocol \"{name}\" is not supported; use tcp or tls")]
+    Unsupported { name: String },
+    #[error(
+        "the protocol \"{name}\" is not built in; build with the feature `{feature}`, or use tcp \
+         or tls"
+    )]
+    NotBuiltIn { name: String, feature: &'static str },
+}
+
 /// Checks that Zenoh has the protocol, and that it is built into this program.
 ///
 /// # Errors
-/// The fault and its remedy, as text.
-pub(super) fn known_protocol(protocol: &str) -> Result<(), String> {
+/// The protocol cannot be used.
+pub(super) fn known_protocol(protocol: &str) -> Result<(), ProtocolError> {
+    let name = protocol.to_owned();
     match PROTOCOLS.iter().find(|(name, _)| *name == protocol) {
         None => {
             let hint = nearest(protocol, PROTOCOLS.map(|(name, _)| name));
             let hint = hint.map(|p| format!(", did you mean \"{p}\"?")).unwrap_or_default();
-            Err(format!("there is no protocol \"{protocol}\"{hint}"))
+            Err(ProtocolError::Unknown { name, hint })
         }
         Some((_, None)) => Ok(()),
-        Some((_, Some(""))) => {
-            Err(format!("the protocol \"{protocol}\" is not supported; use tcp or tls"))
+        Some((_, Some(""))) => Err(ProtocolError::Unsupported { name }),
+        Some((_, Some(feature))) if !built_in(feature) => {
+            Err(ProtocolError::NotBuiltIn { name, feature })
         }
-        Some((_, Some(feature))) if !built_in(feature) => Err(format!(
-            "the protocol \"{protocol}\" is not built in; build with the feature `{feature}`, or \
-             use tcp or tls"
-        )),
         Some(_) => Ok(()),
     }
 }
@@ -139,9 +151,10 @@ fn protocol(endpoint: &Endpoint<'_>) -> Result<(), String> {
     if !endpoint.bare().contains('/') {
         return Err(format!("\"{}\" names no protocol; {EXAMPLE}", endpoint.text));
     }
-    let wrong =
-        |why: String| if why.contains("there is no") { format!("{why}; {EXAMPLE}") } else { why };
-    known_protocol(endpoint.protocol).map_err(wrong)
+    known_protocol(endpoint.protocol).map_err(|error| match error {
+        ProtocolError::Unknown { .. } => format!("{error}; {EXAMPLE}"),
+        error => error.to_string(),
+    })
 }
 
 fn built_in(feature: &str) -> bool {
@@ -205,7 +218,7 @@ fn settings(endpoint: &Endpoint<'_>, is_dialed: bool) -> Result<(), String> {
     }
     let known_settings: Vec<&str> = SETTINGS
         .iter()
-        .chain(if ["tls", "quic"].contains(&endpoint.protocol) { &TLS_SETTINGS[..] } else { &[] })
+        .chain(if endpoint.is_encrypted() { &TLS_SETTINGS[..] } else { &[] })
         .chain(if endpoint.protocol == "quic" { &QUIC_SETTINGS[..] } else { &[] })
         .chain(if endpoint.protocol == "udp" { &UDP_SETTINGS[..] } else { &[] })
         .copied()

@@ -6,9 +6,12 @@ use mailmesh_secrets::display_path;
 use serde_json::Value;
 
 use super::display_text::{escaped, printable};
+use super::endpoint::Endpoint;
 use super::exposure::openings;
 use super::mesh::{MeshSettings, Secret};
 use super::protection::LinkProtection;
+use super::silenced::DEFAULT_CLUSTER;
+use super::tls_settings::is_mutual;
 use super::zenoh_settings::{LEASE_MS, ZenohSettings};
 use super::{Backend, Coordinator};
 use crate::LinkProof;
@@ -76,8 +79,7 @@ fn zenoh(out: &mut String, settings: &ZenohSettings, protection: LinkProtection)
             line(out, "connects", &format!("to {some}, again and again until it can"))
         }
     }
-    let lease = settings.value().pointer("/transport/link/tx/lease").and_then(Value::as_u64);
-    match lease {
+    match settings.configured_lease_ms() {
         None => line(
             out,
             "links",
@@ -100,7 +102,7 @@ fn found(out: &mut String, settings: &ZenohSettings, protection: LinkProtection)
         settings.value().pointer(pointer).and_then(Value::as_str).unwrap_or(default).to_owned()
     };
     if settings.flag("/scouting/multicast/enabled", true) {
-        let address = text("/scouting/multicast/address", "224.0.0.224:7446");
+        let address = text("/scouting/multicast/address", &settings.scouting_group().to_string());
         let interface = match text("/scouting/multicast/interface", "auto").as_str() {
             "auto" | "" => "every interface that can".to_owned(),
             name => format!("interface {name}"),
@@ -171,21 +173,21 @@ fn links(out: &mut String, settings: &ZenohSettings, protection: LinkProtection)
 }
 
 fn encryption(out: &mut String, settings: &ZenohSettings, protection: LinkProtection) {
-    let tls = |section| {
-        settings.endpoints(section).iter().any(|e| e.starts_with("tls/") || e.starts_with("quic/"))
-    };
+    let endpoints = ["listen", "connect"].map(|section| settings.endpoints(section)).concat();
+    let endpoints = endpoints.iter().map(|text| Endpoint::of(text));
+    let encrypted: Vec<_> = endpoints.filter(Endpoint::is_encrypted).collect();
+    let is_proven = protection == LinkProtection::Proven(LinkProof::Tls);
     if protection == LinkProtection::Proven(LinkProof::Sealed) {
         line(out, "encryption", "links are sealed whole (AES-256-GCM)");
-    } else if matches!(protection, LinkProtection::Proven(LinkProof::Tls))
-        || tls("listen")
-        || tls("connect")
-    {
-        let mutual = matches!(protection, LinkProtection::Proven(_))
-            || settings.flag("/transport/link/tls/enable_mtls", false);
-        let shown = if mutual {
+    } else if is_proven || !encrypted.is_empty() {
+        let is_mutual = |endpoint: &&Endpoint<'_>| is_mutual(settings.value(), endpoint);
+        let mutual = encrypted.iter().filter(is_mutual).count();
+        let shown = if is_proven || mutual == encrypted.len() {
             "both ends show a certificate"
-        } else {
+        } else if mutual == 0 {
             "the listening end shows a certificate"
+        } else {
+            "at some endpoints both ends show a certificate"
         };
         line(out, "encryption", &format!("links with TLS; {shown}"));
     } else {
@@ -201,7 +203,10 @@ fn mesh(out: &mut String, mesh: &MeshSettings) {
     let name =
         mesh.name.as_ref().map_or("the host's name (default)".to_owned(), ToString::to_string);
     line(out, "node", &name);
-    let cluster = mesh.cluster.as_deref().unwrap_or("mail (default)");
+    let cluster = match &mesh.cluster {
+        Some(cluster) => cluster.clone(),
+        None => format!("{DEFAULT_CLUSTER} (default)"),
+    };
     line(out, "cluster", &format!("{cluster}: nodes of other clusters are not heard"));
     match &mesh.key {
         Some(secret) => {
@@ -225,7 +230,8 @@ fn mesh(out: &mut String, mesh: &MeshSettings) {
         }
         None => line(out, "store", "none: a node that starts has the mirror of the others"),
     }
-    let failure = mesh.failure_timeout.map_or(3_000, |timeout| timeout.as_millis());
+    let default = || mailmesh_delivery::Settings::default().failure_timeout;
+    let failure = mesh.failure_timeout.unwrap_or_else(default).as_millis();
     line(out, "failure", &format!("a peer without a heartbeat for {failure} ms has failed"));
     let events = mesh.inbox_events.unwrap_or(65_536);
     let mib = mesh.inbox_bytes.unwrap_or(64 << 20) >> 20;

@@ -3,13 +3,12 @@
 
 use serde_json::Value;
 
-use super::endpoint::Endpoint;
+use super::endpoint::{Endpoint, is_encrypted_protocol};
 use super::protection::LinkProtection;
+use super::tls_settings::{is_mutual, verifies_name};
 use super::zenoh_settings::ZenohSettings;
 use crate::LinkProof;
 
-/// Transports that encrypt links and show certificates.
-const ENCRYPTED: [&str; 2] = ["tls", "quic"];
 /// One line for each exposure.
 pub(super) fn openings(settings: &ZenohSettings, protection: LinkProtection) -> Vec<String> {
     let endpoints = Endpoints::of(settings);
@@ -61,7 +60,7 @@ impl Endpoints {
 
     /// The first listener that takes links without a certificate.
     fn anonymous(&self, settings: &ZenohSettings) -> Option<&String> {
-        first_without(settings, &self.listens, "enable_mtls", false)
+        first_without(settings, &self.listens, is_mutual)
     }
 }
 
@@ -135,7 +134,7 @@ fn tls_links(settings: &ZenohSettings, endpoints: &Endpoints) -> Vec<String> {
             bare(endpoint)
         ));
     }
-    if first_without(settings, &endpoints.all, "verify_name_on_connect", true).is_some() {
+    if first_without(settings, &endpoints.all, verifies_name).is_some() {
         open.push(
             "takes a certificate for any host: leave `transport.link.tls.verify_name_on_connect` on"
                 .to_owned(),
@@ -144,15 +143,14 @@ fn tls_links(settings: &ZenohSettings, endpoints: &Endpoints) -> Vec<String> {
     open
 }
 
-/// The first TLS endpoint without the flag `key`.
+/// The first TLS endpoint without the property `has`.
 fn first_without<'a>(
     settings: &ZenohSettings,
     endpoints: &'a [String],
-    key: &str,
-    default: bool,
+    has: fn(&Value, &Endpoint<'_>) -> bool,
 ) -> Option<&'a String> {
     let mut encrypted = endpoints.iter().filter(|endpoint| is_encrypted(endpoint));
-    encrypted.find(|endpoint| !tls_flag(settings, endpoint, key, default))
+    encrypted.find(|endpoint| !has(settings.value(), &Endpoint::of(endpoint)))
 }
 
 /// The rights of a linked node.
@@ -179,7 +177,7 @@ fn access(settings: &ZenohSettings, endpoints: &Endpoints) -> Option<String> {
 }
 
 fn is_encrypted(endpoint: &str) -> bool {
-    ENCRYPTED.contains(&Endpoint::of(endpoint).protocol)
+    Endpoint::of(endpoint).is_encrypted()
 }
 
 /// Whether all bytes of this endpoint's links stay on this machine.
@@ -198,19 +196,11 @@ fn bare(endpoint: &str) -> &str {
     Endpoint::of(endpoint).bare()
 }
 
-/// The TLS setting of the endpoint, or else the one that applies to all endpoints.
-fn tls_flag(settings: &ZenohSettings, endpoint: &str, key: &str, default: bool) -> bool {
-    match Endpoint::of(endpoint).setting(key) {
-        Some(own) => own == "true",
-        None => settings.flag(&format!("/transport/link/tls/{key}"), default),
-    }
-}
-
 /// Whether Zenoh can make no link without TLS.
 fn only_encrypted(settings: &ZenohSettings) -> bool {
     let listed = settings.value().pointer("/transport/link/protocols").and_then(Value::as_array);
     listed.is_some_and(|listed| {
-        listed.iter().all(|name| name.as_str().is_some_and(|name| ENCRYPTED.contains(&name)))
+        listed.iter().all(|name| name.as_str().is_some_and(is_encrypted_protocol))
     })
 }
 

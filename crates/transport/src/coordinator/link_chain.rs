@@ -7,6 +7,7 @@ use super::Warning;
 use super::endpoint::Endpoint;
 use super::endpoint_lists::ListedEndpoint;
 use super::error::Place;
+use super::tls_settings::{is_mutual, is_mutual_with_found_nodes};
 
 /// The certificates of a configuration for its links.
 #[derive(Default)]
@@ -25,23 +26,25 @@ struct ShownChain {
     place: Place,
 }
 
-/// Whether a configuration dials TLS links, and whether both ends show a certificate.
+/// Whether a configuration dials TLS links, and whether this node shows a certificate there.
 #[derive(Clone, Copy, Default)]
 pub(super) struct TlsLinks {
     pub(super) dials: bool,
-    pub(super) is_mutual: bool,
+    pub(super) shows_certificate: bool,
 }
 
 impl TlsLinks {
     pub(super) fn of(value: &Value, endpoints: &[ListedEndpoint]) -> Self {
-        let is_tls = |text: &str| matches!(Endpoint::of(text).protocol, "tls" | "quic");
-        let global = value.pointer("/transport/link/tls/enable_mtls").and_then(Value::as_bool);
-        let is_mutual = |endpoint: &ListedEndpoint| {
-            Endpoint::of(&endpoint.text).setting("enable_mtls") == Some("true")
-        };
+        let dialed = endpoints.iter().filter(|listed| listed.path[0] == "connect");
+        let dialed: Vec<_> = dialed.map(|listed| Endpoint::of(&listed.text)).collect();
+        let mut encrypted = dialed.iter().filter(|endpoint| endpoint.is_encrypted());
+        let is_on = |pointer: &str| value.pointer(pointer).and_then(Value::as_bool) != Some(false);
+        let finds = ["multicast", "gossip"].map(|way| format!("/scouting/{way}/enabled"));
+        let finds = finds.iter().any(|pointer| is_on(pointer));
         Self {
-            dials: endpoints.iter().any(|one| one.path[0] == "connect" && is_tls(&one.text)),
-            is_mutual: global == Some(true) || endpoints.iter().any(is_mutual),
+            dials: encrypted.clone().next().is_some(),
+            shows_certificate: finds && is_mutual_with_found_nodes(value)
+                || encrypted.any(|endpoint| is_mutual(value, endpoint)),
         }
     }
 }
@@ -79,7 +82,7 @@ impl LinkChains {
         }
         let Some(key) = &self.authority_key else { return warnings };
         for ShownChain { shown, end, chain, place } in &self.chains {
-            if *end == LinkEnd::Dialer && !links.is_mutual {
+            if *end == LinkEnd::Dialer && !links.shows_certificate {
                 continue;
             }
             if let Some(why) = link_refusal(chain, &self.authorities, *end, now) {

@@ -4,6 +4,7 @@ use serde_json::Value;
 
 use super::checked::Checked;
 use super::error::ConfigError;
+use super::schema::path_of;
 
 /// The smallest value of settings of `transport`, and the reason. If a batch has no room for a
 /// message, Zenoh 1.10.2 panics, also on the node at the other end.
@@ -24,10 +25,7 @@ const QUEUE_BATCHES: std::ops::RangeInclusive<u64> = 1..=16;
 pub(super) fn check(checked: &Checked<'_>, value: &Value) -> Result<(), ConfigError> {
     check_hops(checked, value)?;
     let Some(transport) = value.get("transport") else { return Ok(()) };
-    let path = |name: &str| {
-        let path = std::iter::once("transport").chain(name.split('/'));
-        path.map(str::to_owned).collect::<Vec<_>>()
-    };
+    let path = |name: &str| path_of(&format!("/transport/{name}"));
     for (name, min, why) in MIN_VALUES {
         let set = transport.pointer(&format!("/{name}")).and_then(Value::as_u64);
         if let Some(set) = set.filter(|set| *set < min) {

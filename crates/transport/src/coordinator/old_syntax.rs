@@ -4,6 +4,7 @@
 use serde_json::Value;
 
 use super::checked::Checked;
+use super::endpoint::{Endpoint, pairs};
 use super::endpoint_lists::{ListedEndpoint, endpoints};
 use super::error::{ConfigError, ConfigErrorKind};
 use super::schema::dotted;
@@ -183,9 +184,8 @@ fn check_tls(checked: &Checked<'_>, value: &Value) -> Result<(), ConfigError> {
     }
     for section in ["listen", "connect"] {
         for ListedEndpoint { path, text } in endpoints(value, section) {
-            let Some((_, settings)) = text.split_once('#') else { continue };
             let is_set = |name: &str| {
-                let mut names = settings.split(';').filter_map(|set| set.split_once('='));
+                let mut names = pairs(Endpoint::of(&text).settings);
                 names.any(|(set, _)| set.strip_suffix("_file").unwrap_or(set) == name)
             };
             let found = RENAMED_TLS_SETTINGS.iter().filter(|(old, _)| is_set(old)).copied();

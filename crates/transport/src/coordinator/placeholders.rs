@@ -78,19 +78,26 @@ fn kind(text: &str, path: &[String]) -> Option<&'static str> {
         };
         // A cluster key has none of these characters, but a password may be `$WORD`.
         let is_key = path.first().is_some_and(|part| part == "mesh") && whole("$", "");
-        return match () {
-            () if is_key || whole("${", "}") => Some("a variable (`$...`)"),
-            () if whole("%{", "}%") => Some("a macro (`%{...}%`)"),
-            () => None,
+        return if is_key || whole("${", "}") {
+            Some("a variable (`$...`)")
+        } else if whole("%{", "}%") {
+            Some("a macro (`%{...}%`)")
+        } else {
+            None
         };
     }
-    match () {
-        () if between("${", "}") => Some("a variable (`${...}`)"),
-        () if between("%{", "}%") => Some("a macro (`%{...}%`)"),
-        () if between("{{", "}}") => Some("a template (`{{...}}`)"),
-        () if text.split('$').skip(1).any(is_variable) => Some("a variable (`$...`)"),
-        () if text.starts_with("~/") => Some("a home directory (`~/`)"),
-        () => None,
+    if between("${", "}") {
+        Some("a variable (`${...}`)")
+    } else if between("%{", "}%") {
+        Some("a macro (`%{...}%`)")
+    } else if between("{{", "}}") {
+        Some("a template (`{{...}}`)")
+    } else if text.split('$').skip(1).any(is_variable) {
+        Some("a variable (`$...`)")
+    } else if text.starts_with("~/") {
+        Some("a home directory (`~/`)")
+    } else {
+        None
     }
 }
 

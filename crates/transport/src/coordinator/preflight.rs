@@ -13,6 +13,7 @@ use super::endpoint::Endpoint;
 use super::endpoint_lists::{ListedEndpoint, endpoints, endpoints_of_mode};
 use super::error::{ConfigError, ConfigErrorKind, Place};
 use super::resolve::{RESOLVE_TIMEOUT, Resolution, resolve, zoned};
+use super::schema::pointer;
 use super::tls::Credentials;
 use super::{session_settings, tls_settings};
 
@@ -49,7 +50,7 @@ impl Requirements {
             requirements.interface = Some((name.to_owned(), place(&path)));
         }
         let group = ["scouting", "multicast", "address"].map(str::to_owned);
-        let is_set = value.pointer(&format!("/{}", group.join("/"))).is_some();
+        let is_set = value.pointer(&pointer(&group)).is_some();
         requirements.group = is_set.then(|| place(&group));
         Ok(requirements)
     }

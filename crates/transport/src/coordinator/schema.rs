@@ -113,6 +113,17 @@ pub(super) fn dotted<S: AsRef<str>>(path: &[S]) -> String {
     path.iter().map(AsRef::as_ref).collect::<Vec<_>>().join(".")
 }
 
+/// `/a/b/0`, the JSON pointer (RFC 6901) of a path.
+pub(super) fn pointer<S: AsRef<str>>(path: &[S]) -> String {
+    let escaped = path.iter().map(|part| part.as_ref().replace('~', "~0").replace('/', "~1"));
+    escaped.map(|part| format!("/{part}")).collect()
+}
+
+/// The path of a JSON pointer without escapes.
+pub(super) fn path_of(pointer: &str) -> Vec<String> {
+    pointer.split('/').skip(1).map(str::to_owned).collect()
+}
+
 fn describe(value: &Value, is_secret: bool) -> String {
     match value {
         Value::Bool(_) if is_secret => "a boolean".into(),
@@ -127,5 +138,19 @@ fn describe(value: &Value, is_secret: bool) -> String {
         }
         Value::Array(_) => "an array".into(),
         Value::Object(_) => "an object".into(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_pointer_of_a_path_finds_keys_with_any_character() {
+        let value = serde_json::json!({ "mail/~1": { "b": [7] } });
+        let found = value.pointer(&pointer(&["mail/~1", "b", "0"]));
+        assert_eq!(found, Some(&Value::from(7)));
+        assert_eq!(value.pointer(&pointer::<&str>(&[])), Some(&value));
+        assert_eq!(path_of("/a/b/0"), ["a", "b", "0"]);
     }
 }

@@ -10,7 +10,7 @@ use super::endpoint::Endpoint;
 use super::endpoint_check::{is_protocol, known_protocol};
 use super::endpoint_lists::{ListedEndpoint, endpoints_of_mode};
 use super::error::ConfigError;
-use super::schema::nearest;
+use super::schema::{nearest, path_of};
 
 /// Lists whose entries may have an `id`, which must be unique.
 const WITH_IDS: [&str; 3] = ["/downsampling", "/low_pass_filter", "/qos/network"];
@@ -24,28 +24,25 @@ pub(super) fn check(checked: &Checked<'_>, value: &Value, mode: &str) -> Result<
     check_access(checked, value)
 }
 
-fn path(pointer: &str) -> Vec<String> {
-    pointer.split('/').skip(1).map(str::to_owned).collect()
-}
-
 /// Refuses a `transport.link.protocols` that lacks a protocol which the node needs.
 fn check_protocols(checked: &Checked<'_>, value: &Value, mode: &str) -> Result<(), ConfigError> {
     const POINTER: &str = "/transport/link/protocols";
     let Some(listed) = value.pointer(POINTER).and_then(Value::as_array) else { return Ok(()) };
     for (number, name) in listed.iter().enumerate() {
-        if let Some(name) = name.as_str().filter(|name| !is_protocol(name)) {
-            let why = known_protocol(name).err().unwrap_or_default();
-            return Err(checked.bad(&path(&format!("{POINTER}/{number}")), why));
+        if let Some(Err(error)) =
+            name.as_str().filter(|name| !is_protocol(name)).map(known_protocol)
+        {
+            return Err(checked.bad(&path_of(&format!("{POINTER}/{number}")), error.to_string()));
         }
     }
     let usable: Vec<&str> = listed.iter().filter_map(Value::as_str).collect();
     if usable.iter().all(|name| known_protocol(name).is_err()) {
-        let why = match usable.first() {
-            None => "without a protocol no session opens".to_owned(),
-            Some(name) => known_protocol(name).err().unwrap_or_default(),
+        let why = match usable.first().map(|name| known_protocol(name)) {
+            Some(Err(error)) => error.to_string(),
+            _ => "without a protocol no session opens".to_owned(),
         };
         let why = format!("{why}; name \"tcp\" or \"tls\", or take `protocols` out");
-        return Err(checked.bad(&path(POINTER), why));
+        return Err(checked.bad(&path_of(POINTER), why));
     }
     // A peer or router starts even if it cannot dial an endpoint; `reachability.rs` warns of that.
     let sections = if mode == "client" { &["listen", "connect"][..] } else { &["listen"] };
@@ -69,7 +66,7 @@ fn check_protocols(checked: &Checked<'_>, value: &Value, mode: &str) -> Result<(
     if mode != "client" && !is_set && !usable.contains(&"tcp") {
         let why = "the node listens by tcp unless `listen.endpoints` says otherwise: set that, or \
                    add \"tcp\" here";
-        return Err(checked.bad(&path(POINTER), why));
+        return Err(checked.bad(&path_of(POINTER), why));
     }
     Ok(())
 }
@@ -84,7 +81,7 @@ fn check_low_latency(checked: &Checked<'_>, value: &Value) -> Result<(), ConfigE
         let why = "it excludes `transport.unicast.qos.enabled`, which is on unless it is set: take \
                    `lowlatency` out (urgent messages then go ahead of others), or set `qos: \
                    { enabled: false }`";
-        return Err(checked.bad(&path(POINTER), why));
+        return Err(checked.bad(&path_of(POINTER), why));
     }
     Ok(())
 }
@@ -95,7 +92,7 @@ fn check_ids(checked: &Checked<'_>, value: &Value, pointer: &str) -> Result<(), 
     let items = value.pointer(pointer).and_then(Value::as_array).into_iter().flatten();
     for (number, item) in items.enumerate() {
         let Some(id) = item.get("id").and_then(Value::as_str) else { continue };
-        let at = || path(&format!("{pointer}/{number}/id"));
+        let at = || path_of(&format!("{pointer}/{number}/id"));
         if !seen.insert(id) {
             return Err(checked.bad(&at(), format!("the id \"{id}\" stands twice; change one")));
         }
@@ -116,7 +113,7 @@ fn check_access(checked: &Checked<'_>, value: &Value) -> Result<(), ConfigError>
             "with `enabled: true` it needs `rules`, `subjects` and `policies`; `{missing}` is not \
              there: write `{missing}: []` if there are none"
         );
-        return Err(checked.bad(&path("/access_control"), why));
+        return Err(checked.bad(&path_of("/access_control"), why));
     }
     if names.iter().all(|name| list(name).is_some_and(Vec::is_empty)) {
         return Ok(());
@@ -130,7 +127,7 @@ fn check_access(checked: &Checked<'_>, value: &Value) -> Result<(), ConfigError>
     };
     for name in ["rules", "subjects"] {
         if let Some(number) = ids(name).iter().position(|id| id.trim().is_empty()) {
-            let at = path(&format!("/access_control/{name}/{number}/id"));
+            let at = path_of(&format!("/access_control/{name}/{number}/id"));
             return Err(checked.bad(&at, "it is empty; policies name it by its id"));
         }
     }
@@ -141,7 +138,7 @@ fn check_access(checked: &Checked<'_>, value: &Value) -> Result<(), ConfigError>
             let named = policy.get(name).and_then(Value::as_array);
             if named.is_some_and(Vec::is_empty) {
                 let why = format!("it names no {name}, so that the policy says nothing; name some");
-                return Err(checked.bad(&path(&at), why));
+                return Err(checked.bad(&path_of(&at), why));
             }
             for (index, id) in named.into_iter().flatten().enumerate() {
                 let known = ids(name);
@@ -152,7 +149,7 @@ fn check_access(checked: &Checked<'_>, value: &Value) -> Result<(), ConfigError>
                     "there is no \"{id}\" in `access_control.{name}`{}",
                     hint.unwrap_or_default()
                 );
-                return Err(checked.bad(&path(&format!("{at}/{index}")), why));
+                return Err(checked.bad(&path_of(&format!("{at}/{index}")), why));
             }
         }
     }
@@ -167,7 +164,7 @@ fn check_subjects(checked: &Checked<'_>, subjects: Option<&Vec<Value>>) -> Resul
             for (index, item) in items.enumerate() {
                 if item.as_str().is_some_and(|text| text.trim().is_empty()) {
                     let at = format!("/access_control/subjects/{number}/{name}/{index}");
-                    return Err(checked.bad(&path(&at), "it is empty; take it out"));
+                    return Err(checked.bad(&path_of(&at), "it is empty; take it out"));
                 }
             }
         }

@@ -10,7 +10,7 @@ use super::zenoh_settings::ZenohSettings;
 use crate::KeySpace;
 
 /// Name of a cluster for which `mesh.cluster` is not set.
-const DEFAULT_CLUSTER: &str = "mail";
+pub(super) const DEFAULT_CLUSTER: &str = "mail";
 /// Length of mailmesh's largest frame in bytes.
 const MAX_FRAME_LEN: u64 = 260 << 10;
 /// The messages of Zenoh without which a node hears no other.

@@ -14,11 +14,12 @@ use zeroize::Zeroizing;
 
 use super::Warning;
 use super::checked::Checked;
+use super::endpoint::{Endpoint, pairs};
 use super::endpoint_lists::{ListedEndpoint, each_text};
 use super::error::{ConfigError, Place};
 use super::link_chain::{LinkChains, TlsLinks};
 use super::mesh::taken_from;
-use super::schema::dotted;
+use super::schema::{dotted, pointer};
 
 /// Longest file that is read, in bytes.
 const MAX_FILE_LEN: u64 = 4 << 20;
@@ -69,7 +70,7 @@ impl Credentials {
             let find = |setting: String, from: fn(&str) -> Origin| {
                 let path = TLS.iter().map(|part| (*part).to_owned()).chain([setting]);
                 let path: Vec<String> = path.collect();
-                let text = value.pointer(&format!("/{}", path.join("/")))?.as_str()?;
+                let text = value.pointer(&pointer(&path))?.as_str()?;
                 let place = checked.source.place(checked.span(&path));
                 let (key, name) = (dotted(&path), name.to_owned());
                 Some(Material { key, name, from: from(text), place })
@@ -85,12 +86,11 @@ impl Credentials {
             });
         }
         for ListedEndpoint { path, text } in endpoints {
-            let Some((_, settings)) = text.split_once('#') else { continue };
+            let endpoint = Endpoint::of(text);
             let own = |name: &str| {
                 let find = |suffix: &str, from: fn(&str) -> Origin| {
                     let key = format!("{name}_{suffix}");
-                    let mut pairs = settings.split(';').filter_map(|pair| pair.split_once('='));
-                    let (_, text) = pairs.find(|(found, _)| *found == key)?;
+                    let text = endpoint.setting(&key)?;
                     let place = checked.source.place(checked.span(path));
                     let key = format!("{}#{key}", dotted(path));
                     Some(Material { key, name: name.to_owned(), from: from(text), place })
@@ -111,7 +111,7 @@ impl Credentials {
             }
         }
         let path = ["transport", "auth", "usrpwd", "dictionary_file"].map(str::to_owned);
-        if let Some(dictionary) = value.pointer(&format!("/{}", path.join("/"))) {
+        if let Some(dictionary) = value.pointer(&pointer(&path)) {
             let place = checked.source.place(checked.span(&path));
             let file = dictionary.as_str().map(PathBuf::from);
             all.dictionary = file.map(|file| (dotted(&path), file, place));
@@ -193,7 +193,7 @@ impl Credentials {
             if let (false, Ok(plain)) =
                 (found.is_key_portable(&key_text), pem::key_to_pem(&found.key))
             {
-                replace(value, key, &STANDARD.encode(plain.as_bytes()));
+                replace(value, key, &Zeroizing::new(STANDARD.encode(plain.as_bytes())));
             }
         }
     }
@@ -235,7 +235,7 @@ fn replace(value: &mut Value, material: &Material, encoded: &str) {
     let given = Zeroizing::new(given);
     let new = format!("{}_base64", material.name);
     let old: Vec<String> = suffixes.iter().map(|end| format!("{}{end}", material.name)).collect();
-    if let Some(Value::Object(tls)) = value.pointer_mut(&format!("/{}", TLS.join("/"))) {
+    if let Some(Value::Object(tls)) = value.pointer_mut(&pointer(&TLS)) {
         for name in &old {
             if tls.get(name).and_then(Value::as_str) == Some(given.as_str()) {
                 tls.remove(name);
@@ -246,16 +246,22 @@ fn replace(value: &mut Value, material: &Material, encoded: &str) {
     for section in ["listen", "connect"] {
         if let Some(endpoints) = value.pointer_mut(&format!("/{section}/endpoints")) {
             each_text(endpoints, &|endpoint| {
-                let Some((address, settings)) = endpoint.split_once('#') else {
-                    return Ok(endpoint.to_owned());
+                let settings = Endpoint::of(endpoint).settings;
+                let is_old = |(name, text): &(&str, &str)| {
+                    *text == given.as_str() && old.iter().any(|old| old == name)
                 };
-                let pairs = settings.split(';').map(|pair| match pair.split_once('=') {
-                    Some((name, text)) if text == *given && old.iter().any(|old| old == name) => {
-                        format!("{new}={encoded}")
-                    }
-                    _ => pair.to_owned(),
-                });
-                Ok(format!("{address}#{}", pairs.collect::<Vec<_>>().join(";")))
+                if !pairs(settings).any(|pair| is_old(&pair)) {
+                    return Ok(endpoint.to_owned());
+                }
+                // One allocation of the final size, so that no copy of a key stays in memory.
+                let mut text = String::with_capacity(endpoint.len() + new.len() + encoded.len());
+                text.push_str(&endpoint[..endpoint.len() - settings.len()]);
+                for (index, pair) in pairs(settings).enumerate() {
+                    let (name, value) = if is_old(&pair) { (new.as_str(), encoded) } else { pair };
+                    let parts = [if index == 0 { "" } else { ";" }, name, "=", value];
+                    parts.iter().for_each(|part| text.push_str(part));
+                }
+                Ok(text)
             })
             .unwrap_or_default();
         }
@@ -407,9 +413,8 @@ pub(super) fn secrets(value: &Value, is_secret: bool, found: &mut Vec<Zeroizing<
     match value {
         Value::String(text) if is_secret => found.push(Zeroizing::new(text.clone())),
         Value::String(text) => {
-            let settings = text.split_once('#').map_or("", |(_, settings)| settings);
-            let pairs = settings.split(';').filter_map(|pair| pair.split_once('='));
-            let secret = pairs.filter(|(name, _)| is_secret_name(name));
+            let secret =
+                pairs(Endpoint::of(text).settings).filter(|(name, _)| is_secret_name(name));
             found.extend(secret.map(|(_, text)| Zeroizing::new(text.to_owned())));
         }
         // `Spans::of` bounds the depth of parsed values.

@@ -9,6 +9,7 @@
 use serde_json::Value;
 
 use super::addresses::{HostAddresses, is_v6_only};
+use super::endpoint::is_encrypted_protocol;
 use super::error::{ConfigError, ConfigErrorKind};
 
 /// Timeout for a dialer to prove the key, in milliseconds. The connection rate of strangers times
@@ -50,7 +51,7 @@ fn each(endpoints: &mut Value, listens: bool) {
 fn literal(endpoint: &str) -> Option<(&str, &str, &str)> {
     let (protocol, rest) = endpoint.split_once('/')?;
     let (address, rest) = rest.strip_prefix('[')?.split_once(']')?;
-    matches!(protocol, "tls" | "quic").then_some((protocol, address, rest))
+    is_encrypted_protocol(protocol).then_some((protocol, address, rest))
 }
 
 fn bare(endpoint: &str) -> String {
@@ -76,17 +77,16 @@ fn announced(endpoint: String) -> Vec<String> {
     vec![bare(&endpoint)]
 }
 
+const ZONE_REFUSED: &str = "an IPv6 address with a zone cannot be dialed by TLS; use another \
+                            address of that host, or a name";
+
 /// Refuses an address with a zone in a dialed TLS endpoint: no certificate can name a zone.
 ///
 /// # Errors
 /// The fault and its remedy, as text.
 pub(super) fn refuse_zone(endpoint: &str) -> Result<(), String> {
     match literal(endpoint) {
-        Some((_, address, _)) if address.contains('%') => {
-            Err("an IPv6 address with a zone cannot \
-             be dialed by TLS; use another address of that host, or a name"
-                .to_owned())
-        }
+        Some((_, address, _)) if address.contains('%') => Err(ZONE_REFUSED.to_owned()),
         _ => Ok(()),
     }
 }
@@ -100,9 +100,7 @@ pub(super) fn as_tls(endpoint: &str, listens: bool) -> Result<String, ConfigErro
     let (address, settings) = rest.split_at(rest.find(['?', '#']).unwrap_or(rest.len()));
     let address = match address.strip_prefix('[').and_then(|rest| rest.split_once("]:")) {
         Some((v6, _)) if v6.contains('%') => {
-            let why = "an IPv6 address with a zone cannot be dialed by TLS; use another address of \
-                       that host, or a name";
-            let (key, why) = (endpoint.to_owned(), why.to_owned());
+            let (key, why) = (endpoint.to_owned(), ZONE_REFUSED.to_owned());
             return Err(ConfigError::new(ConfigErrorKind::BadValue { key, why }));
         }
         // Zenoh announces the addresses of the host in place of `::`.

@@ -7,8 +7,10 @@ use super::checked::Checked;
 use super::endpoint::Endpoint;
 use super::endpoint_lists::{ListedEndpoint, endpoints_of_mode};
 use super::error::{ConfigError, ConfigErrorKind};
+use super::schema::path_of;
 
 const TLS: &str = "/transport/link/tls";
+const MUTUAL: &str = "enable_mtls";
 /// Settings that also have a base64 form.
 const TEXTS: [&str; 5] = [
     "root_ca_certificate",
@@ -34,8 +36,8 @@ pub(super) fn check(checked: &Checked<'_>, value: &Value, mode: &str) -> Result<
     Ok(())
 }
 
-fn path(name: &str) -> [String; 4] {
-    ["transport", "link", "tls", name].map(str::to_owned)
+fn path(name: &str) -> Vec<String> {
+    path_of(&format!("{TLS}/{name}"))
 }
 
 /// Refuses a setting that is given both as a path and as base64.
@@ -81,7 +83,7 @@ impl End<'_> {
     /// With `enable_mtls`: a listener needs authorities, and a dialer needs a certificate.
     fn check_mutual(&self, checked: &Checked<'_>, at: &[String]) -> Result<(), ConfigError> {
         let own = self.endpoint.setting("enable_mtls");
-        if !own.map_or_else(|| is_mutual(self.value), |flag| flag == "true") {
+        if !is_mutual(self.value, &self.endpoint) {
             return Ok(());
         }
         let (needed, why): (&[_], _) = if self.is_listener {
@@ -97,7 +99,7 @@ impl End<'_> {
                  `connect_private_key`",
             )
         };
-        let at = if own.is_some() { at.to_vec() } else { path("enable_mtls").to_vec() };
+        let at = if own.is_some() { at.to_vec() } else { path(MUTUAL) };
         self.lacks(needed).map_or(Ok(()), |_| Err(checked.bad(&at, why)))
     }
 }
@@ -105,11 +107,33 @@ impl End<'_> {
 /// Whether mutual TLS is on, but this node has no certificate to show where it dials.
 pub(super) fn shows_nothing(value: &Value) -> bool {
     let lacks = |name: &str| !is_set(value, name) && !is_set(value, &format!("{name}_base64"));
-    is_mutual(value) && (lacks("connect_certificate") || lacks("connect_private_key"))
+    is_mutual_with_found_nodes(value)
+        && (lacks("connect_certificate") || lacks("connect_private_key"))
 }
 
-fn is_mutual(value: &Value) -> bool {
-    value.pointer(&format!("{TLS}/enable_mtls")).and_then(Value::as_bool).unwrap_or(false)
+/// Whether both ends of the endpoint's links show a certificate.
+pub(super) fn is_mutual(value: &Value, endpoint: &Endpoint<'_>) -> bool {
+    tls_flag(value, endpoint, MUTUAL).unwrap_or(false)
+}
+
+/// Whether this node checks the host name in the certificate of a peer that it dials.
+pub(super) fn verifies_name(value: &Value, endpoint: &Endpoint<'_>) -> bool {
+    tls_flag(value, endpoint, "verify_name_on_connect").unwrap_or(true)
+}
+
+/// The flag of the endpoint, or else the shared one; `None` if neither is set.
+fn tls_flag(value: &Value, endpoint: &Endpoint<'_>, name: &str) -> Option<bool> {
+    endpoint.setting(name).map(|own| own == "true").or_else(|| shared_flag(value, name))
+}
+
+/// The flag that applies to links of endpoints without a flag of their own, and of found nodes.
+fn shared_flag(value: &Value, name: &str) -> Option<bool> {
+    value.pointer(&format!("{TLS}/{name}")).and_then(Value::as_bool)
+}
+
+/// Whether this node shows a certificate to nodes that it finds.
+pub(super) fn is_mutual_with_found_nodes(value: &Value) -> bool {
+    shared_flag(value, MUTUAL).unwrap_or(false)
 }
 
 fn is_set(value: &Value, name: &str) -> bool {

@@ -200,9 +200,11 @@ impl ZenohSettings {
     /// Hosts and ports that the gate dials, each with its settings behind a `#`: the `tcp/`
     /// endpoints of other nodes in `connect.endpoints`.
     pub(crate) fn dialed(&self) -> Vec<String> {
-        let address = |endpoint: String| {
-            let (address, settings) = endpoint.split_once('#').unwrap_or((&endpoint, ""));
-            let mut address = address.strip_prefix("tcp/")?.split('?').next()?.to_owned();
+        let address = |text: String| {
+            let Endpoint { protocol: "tcp", address, settings, .. } = Endpoint::of(&text) else {
+                return None;
+            };
+            let mut address = address.to_owned();
             // The resolver accepts a zone only without brackets.
             if address.contains('%') {
                 address.retain(|c| !"[]".contains(c));
@@ -214,8 +216,11 @@ impl ZenohSettings {
 
     /// How long a silent link counts as open.
     pub(crate) fn lease(&self) -> Duration {
-        let lease = self.value().pointer("/transport/link/tx/lease").and_then(Value::as_u64);
-        Duration::from_millis(lease.unwrap_or(LEASE_MS))
+        Duration::from_millis(self.configured_lease_ms().unwrap_or(LEASE_MS))
+    }
+
+    pub(super) fn configured_lease_ms(&self) -> Option<u64> {
+        self.value().pointer("/transport/link/tx/lease").and_then(Value::as_u64)
     }
 
     /// The multicast group of Zenoh's scouting.

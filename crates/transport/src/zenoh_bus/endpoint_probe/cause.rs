@@ -4,7 +4,7 @@
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use mailmesh_secrets::pem::{CertificateInfo, LinkEnd, link_refusal, rfc3339};
-use rustls::{AlertDescription, CertificateError, Error};
+use rustls::{AlertDescription, CertificateError, Error, InvalidMessage};
 
 use super::REMAINING_CAUSES;
 use super::handshake::{HandshakeError, HandshakeReport};
@@ -29,8 +29,8 @@ pub(super) fn cause(tls: &DialedTls, report: &HandshakeReport) -> String {
         HandshakeError::Tls(Error::AlertReceived(alert)) => {
             refused_by_peer(tls, report, Some(*alert))
         }
-        HandshakeError::Tls(Error::InvalidMessage(_)) | HandshakeError::TooLong
-            if report.chain.is_empty() =>
+        HandshakeError::Tls(Error::InvalidMessage(error))
+            if report.chain.is_empty() && *error != InvalidMessage::HandshakePayloadTooLarge =>
         {
             format!("the peer does not speak TLS: {NO_TLS}")
         }
@@ -193,8 +193,12 @@ impl PeerCertificate<'_> {
     fn not_valid_now(&self, host: &str) -> String {
         let now = now();
         let infos = self.report.chain.iter().map(|member| CertificateInfo::from_der(member).ok());
+        let mut is_whole = true;
         for (index, info) in infos.enumerate() {
-            let Some(info) = info else { continue };
+            let Some(info) = info else {
+                is_whole = false;
+                continue;
+            };
             let of = match index {
                 0 => format!("the certificate of {host}"),
                 _ => format!("the certificate of {} in the chain of {host}", info.subject),
@@ -211,6 +215,12 @@ impl PeerCertificate<'_> {
                 );
             }
         }
+        if !is_whole {
+            return format!(
+                "a certificate in the chain of {host} is not valid now, and one of them cannot be \
+                 read: check the dates of that chain on the peer"
+            );
+        }
         format!("the authority of the certificate of {host} has expired: renew it on all nodes")
     }
 }
@@ -224,4 +234,40 @@ fn now() -> i64 {
 fn printable(text: &str) -> String {
     let cut: String = text.chars().take(MAX_CHARS).collect();
     escaped(&cut)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rustls::pki_types::CertificateDer;
+
+    fn cause_of(error: HandshakeError, chain: Vec<CertificateDer<'static>>) -> String {
+        let tls = DialedTls {
+            host: "mx1.example.org".to_owned(),
+            authorities: Vec::new(),
+            authorities_file: None,
+            identity: None,
+            verifies_name: true,
+            is_of_cluster_key: false,
+        };
+        cause(&tls, &HandshakeReport { result: Err(error), chain, was_asked: false })
+    }
+
+    #[test]
+    fn a_peer_that_sends_too_many_tls_bytes_speaks_tls() {
+        let cause = cause_of(HandshakeError::TooLong, Vec::new());
+        assert_eq!(cause, "TLS fails: the peer sends too many bytes");
+    }
+
+    #[test]
+    fn an_authority_is_blamed_only_if_the_whole_chain_was_read() {
+        let expired = || HandshakeError::Tls(CertificateError::Expired.into());
+        let key = rcgen::generate_simple_self_signed(["mx1.example.org".to_owned()]).unwrap();
+        let valid = key.cert.der().clone();
+        let cause = cause_of(expired(), vec![valid.clone()]);
+        assert!(cause.starts_with("the authority of "), "{cause}");
+        let cause = cause_of(expired(), vec![valid, vec![0x30, 0].into()]);
+        assert!(!cause.contains("authority"), "{cause}");
+        assert!(cause.contains("cannot be read"), "{cause}");
+    }
 }
