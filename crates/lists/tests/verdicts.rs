@@ -357,3 +357,28 @@ fn actions_are_known_under_other_names_and_in_other_languages() {
         ("Whitelist office:198.51.100.0-198.51.100.7\n", &[], &["1 bad"]),
     ]);
 }
+
+#[test]
+fn the_end_of_a_ban_blocks_nothing_in_any_word_or_place() {
+    for word in [
+        "unban",
+        "unbanned",
+        "unblock",
+        "unblocked",
+        "entsperrt",
+        "debloquer",
+        "desbloquear",
+        "sblocca",
+        "odblokuj",
+        "deblokkeren",
+    ] {
+        let reason = format!("ip,reason\n203.0.113.5,{word}\n203.0.113.6,spam\n");
+        let unnamed = format!("203.0.113.5,{word}\n203.0.113.6,spam\n");
+        let comment = format!("203.0.113.5 # {word}\n203.0.113.6 # spam\n");
+        for text in [reason, unnamed, comment] {
+            check(&[(&text, &["203.0.113.6"], &["1 not a ban"])]);
+        }
+        let unknown_column = format!("ip,purpose\n203.0.113.5,{word}\n203.0.113.6,spam\n");
+        check(&[(&unknown_column, &["203.0.113.6"], &["1 bad", word])]);
+    }
+}

@@ -30,7 +30,7 @@ pub(crate) fn denies_rule(text: &str, rule: Rule) -> bool {
 pub(crate) fn begins_with_other_verdict(text: &str, rule: Rule) -> bool {
     let first = first_word(text);
     match (rule, verdict_word(first)) {
-        (_, Some(Word::Other)) => is_one_of(first, &["unban", "unbanned", "unblock", "unblocked"]),
+        (_, Some(Word::BanEnded)) => true,
         (_, Some(Word::Off)) => {
             is_one_of(first, &["removed", "deleted", "delisted", "unlisted", "revoked", "expired"])
         }
@@ -48,11 +48,11 @@ pub(crate) fn begins_with_other_verdict(text: &str, rule: Rule) -> bool {
 /// Whether the whole text is a verdict against `rule`.
 fn is_other_verdict(text: &str, rule: Rule) -> bool {
     match verdict_word(text) {
-        Some(Word::Off) => true,
+        Some(Word::Off | Word::BanEnded) => true,
         Some(Word::Allow | Word::Harmless) => rule == Rule::Block,
         Some(Word::Block) => rule == Rule::Allow,
-        Some(Word::Other) => is_one_of(text, &["ignore", "ignored", "exclude", "excluded"]),
-        Some(Word::On | Word::Yes | Word::No) | None => false,
+        Some(Word::OtherAction | Word::AmbiguousAction | Word::On | Word::Yes | Word::No)
+        | None => false,
     }
 }
 

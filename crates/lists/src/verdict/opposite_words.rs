@@ -349,7 +349,9 @@ pub(super) fn meaning_of(word: &str) -> Meaning {
         Some(Word::Allow) => Meaning::Allowance,
         Some(Word::Harmless) => Meaning::Harmless,
         Some(Word::Off) => Meaning::Ended,
-        Some(Word::Other | Word::On | Word::Yes | Word::No) | None => Meaning::Other,
+        Some(Word::BanEnded) => Meaning::Lifted,
+        Some(Word::OtherAction | Word::AmbiguousAction | Word::On | Word::Yes | Word::No)
+        | None => Meaning::Other,
     }
 }
 
