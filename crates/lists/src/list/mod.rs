@@ -76,7 +76,7 @@ pub struct List {
     read_for: ReadFor,
     /// Whether [`note_for_all_rows`](Self::note_for_all_rows) has made its note.
     has_note_for_all_rows: bool,
-    /// Moments beside entries: they may be ends.
+    /// Moments beside entries, which may be ends: at most one a kind for each unit.
     doubts: Vec<Doubt>,
     unused_keys: UnusedKeys,
     /// The set that the latest note on sets names.
@@ -134,6 +134,7 @@ impl List {
         if reason == Some(Reason::Bad) {
             self.entries.truncate(before);
         }
+        self.drop_doubts_without_entry();
         if self.entries.len() == before {
             self.left_out.add(reason.unwrap_or(Reason::Frame), 1);
         } else if let (Some(reason), Some(entry)) = (reason, self.entries.last()) {
