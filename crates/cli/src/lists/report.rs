@@ -21,7 +21,8 @@ pub(super) fn unit_name(list: &List) -> &'static str {
 
 /// The number of lines (or entries) and what happened to them; the numbers add up.
 pub(super) fn summary(list: &List) -> String {
-    let left_out = list.left_out.iter().map(|(reason, count)| format!("{count} {}", reason.name()));
+    let left_out =
+        list.left_out.iter().map(|(reason, count)| format!("{count} {}", reason.name(list.rule())));
     let parts: Vec<String> =
         std::iter::once(format!("{} imported", list.imported())).chain(left_out).collect();
     let units = match (list.units, list.unit) {

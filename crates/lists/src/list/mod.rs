@@ -117,7 +117,8 @@ impl List {
     }
 
     /// The rule that the list is read for.
-    pub(crate) fn rule(&self) -> Rule {
+    #[must_use]
+    pub fn rule(&self) -> Rule {
         self.read_for.0
     }
 
@@ -139,7 +140,7 @@ impl List {
             self.left_out.add(reason.unwrap_or(Reason::Frame), 1);
         } else if let (Some(reason), Some(entry)) = (reason, self.entries.last()) {
             let line = entry.line;
-            self.note(line, format_args!("a part of it is left out: {}", reason.name()));
+            self.note(line, format_args!("a part of it is left out: {}", reason.name(self.rule())));
         }
     }
 

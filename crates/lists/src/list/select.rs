@@ -178,7 +178,7 @@ impl List {
                 self.keep_bad(of_unit[0].line, "the list takes too many networks out of it");
                 self.left_out.add(Reason::Bad, 1);
             } else if self.entries.len() == before {
-                self.left_out.add(Reason::NotABan, 1);
+                self.left_out.add(Reason::OtherAction, 1);
             }
         }
     }

@@ -34,7 +34,7 @@ impl Record<'_> {
         } else if self.is_destination() {
             Intent::LeftOut(Reason::OtherScope)
         } else if self.has_other_verdict(rule) {
-            if self.is_let_in(rule) { Intent::LetIn } else { Intent::LeftOut(Reason::NotABan) }
+            if self.is_let_in(rule) { Intent::LetIn } else { Intent::LeftOut(Reason::OtherAction) }
         } else {
             let unclear = (self.unclear.map(str::to_owned))
                 .or_else(|| self.unknown_verdict())
