@@ -6,7 +6,7 @@ use mailmesh_events::UnixMillis;
 
 use super::List;
 use crate::column::{Hint, hint_of_name};
-use crate::ends::date::{ReadMoment, earliest_moment, is_date, latest_moment};
+use crate::ends::date::{ReadMoment, is_date, latest_begin, latest_moment};
 use crate::ends::likely::is_likely_moment;
 use crate::ends::number::moment_of_number;
 use crate::words::clean;
@@ -87,7 +87,7 @@ impl List {
     pub(crate) fn doubt_moment_of(&mut self, kind: DoubtKind, text: &str) {
         let number = text.parse().ok().and_then(moment_of_number);
         let number = number.map(|moment| ReadMoment { moment, has_zone: true });
-        let read = number.or_else(|| is_date(text).then(|| earliest_moment(text)).flatten());
+        let read = number.or_else(|| is_date(text).then(|| latest_begin(text)).flatten());
         let Some(ReadMoment { moment, has_zone }) = read else { return };
         let is_local = kind == DoubtKind::Begin && !has_zone;
         self.doubt_moment(if is_local { DoubtKind::LocalBegin } else { kind }, moment);
