@@ -372,3 +372,16 @@ pub(super) fn is_two_word_allowance(first: &str, second: &str) -> bool {
             | ("lista", "blanca" | "bianca" | "branca")
     )
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::normal_name::normal_name;
+
+    #[test]
+    fn each_word_is_its_own_normal_form() {
+        for word in WORDS.iter().flat_map(|(_, words)| words.iter()) {
+            assert_eq!(normal_name(word).as_str(), *word);
+        }
+    }
+}
