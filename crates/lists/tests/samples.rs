@@ -59,7 +59,7 @@ fn described(text: &str, terms: &Terms) -> String {
     for note in &list.notes {
         write!(out, "\nnote {}: {}", note.line, note.what).unwrap();
     }
-    for (line, network) in &left_out_networks.private {
+    for PrivateNetwork { line, network } in &left_out_networks.private {
         write!(out, "\nprivate {line}: {network}").unwrap();
     }
     out

@@ -55,7 +55,7 @@ pub(super) fn print_details(file: &Path, list: &List, left_out_networks: &LeftOu
             .private
             .iter()
             .take(MAX_SHOWN)
-            .map(|(line, network)| format!("{network} (line {line})"))
+            .map(|private| format!("{} (line {})", private.network, private.line))
             .collect();
         let rest = match left_out_networks.private_count - networks.len() {
             0 => String::new(),

@@ -20,7 +20,7 @@ use exceptions::Exception;
 use heading::Heading;
 use notes::UnusedKeys;
 pub use reason::{LeftOut, Reason};
-pub use select::{Ended, LeftOutNetworks, Terms};
+pub use select::{Ended, LeftOutNetworks, PrivateNetwork, Terms};
 
 /// The unit in which a list is counted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
