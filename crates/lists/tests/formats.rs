@@ -218,7 +218,7 @@ fn exports_for_nftables_and_postfix_are_written() {
     let listed = |rule, network: &str, index: usize| Listed {
         rule,
         network: network.parse().unwrap(),
-        block: &blocks[index],
+        details: &blocks[index],
     };
     let all = [
         listed(Rule::Block, "192.0.2.0/24", 0),
@@ -313,7 +313,7 @@ proptest! {
         });
         let blocks: Vec<(Network, RuleDetails)> = entries.collect();
         let listed = blocks.iter().map(|(network, block)| {
-            Listed { rule: Rule::Block, network: *network, block }
+            Listed { rule: Rule::Block, network: *network, details: block }
         });
         let listed: Vec<Listed<'_>> = listed.collect();
         for (output, format) in
