@@ -1,3 +1,5 @@
+//! Why a whole list is refused.
+
 use mailmesh_events::Printable;
 
 impl ListError {

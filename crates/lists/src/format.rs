@@ -1,3 +1,5 @@
+//! The input and output formats, by name.
+
 use std::str::FromStr;
 
 use crate::ListError;
