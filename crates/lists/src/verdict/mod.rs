@@ -5,19 +5,19 @@ pub(crate) mod list_name;
 mod opposite;
 mod opposite_words;
 mod questions;
-mod words;
+mod vocabulary;
 
 use mailmesh_events::Rule;
 
 use crate::network::is_addresses;
 use crate::normal_name::normal_name;
 use crate::secret_key::excerpt;
-use crate::words::clean;
+use crate::words::{clean, is_one_of};
 pub(crate) use opposite::{begins_with_other_verdict, denies_rule, says_opposite};
 use questions::{Question, question_of};
 pub(crate) use questions::{is_place_name, may_be_state_of_country};
-pub(crate) use words::verdict_word;
-use words::{Word, is_one_of};
+use vocabulary::Word;
+pub(crate) use vocabulary::verdict_word;
 
 /// The statement of a source about one network.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

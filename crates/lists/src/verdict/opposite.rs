@@ -4,8 +4,9 @@
 use mailmesh_events::Rule;
 
 use super::opposite_words::{Meaning, is_filler, is_two_word_allowance, meaning_of};
-use super::words::{Word, first_word, is_one_of, verdict_word};
+use super::vocabulary::{Word, first_word, verdict_word};
 use crate::normal_name::normal_name;
+use crate::words::is_one_of;
 
 /// Words between a negation and the verdict that it negates, at most.
 const MAX_BETWEEN: usize = 3;

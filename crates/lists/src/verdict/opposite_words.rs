@@ -1,10 +1,10 @@
 //! The words by which a reason says the opposite of its list, in the languages of
-//! [`words`](super::words).
+//! [`vocabulary`](super::vocabulary).
 
 use std::collections::HashMap;
 use std::sync::LazyLock;
 
-use super::words::{Word, verdict_word};
+use super::vocabulary::{Word, verdict_word};
 
 /// The meaning of a word within a clause.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
