@@ -15,7 +15,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     }
     let listed: Vec<_> = blocks
         .iter()
-        .map(|(network, block)| Listed { rule: Rule::Block, network: *network, block })
+        .map(|(network, block)| Listed { rule: Rule::Block, network: *network, details: block })
         .collect();
     let mut text = String::new();
     write(OutputFormat::Postfix, &listed, now, &mut text)?;

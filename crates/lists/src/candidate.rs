@@ -68,7 +68,7 @@ impl<'a> Candidate<'a> {
         let rule = list.rule();
         if says_opposite(self.reason, rule) {
             if rule == Rule::Block && is_allowance(self.reason) {
-                list.leave_out(Reason::NotABan);
+                list.leave_out(Reason::OtherAction);
             } else {
                 list.refuse(self.line, opposite_fault(self.reason));
             }

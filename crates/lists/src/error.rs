@@ -1,4 +1,4 @@
-//! Why a list, or a line of it, is refused.
+//! Why a whole list is refused.
 
 use mailmesh_events::Printable;
 

@@ -6,7 +6,7 @@ use mailmesh_events::{Network, Rule};
 use crate::network::network;
 use crate::normal_name::normal_name;
 use crate::verdict::begins_with_other_verdict;
-use crate::words::words;
+use crate::words::{is_one_of, words};
 
 /// Upper bound on the words that are examined.
 const MAX_WORDS: usize = 4_096;
@@ -50,8 +50,7 @@ pub(crate) fn excepted_in_reason(reason: &str) -> Vec<Network> {
     // Right before an address, other words mark an exception, too.
     let words: Vec<&str> = words(reason).take(MAX_WORDS).collect();
     let is_marked = |pair: &[&str]| {
-        IN_REASON.iter().any(|marker| pair[0].eq_ignore_ascii_case(marker))
-            && network(pair[1].trim_matches(AROUND)).is_ok()
+        is_one_of(pair[0], &IN_REASON) && network(pair[1].trim_matches(AROUND)).is_ok()
     };
     if words.windows(2).any(is_marked) { networks_beside(reason, &IN_REASON) } else { Vec::new() }
 }
@@ -87,7 +86,7 @@ fn networks_beside(text: &str, markers: &[&str]) -> Vec<Network> {
         if is_range {
             continue;
         }
-        if markers.iter().any(|marker| word.eq_ignore_ascii_case(marker)) {
+        if is_one_of(word, markers) {
             is_behind = true;
             continue;
         }

@@ -1,4 +1,4 @@
-//! The names of the input formats.
+//! The input and output formats, by name.
 
 use std::str::FromStr;
 

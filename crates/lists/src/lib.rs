@@ -28,7 +28,9 @@ use mailmesh_events::{Network, Rule, UnixMillis};
 
 pub use error::ListError;
 pub use format::{Format, OutputFormat};
-pub use list::{BadLine, Ended, LeftOut, LeftOutNetworks, List, Note, Reason, Terms, Unit};
+pub use list::{
+    BadLine, Ended, LeftOut, LeftOutNetworks, List, Note, PrivateNetwork, Reason, Terms, Unit,
+};
 pub use mailmesh_events as events;
 pub use text::Text;
 pub use write::{Listed, postfix_stale_at, write};

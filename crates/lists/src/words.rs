@@ -1,4 +1,4 @@
-//! Trims the texts of a list and cuts them into words.
+//! Trims and compares the texts of a list, and cuts them into words.
 
 use mailmesh_events::limits;
 
@@ -38,4 +38,9 @@ pub(crate) fn without_quotes(field: &str) -> &str {
         field.strip_prefix(quote)?.strip_suffix(quote).filter(|inner| !inner.contains(quote))
     });
     inner.map_or(field, clean)
+}
+
+/// Whether a text is one of these words, whatever its case.
+pub(crate) fn is_one_of(text: &str, words: &[&str]) -> bool {
+    words.iter().any(|word| text.eq_ignore_ascii_case(word))
 }

@@ -102,7 +102,7 @@ fn a_set_that_is_dropped_before_the_accept_is_cut_out_of_a_list_to_let_in() {
     check_allow(&[(&text, &["192.0.2.8/29"], &["a rule of the text drops it"])]);
     // One rule accepts the set, another drops it: it is clear for neither list.
     let text = nft("ip saddr @bad tcp dport 25 accept\nip saddr @bad drop");
-    check_allow(&[(&text, &["192.0.2.9"], &["not a ban"])]);
+    check_allow(&[(&text, &["192.0.2.9"], &["not let in"])]);
 }
 
 #[test]

@@ -65,5 +65,5 @@ fn a_blank_says_that_a_network_is_not_let_in() {
             }
         }
     }
-    check_allow(&[("{\"ip\":\"192.0.2.7\",\"allowed\":null}\n", &[], &["1 not a ban"])]);
+    check_allow(&[("{\"ip\":\"192.0.2.7\",\"allowed\":null}\n", &[], &["1 not let in"])]);
 }

@@ -37,7 +37,7 @@ fn export(mirror: &Mirror, format: OutputFormat) -> (String, Option<UnixMillis>)
     let entries: Vec<_> = of(Rule::Block).chain(of(Rule::Allow)).collect();
     let listed: Vec<Listed<'_>> = entries
         .iter()
-        .map(|(rule, e)| Listed { rule: *rule, network: e.network, block: &e.details })
+        .map(|(rule, e)| Listed { rule: *rule, network: e.network, details: &e.details })
         .collect();
     let mut out = String::new();
     write(format, &listed, NOW, &mut out).unwrap();
@@ -221,7 +221,7 @@ fn a_reason_for_postfix_is_ascii_without_a_status_code() {
         let block = RuleDetails::new(reason, UnixMillis(1)).unwrap();
         let network = "192.0.2.7".parse().unwrap();
         let mut table = String::new();
-        let listed = [Listed { rule: Rule::Block, network, block: &block }];
+        let listed = [Listed { rule: Rule::Block, network, details: &block }];
         write(OutputFormat::Postfix, &listed, UnixMillis(2), &mut table).unwrap();
         let line = table.lines().find(|line| !line.starts_with('#')).unwrap();
         assert_eq!(line, format!("192.0.2.7 {shown}"), "{reason}");

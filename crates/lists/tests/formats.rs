@@ -118,7 +118,7 @@ fn decisions_of_crowdsec_are_read() {
         assert_eq!(
             left_out,
             [
-                (Reason::NotABan, 1 + none),
+                (Reason::OtherAction, 1 + none),
                 (Reason::OtherScope, 1),
                 (Reason::Ended, 1),
                 (Reason::Bad, 2)
@@ -152,7 +152,7 @@ fn the_output_of_fail2ban_is_read() {
 fn a_line_for_the_other_rule_is_left_out() {
     let said = |rule, text: &str, format| {
         let list = read_for(rule, text, format).unwrap();
-        (networks(&list), list.left_out.of(Reason::NotABan), list.bad_count())
+        (networks(&list), list.left_out.of(Reason::OtherAction), list.bad_count())
     };
     let first = |not_a_ban| (vec!["192.0.2.1".to_owned()], not_a_ban, 0);
     let hosts = "sshd : 192.0.2.1\nsshd : 192.0.2.2 : deny\nsshd : 192.0.2.3 : ALLOW\n";
@@ -218,7 +218,7 @@ fn exports_for_nftables_and_postfix_are_written() {
     let listed = |rule, network: &str, index: usize| Listed {
         rule,
         network: network.parse().unwrap(),
-        block: &blocks[index],
+        details: &blocks[index],
     };
     let all = [
         listed(Rule::Block, "192.0.2.0/24", 0),
@@ -313,7 +313,7 @@ proptest! {
         });
         let blocks: Vec<(Network, RuleDetails)> = entries.collect();
         let listed = blocks.iter().map(|(network, block)| {
-            Listed { rule: Rule::Block, network: *network, block }
+            Listed { rule: Rule::Block, network: *network, details: block }
         });
         let listed: Vec<Listed<'_>> = listed.collect();
         for (output, format) in

@@ -186,6 +186,17 @@ fn zeros_behind_a_gzip_file_are_padding() {
 }
 
 #[test]
+fn moments_beside_an_entry_take_no_memory_by_their_number() {
+    let moments = "2019-01-01;1546300800;".repeat(MAX_LINE / 25);
+    let line = format!("192.0.2.7 # seen {moments}\n");
+    let list = read_bounded("moments", &line.repeat(HUGE / 4 / MAX_LINE), Format::Plain).unwrap();
+    assert_eq!(list.bad_count(), 0, "{:?}", list.bad);
+    let line = format!("x # seen {moments}\n");
+    let text = format!("192.0.2.7\n{}", line.repeat(HUGE / 4 / MAX_LINE));
+    let _ = read_bounded("moments of bad lines", &text, Format::Plain);
+}
+
+#[test]
 fn gzip_is_unpacked_within_bounds() {
     use std::io::Write;
     let pack = |bytes: &[u8]| {

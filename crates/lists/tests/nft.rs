@@ -83,7 +83,7 @@ fn nftables_holds_the_networks_of_the_mirror() {
     let listed = |rule, network: &str, block| Listed {
         rule,
         network: network.parse::<Network>().unwrap(),
-        block,
+        details: block,
     };
     let all = [
         listed(Rule::Block, "192.0.2.0/24", &soon),
@@ -165,7 +165,7 @@ fn the_rules_of_the_recipe_use_the_sets_of_an_export() {
     let Some(mut namespace) = Namespace::new() else { return };
     let block = RuleDetails::new("", UnixMillis(1)).unwrap();
     let network = "127.0.0.2".parse::<Network>().unwrap();
-    let network = Listed { rule: Rule::Block, network, block: &block };
+    let network = Listed { rule: Rule::Block, network, details: &block };
     let mut script = String::new();
     write(OutputFormat::Nftables, &[network], UnixMillis(2), &mut script).unwrap();
     let in_head: String = script

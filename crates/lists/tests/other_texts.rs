@@ -45,7 +45,7 @@ fn a_last_row_with_an_open_quote_is_bad() {
     for text in ["ip,reason\n192.0.2.7,\"open", "ip,reason\n192.0.2.7,\"open\n"] {
         check(&[(text, &[], words)]);
     }
-    for text in ["ip,reason\n192.0.2.7,\"closed\"", "ip,reason\n192.0.2.7,x", "ip\n192.0.2.7\n\n"] {
+    for text in ["ip,reason\n192.0.2.7,\"shut\"", "ip,reason\n192.0.2.7,x", "ip\n192.0.2.7\n\n"] {
         check(&[(text, &["192.0.2.7"], &[])]);
     }
 }

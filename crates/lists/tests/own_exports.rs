@@ -13,7 +13,7 @@ use mailmesh_lists::*;
 fn exported(output: OutputFormat, rule: Rule, details: &RuleDetails) -> String {
     let network: Network = "203.0.113.5".parse().unwrap();
     let mut out = String::new();
-    write(output, &[Listed { rule, network, block: details }], UnixMillis(2), &mut out).unwrap();
+    write(output, &[Listed { rule, network, details }], UnixMillis(2), &mut out).unwrap();
     out
 }
 

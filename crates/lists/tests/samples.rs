@@ -36,7 +36,7 @@ fn described(text: &str, terms: &Terms) -> String {
     }
     let mut out = format!("{format:?} {}: {} imported", list.units, list.imported());
     for (reason, count) in list.left_out.iter() {
-        write!(out, ", {count} {}", reason.name()).unwrap();
+        write!(out, ", {count} {}", reason.name(list.rule())).unwrap();
     }
     for entry in &list.entries {
         write!(out, "\n{} {}", entry.line, entry.network).unwrap();
@@ -59,7 +59,7 @@ fn described(text: &str, terms: &Terms) -> String {
     for note in &list.notes {
         write!(out, "\nnote {}: {}", note.line, note.what).unwrap();
     }
-    for (line, network) in &left_out_networks.private {
+    for PrivateNetwork { line, network } in &left_out_networks.private {
         write!(out, "\nprivate {line}: {network}").unwrap();
     }
     out
@@ -106,7 +106,7 @@ fn the_terms_decide_which_entries_are_imported() {
     let postfix = "192.0.2.9 OK\n192.0.2.0/24 REJECT\n";
     assert_eq!(
         lines(described(postfix, &allow)),
-        ["Plain 2: 1 imported, 1 not a ban", "1 192.0.2.9"]
+        ["Plain 2: 1 imported, 1 not let in", "1 192.0.2.9"]
     );
     // Of two reasons why a line is bad, the first is reported.
     let bad = lines(described("0.0.0.0/0 0.0.0.0/1\n", &terms()));

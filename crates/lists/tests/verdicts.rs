@@ -152,21 +152,21 @@ fn unknown_values_of_verdicts_are_bad() {
 #[test]
 fn an_allow_list_leaves_out_blocked_and_ended_networks() {
     check_allow(&[
-        ("{\"blocked\":[\"203.0.113.5\"]}", &[], &["1 not a ban"]),
+        ("{\"blocked\":[\"203.0.113.5\"]}", &[], &["1 not let in"]),
         (
             "{\"blacklist\":[\"203.0.113.5\"],\"allowed\":[\"203.0.113.6\"]}",
             &["203.0.113.6"],
-            &["1 not a ban"],
+            &["1 not let in"],
         ),
-        ("{\"action\":\"block\",\"ips\":[\"203.0.113.5\"]}", &[], &["1 not a ban"]),
+        ("{\"action\":\"block\",\"ips\":[\"203.0.113.5\"]}", &[], &["1 not let in"]),
         ("{\"action\":\"allow\",\"ips\":[\"203.0.113.5\"]}", &["203.0.113.5"], &[]),
-        ("203.0.113.5,spam\n203.0.113.7,deny\n", &["203.0.113.5"], &["1 not a ban"]),
+        ("203.0.113.5,spam\n203.0.113.7,deny\n", &["203.0.113.5"], &["1 not let in"]),
         ("203.0.113.5,banned by admin\n", &[], &["1 bad"]),
         ("203.0.113.9 0\n", &[], &["1 bad"]),
         ("203.0.113.9,0\n", &[], &["1 bad"]),
         ("203.0.113.9\tno\n", &[], &["1 bad"]),
-        ("203.0.113.5 deny\n203.0.113.6\n", &["203.0.113.6"], &["1 not a ban"]),
-        ("add f2b-sshd 203.0.113.6\n", &[], &["1 not a ban"]),
+        ("203.0.113.5 deny\n203.0.113.6\n", &["203.0.113.6"], &["1 not let in"]),
+        ("add f2b-sshd 203.0.113.6\n", &[], &["1 not let in"]),
         ("add office 203.0.113.6\n", &["203.0.113.6"], &[]),
         ("# Blocklist\n203.0.113.5\n", &[], &["Blocklist"]),
         ("Blacklist\n203.0.113.5\n", &[], &["Blacklist"]),
@@ -179,7 +179,7 @@ fn an_allow_list_leaves_out_blocked_and_ended_networks() {
             "[{\"duration\":\"4h\",\"scope\":\"Ip\",\"type\":\"captcha\",\"value\":\
              \"203.0.113.6\"}]",
             &[],
-            &["1 not a ban"],
+            &["1 not let in"],
         ),
     ]);
     for (key, value) in [
@@ -356,4 +356,29 @@ fn actions_are_known_under_other_names_and_in_other_languages() {
         ),
         ("Whitelist office:198.51.100.0-198.51.100.7\n", &[], &["1 bad"]),
     ]);
+}
+
+#[test]
+fn the_end_of_a_ban_blocks_nothing_in_any_word_or_place() {
+    for word in [
+        "unban",
+        "unbanned",
+        "unblock",
+        "unblocked",
+        "entsperrt",
+        "debloquer",
+        "desbloquear",
+        "sblocca",
+        "odblokuj",
+        "deblokkeren",
+    ] {
+        let reason = format!("ip,reason\n203.0.113.5,{word}\n203.0.113.6,spam\n");
+        let unnamed = format!("203.0.113.5,{word}\n203.0.113.6,spam\n");
+        let comment = format!("203.0.113.5 # {word}\n203.0.113.6 # spam\n");
+        for text in [reason, unnamed, comment] {
+            check(&[(&text, &["203.0.113.6"], &["1 not a ban"])]);
+        }
+        let unknown_column = format!("ip,purpose\n203.0.113.5,{word}\n203.0.113.6,spam\n");
+        check(&[(&unknown_column, &["203.0.113.6"], &["1 bad", word])]);
+    }
 }

@@ -189,9 +189,20 @@ async fn nodes_that_dial_each_other_keep_one_link_to_each() {
     let expected: Vec<_> = nodes.iter().map(|node| (node, 3)).collect();
     members(&expected).await;
     let links = || nodes.iter().map(|node| node.gate.now().links).collect::<Vec<_>>();
-    let before = links();
-    sleep(Duration::from_secs(3)).await;
-    assert_eq!(links(), before, "a link was reopened needlessly");
+    // Of two links that cross one is closed, on a loaded machine also after the nodes have met. Then
+    // the links stay.
+    let settled = timeout(TIMEOUT, async {
+        let mut before = links();
+        loop {
+            sleep(Duration::from_secs(3)).await;
+            let now = links();
+            if now == before {
+                return;
+            }
+            before = now;
+        }
+    });
+    assert!(settled.await.is_ok(), "links are reopened again and again: {:?}", links());
     for node in nodes {
         node.shutdown().await;
     }

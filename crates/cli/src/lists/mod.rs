@@ -186,7 +186,7 @@ pub(crate) async fn export(
     }
     let listed: Vec<Listed<'_>> = entries
         .iter()
-        .map(|(rule, network, block)| Listed { rule: *rule, network: *network, block })
+        .map(|(rule, network, block)| Listed { rule: *rule, network: *network, details: block })
         .collect();
     let mut out = String::new();
     let now = client.cluster_now().await?;

@@ -21,7 +21,8 @@ pub(super) fn unit_name(list: &List) -> &'static str {
 
 /// The number of lines (or entries) and what happened to them; the numbers add up.
 pub(super) fn summary(list: &List) -> String {
-    let left_out = list.left_out.iter().map(|(reason, count)| format!("{count} {}", reason.name()));
+    let left_out =
+        list.left_out.iter().map(|(reason, count)| format!("{count} {}", reason.name(list.rule())));
     let parts: Vec<String> =
         std::iter::once(format!("{} imported", list.imported())).chain(left_out).collect();
     let units = match (list.units, list.unit) {
@@ -54,7 +55,7 @@ pub(super) fn print_details(file: &Path, list: &List, left_out_networks: &LeftOu
             .private
             .iter()
             .take(MAX_SHOWN)
-            .map(|(line, network)| format!("{network} (line {line})"))
+            .map(|private| format!("{} (line {})", private.network, private.line))
             .collect();
         let rest = match left_out_networks.private_count - networks.len() {
             0 => String::new(),

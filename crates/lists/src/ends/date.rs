@@ -265,18 +265,17 @@ pub(crate) fn latest_moment(text: &str) -> Option<UnixMillis> {
     days.into_iter().filter_map(moment).max().map(|moment| moment.plus(DAY))
 }
 
-/// The earliest moment that [`latest_moment`]'s reading of a date may mean. A day alone counts as
+/// The latest moment at which the time that a text names may begin: a day counts from its start, as
 /// one with a zone.
-pub(crate) fn earliest_moment(text: &str) -> Option<ReadMoment> {
+pub(crate) fn latest_begin(text: &str) -> Option<ReadMoment> {
     let text = clean(text);
-    let (_, time) = split_day(text);
-    let moment = latest_moment(text)?;
-    if time.is_empty() || parse_moment(text).is_none() {
-        let moment = UnixMillis(moment.0.saturating_sub(DAY_MILLIS));
-        return Some(ReadMoment { moment, has_zone: true });
+    if let Some(read) = parse_zoned(text)
+        && !split_day(text).1.is_empty()
+    {
+        return Some(read);
     }
-    let has_zone = time.contains(['+', '-']) || time.ends_with(['Z', 'z', 'C', 'T']);
-    Some(ReadMoment { moment, has_zone })
+    let day_end = latest_moment(text)?;
+    Some(ReadMoment { moment: UnixMillis(day_end.0.saturating_sub(DAY_MILLIS)), has_zone: true })
 }
 
 fn at(day: &str, clock: &str) -> Option<UnixMillis> {

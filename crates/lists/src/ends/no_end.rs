@@ -16,7 +16,7 @@ fn is_zero_time(text: &str) -> bool {
 }
 
 /// Words for "no end", in the form of [`normal_name`].
-const NO_END: [&str; 68] = [
+const NO_END: [&str; 67] = [
     "never",
     "null",
     "nil",
@@ -46,7 +46,6 @@ const NO_END: [&str; 68] = [
     "unbegrenzt",
     "endlos",
     "ewig",
-    "fürimmer",
     "furimmer",
     "kein",
     "keine",
@@ -90,3 +89,15 @@ const NO_END: [&str; 68] = [
     "nigdy",
     "nikdy",
 ];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_word_is_its_own_normal_form() {
+        for word in NO_END {
+            assert_eq!(normal_name(word).as_str(), word);
+        }
+    }
+}

@@ -6,7 +6,7 @@ use mailmesh_events::UnixMillis;
 
 use super::List;
 use crate::column::{Hint, hint_of_name};
-use crate::ends::date::{ReadMoment, earliest_moment, is_date, latest_moment};
+use crate::ends::date::{ReadMoment, is_date, latest_begin, latest_moment};
 use crate::ends::likely::is_likely_moment;
 use crate::ends::number::moment_of_number;
 use crate::words::clean;
@@ -87,7 +87,7 @@ impl List {
     pub(crate) fn doubt_moment_of(&mut self, kind: DoubtKind, text: &str) {
         let number = text.parse().ok().and_then(moment_of_number);
         let number = number.map(|moment| ReadMoment { moment, has_zone: true });
-        let read = number.or_else(|| is_date(text).then(|| earliest_moment(text)).flatten());
+        let read = number.or_else(|| is_date(text).then(|| latest_begin(text)).flatten());
         let Some(ReadMoment { moment, has_zone }) = read else { return };
         let is_local = kind == DoubtKind::Begin && !has_zone;
         self.doubt_moment(if is_local { DoubtKind::LocalBegin } else { kind }, moment);
@@ -95,13 +95,33 @@ impl List {
 
     /// Records the moment at which an entry ends, if its duration counts from a moment beside it.
     pub(crate) fn doubt_ended(&mut self, moment: UnixMillis) {
-        self.doubts.push(Doubt { unit: self.units, moment, kind: DoubtKind::Ended });
+        self.add_doubt(DoubtKind::Ended, moment);
     }
 
     fn doubt_moment(&mut self, kind: DoubtKind, moment: UnixMillis) {
         // Most sightings and begins passed long ago: they need no memory.
         if kind == DoubtKind::End || moment.0 > DOUBTED_FROM {
-            self.doubts.push(Doubt { unit: self.units, moment, kind });
+            self.add_doubt(kind, moment);
+        }
+    }
+
+    /// Keeps one moment of each kind for a unit: the one that makes the entry bad if any does.
+    /// Memory grows with the entries, not with the moments in a text.
+    fn add_doubt(&mut self, kind: DoubtKind, moment: UnixMillis) {
+        let unit = self.units;
+        let mut of_unit = self.doubts.iter_mut().rev().take_while(|doubt| doubt.unit == unit);
+        match of_unit.find(|doubt| doubt.kind == kind) {
+            Some(doubt) if kind == DoubtKind::Ended => doubt.moment = doubt.moment.min(moment),
+            Some(doubt) => doubt.moment = doubt.moment.max(moment),
+            None => self.doubts.push(Doubt { unit, moment, kind }),
+        }
+    }
+
+    /// Drops the moments of the current unit unless it has an entry.
+    pub(super) fn drop_doubts_without_entry(&mut self) {
+        let unit = self.units;
+        if self.entries.last().is_none_or(|entry| entry.unit != unit) {
+            while self.doubts.pop_if(|doubt| doubt.unit == unit).is_some() {}
         }
     }
 

@@ -20,7 +20,7 @@ use exceptions::Exception;
 use heading::Heading;
 use notes::UnusedKeys;
 pub use reason::{LeftOut, Reason};
-pub use select::{Ended, LeftOutNetworks, Terms};
+pub use select::{Ended, LeftOutNetworks, PrivateNetwork, Terms};
 
 /// The unit in which a list is counted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -76,7 +76,7 @@ pub struct List {
     read_for: ReadFor,
     /// Whether [`note_for_all_rows`](Self::note_for_all_rows) has made its note.
     has_note_for_all_rows: bool,
-    /// Moments beside entries: they may be ends.
+    /// Moments beside entries, which may be ends: at most one a kind for each unit.
     doubts: Vec<Doubt>,
     unused_keys: UnusedKeys,
     /// The set that the latest note on sets names.
@@ -117,7 +117,8 @@ impl List {
     }
 
     /// The rule that the list is read for.
-    pub(crate) fn rule(&self) -> Rule {
+    #[must_use]
+    pub fn rule(&self) -> Rule {
         self.read_for.0
     }
 
@@ -134,11 +135,12 @@ impl List {
         if reason == Some(Reason::Bad) {
             self.entries.truncate(before);
         }
+        self.drop_doubts_without_entry();
         if self.entries.len() == before {
             self.left_out.add(reason.unwrap_or(Reason::Frame), 1);
         } else if let (Some(reason), Some(entry)) = (reason, self.entries.last()) {
             let line = entry.line;
-            self.note(line, format_args!("a part of it is left out: {}", reason.name()));
+            self.note(line, format_args!("a part of it is left out: {}", reason.name(self.rule())));
         }
     }
 

@@ -1,5 +1,7 @@
 //! Why lines or entries are not imported, and how many for each reason.
 
+use mailmesh_events::Rule;
+
 /// The reason why a line, or an entry of JSON, is not imported.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 #[non_exhaustive]
@@ -12,9 +14,9 @@ pub enum Reason {
     Frame,
     /// The line continues the record of the line before.
     Continued,
-    /// The source means another action than a block, such as a captcha. In a list of networks to
-    /// allow: another action than letting in.
-    NotABan,
+    /// The source states another action than the rule that the list is read for: in a list of
+    /// blocks a captcha or a permission, in a list of networks to allow a ban.
+    OtherAction,
     /// The source only simulates the block.
     Simulated,
     /// The entry is a country, user, port or destination, which the mirror does not hold.
@@ -38,7 +40,7 @@ impl Reason {
         Self::Comment,
         Self::Frame,
         Self::Continued,
-        Self::NotABan,
+        Self::OtherAction,
         Self::Simulated,
         Self::OtherScope,
         Self::Rule,
@@ -48,15 +50,17 @@ impl Reason {
         Self::Bad,
     ];
 
-    /// The words for this reason in a report, to follow a number.
+    /// The words for this reason in the report of a list that is read for `rule`. They follow a
+    /// number.
     #[must_use]
-    pub fn name(self) -> &'static str {
+    pub fn name(self, rule: Rule) -> &'static str {
         match self {
             Self::Blank => "blank",
             Self::Comment => "comment",
             Self::Frame => "heading or frame of the format",
             Self::Continued => "continued from the line before",
-            Self::NotABan => "not a ban",
+            Self::OtherAction if rule == Rule::Allow => "not let in",
+            Self::OtherAction => "not a ban",
             Self::Simulated => "simulated",
             Self::OtherScope => "other scope",
             Self::Rule => "rule, not read",

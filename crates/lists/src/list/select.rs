@@ -36,14 +36,23 @@ impl Default for Terms {
 /// Networks that a list names but that are not imported.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct LeftOutNetworks {
-    /// The first [`MAX_BAD`] private or reserved networks that are left out, with their lines.
-    pub private: Vec<(usize, Network)>,
+    /// The first [`MAX_BAD`] private or reserved networks that are left out.
+    pub private: Vec<PrivateNetwork>,
     /// The number of private or reserved networks that are left out.
     pub private_count: usize,
     /// The first [`MAX_BAD`] entries that are left out because they have ended.
     pub ended: Vec<Ended>,
     /// The number of entries that have ended.
     pub ended_count: usize,
+}
+
+/// A private or reserved network that is left out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PrivateNetwork {
+    /// The line of the network in the file, from 1.
+    pub line: usize,
+    /// The network.
+    pub network: Network,
 }
 
 /// An entry that is left out because it has ended.
@@ -117,7 +126,7 @@ impl List {
         if is_loopback || (!terms.include_private && reserved::kind(network).is_some()) {
             left_out_networks.private_count += 1;
             if left_out_networks.private.len() < MAX_BAD {
-                left_out_networks.private.push((entry.line, network));
+                left_out_networks.private.push(PrivateNetwork { line: entry.line, network });
             }
             return Some(Reason::Private);
         }
@@ -178,7 +187,7 @@ impl List {
                 self.keep_bad(of_unit[0].line, "the list takes too many networks out of it");
                 self.left_out.add(Reason::Bad, 1);
             } else if self.entries.len() == before {
-                self.left_out.add(Reason::NotABan, 1);
+                self.left_out.add(Reason::OtherAction, 1);
             }
         }
     }

@@ -69,12 +69,12 @@ fn read_statements(
         let (is_ours, value) = (named == list.rule(), clean(value));
         if *is_decided {
             // An `allow all` or `deny all` before this statement has decided.
-            list.leave_out(Reason::NotABan);
+            list.leave_out(Reason::OtherAction);
         } else if value == "all" && is_ours {
             list.refuse(line, format_args!("`{verb} all` is no network"));
         } else if value == "all" {
             *is_decided = true;
-            list.leave_out(Reason::NotABan);
+            list.leave_out(Reason::OtherAction);
         } else if value == "unix:" {
             list.leave_out(Reason::OtherScope);
         } else {
@@ -85,7 +85,7 @@ fn read_statements(
                 }
                 Ok(parsed) => {
                     list.except_in_later_units(parsed.network)?;
-                    list.leave_out(Reason::NotABan);
+                    list.leave_out(Reason::OtherAction);
                 }
                 Err(why) => list.refuse(line, why),
             }

@@ -25,7 +25,7 @@ pub(crate) fn read(text: &str, rule: Rule) -> Result<List, ListError> {
                 Ok(RangeLine { level, .. })
                     if (level >= MIN_PERMITTED_LEVEL) == (rule == Rule::Block) =>
                 {
-                    list.leave_out(Reason::NotABan);
+                    list.leave_out(Reason::OtherAction);
                 }
                 Ok(RangeLine { networks, name, .. }) => {
                     Candidate { reason: name, ..Candidate::bare(number, &networks) }

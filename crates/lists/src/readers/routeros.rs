@@ -141,7 +141,7 @@ impl Reader {
         let address = value_of(parts, "address").unwrap_or_default();
         self.is_filled = true;
         if value_of(parts, "disabled").is_some_and(is_true) {
-            list.leave_out(Reason::NotABan);
+            list.leave_out(Reason::OtherAction);
             return Ok(());
         }
         if self.rules.is_other(name, list.rule()) {
@@ -152,7 +152,7 @@ impl Reader {
                 };
                 list.note_set_for_other_rule(number, name, why);
             }
-            list.leave_out(Reason::NotABan);
+            list.leave_out(Reason::OtherAction);
             if !self.rules.is_exception(name, list.rule()) {
                 return Ok(());
             }

@@ -197,7 +197,7 @@ pub(crate) fn section_name(line: &str) -> Option<&str> {
         .filter(|name| !matches!(*name, "true" | "false" | "null"))
 }
 
-/// Whether the name of a section is_verdict that its lines are blocked.
+/// Whether the name of a section says that its lines are blocked.
 pub(crate) fn names_blocks(name: &str) -> bool {
     const BEGINS: [&str; 11] = [
         "black", "block", "ban", "deny", "denied", "drop", "reject", "sperr", "gesperrt", "spam",

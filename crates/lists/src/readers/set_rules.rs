@@ -4,6 +4,7 @@ use std::collections::HashMap;
 
 use mailmesh_events::Rule;
 
+use super::filled_sets::MAX_SETS;
 use crate::verdict::list_name::is_for_other_rule;
 
 /// What a rule does with the traffic of the sets that it names.
@@ -53,8 +54,6 @@ struct SetUse {
 /// The number of a rule in each chain.
 type Places = HashMap<String, usize>;
 
-/// Upper bound on the names that are kept; further sets are judged by their names alone.
-const MAX_SETS: usize = 10_000;
 /// Upper bound on the chains that are told apart.
 const MAX_CHAINS: usize = 64;
 
@@ -108,6 +107,7 @@ impl SetRules {
     ) {
         self.count += 1;
         for name in names {
+            // Further sets are judged by their names alone.
             if effect == RuleEffect::Other || self.by_set.len() >= MAX_SETS {
                 return;
             }

@@ -14,6 +14,7 @@ use crate::verdict::{
     Statement, denies_rule, is_action_of, is_allowance, is_false, is_place_name, is_remediation,
     is_true, may_be_other_verdict, may_be_state_of_country, says_opposite, verdict_word,
 };
+use crate::words::is_one_of;
 
 /// Whether a record is meant.
 pub(super) enum Intent {
@@ -34,7 +35,7 @@ impl Record<'_> {
         } else if self.is_destination() {
             Intent::LeftOut(Reason::OtherScope)
         } else if self.has_other_verdict(rule) {
-            if self.is_let_in(rule) { Intent::LetIn } else { Intent::LeftOut(Reason::NotABan) }
+            if self.is_let_in(rule) { Intent::LetIn } else { Intent::LeftOut(Reason::OtherAction) }
         } else {
             let unclear = (self.unclear.map(str::to_owned))
                 .or_else(|| self.unknown_verdict())
@@ -50,8 +51,6 @@ impl Record<'_> {
     fn is_of_other_scope(&self) -> bool {
         let has_only_target =
             !self.names_network() && !self.has(Role::From) && self.has(Role::Destination);
-        let is_one_of =
-            |text: &str, known: &[&str]| known.iter().any(|k| text.eq_ignore_ascii_case(k));
         let value = self.get(Role::Network);
         let has_scope_in_value = value.split_once(':').is_some_and(|(scope, _)| {
             is_one_of(scope, &["country", "as", "username", "user", "session"])

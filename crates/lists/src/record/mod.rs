@@ -147,7 +147,7 @@ impl<'a> Record<'a> {
                 return Ok(());
             }
             Intent::LetIn => {
-                list.leave_out(Reason::NotABan);
+                list.leave_out(Reason::OtherAction);
                 return self.except(list);
             }
             Intent::Unclear(why) => {

@@ -5,19 +5,19 @@ pub(crate) mod list_name;
 mod opposite;
 mod opposite_words;
 mod questions;
-mod words;
+mod vocabulary;
 
 use mailmesh_events::Rule;
 
 use crate::network::is_addresses;
 use crate::normal_name::normal_name;
 use crate::secret_key::excerpt;
-use crate::words::clean;
+use crate::words::{clean, is_one_of};
 pub(crate) use opposite::{begins_with_other_verdict, denies_rule, says_opposite};
 use questions::{Question, question_of};
 pub(crate) use questions::{is_place_name, may_be_state_of_country};
-pub(crate) use words::verdict_word;
-use words::{Word, is_one_of};
+use vocabulary::Word;
+pub(crate) use vocabulary::verdict_word;
 
 /// The statement of a source about one network.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -71,7 +71,9 @@ pub(crate) fn statement_of(name: &str, value: &str) -> Option<Statement> {
             Some(Word::No | Word::Harmless) => Some(Statement::NotBlocked),
             Some(Word::Allow) => Some(Statement::Allowed),
             Some(Word::Off) => Some(Statement::Off),
-            Some(Word::Other) => Some(Statement::Neither),
+            Some(Word::BanEnded | Word::OtherAction | Word::AmbiguousAction) => {
+                Some(Statement::Neither)
+            }
             None if is_count(name, value) => Some(Statement::Blocked),
             None => statement_of_phrase(value).or(Some(Statement::Unclear)),
         },
@@ -79,7 +81,7 @@ pub(crate) fn statement_of(name: &str, value: &str) -> Option<Statement> {
             Some(Word::Yes | Word::On | Word::Allow | Word::Harmless) => Some(Statement::Allowed),
             Some(Word::No | Word::Off) => Some(Statement::NotAllowed),
             Some(Word::Block) => Some(Statement::Blocked),
-            Some(Word::Other) | None => Some(Statement::Unclear),
+            _ => Some(Statement::Unclear),
         },
         Question::Ended => match known {
             Some(Word::Yes | Word::Off) => Some(Statement::Off),
@@ -95,7 +97,9 @@ pub(crate) fn statement_of(name: &str, value: &str) -> Option<Statement> {
             Some(Word::Allow) if may_be_state_of_country(name) && is_code_of_place(value) => None,
             Some(Word::Allow) => Some(Statement::Allowed),
             Some(Word::Harmless) => Some(Statement::NotBlocked),
-            Some(Word::Other) => Some(Statement::Neither),
+            Some(Word::BanEnded | Word::OtherAction | Word::AmbiguousAction) => {
+                Some(Statement::Neither)
+            }
             None if is_kind_of_abuse(value) => Some(Statement::Blocked),
             None if may_be_state_of_country(name) && is_code_of_place(value) => None,
             None => statement_of_phrase(value).or(Some(Statement::Unclear)),
@@ -201,7 +205,9 @@ fn statement_of_phrase(value: &str) -> Option<Statement> {
     const ALLOW: [&str; 6] = ["allow", "whitelist", "permit", "trusted", "unban", "unblock"];
     const BLOCK: [&str; 6] = ["block", "blacklist", "ban", "denied", "deny", "reject"];
     match verdict_word(value) {
-        Some(Word::Allow | Word::Other) => return Some(Statement::Allowed),
+        Some(Word::Allow | Word::BanEnded | Word::OtherAction | Word::AmbiguousAction) => {
+            return Some(Statement::Allowed);
+        }
         Some(Word::Block) => return Some(Statement::Blocked),
         _ => {}
     }
@@ -259,8 +265,7 @@ pub(crate) fn is_action_of(text: &str, rule: Rule) -> bool {
 
 /// Whether a text says that an address is let in, or at least not blocked.
 pub(crate) fn is_allowance(text: &str) -> bool {
-    let is_other = is_one_of(text, &["dunno", "captcha", "unban", "unbanned", "unblocked"]);
-    is_other || verdict_word(text) == Some(Word::Allow)
+    matches!(verdict_word(text), Some(Word::Allow | Word::BanEnded | Word::OtherAction))
 }
 
 /// Whether a type beside a scope or a duration is a remediation, not a kind of attack or address.
@@ -270,7 +275,7 @@ pub(crate) fn is_remediation(kind: &str, has_scope: bool) -> bool {
     let is_word = kind.chars().all(|c| c.is_ascii_alphanumeric());
     is_block_word(kind)
         || is_allowance(kind)
-        || verdict_word(kind) == Some(Word::Other)
+        || verdict_word(kind) == Some(Word::AmbiguousAction)
         || (has_scope && is_word && !is_one_of(kind, &KINDS))
 }
 
@@ -294,8 +299,10 @@ pub(crate) fn may_be_other_verdict(name: &str, value: &str, rule: Rule) -> bool 
     };
     match (rule, verdict_word(value)) {
         (_, Some(Word::Allow)) if is_no_refusal(value) => false,
-        (_, Some(Word::Other | Word::Harmless)) if is_one_of(value, &colours) => !is_marking(),
-        (_, Some(Word::Other)) => is_one_of(value, &["captcha", "unban", "unblock", "challenge"]),
+        (_, Some(Word::OtherAction | Word::Harmless)) if is_one_of(value, &colours) => {
+            !is_marking()
+        }
+        (_, Some(Word::BanEnded | Word::OtherAction)) => true,
         (Rule::Block, Some(Word::Allow)) => true,
         (Rule::Allow, Some(Word::Block)) => !is_marking(),
         _ => false,

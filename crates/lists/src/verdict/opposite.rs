@@ -4,8 +4,9 @@
 use mailmesh_events::Rule;
 
 use super::opposite_words::{Meaning, is_filler, is_two_word_allowance, meaning_of};
-use super::words::{Word, first_word, is_one_of, verdict_word};
+use super::vocabulary::{Word, first_word, verdict_word};
 use crate::normal_name::normal_name;
+use crate::words::is_one_of;
 
 /// Words between a negation and the verdict that it negates, at most.
 const MAX_BETWEEN: usize = 3;
@@ -30,7 +31,7 @@ pub(crate) fn denies_rule(text: &str, rule: Rule) -> bool {
 pub(crate) fn begins_with_other_verdict(text: &str, rule: Rule) -> bool {
     let first = first_word(text);
     match (rule, verdict_word(first)) {
-        (_, Some(Word::Other)) => is_one_of(first, &["unban", "unbanned", "unblock", "unblocked"]),
+        (_, Some(Word::BanEnded)) => true,
         (_, Some(Word::Off)) => {
             is_one_of(first, &["removed", "deleted", "delisted", "unlisted", "revoked", "expired"])
         }
@@ -48,11 +49,11 @@ pub(crate) fn begins_with_other_verdict(text: &str, rule: Rule) -> bool {
 /// Whether the whole text is a verdict against `rule`.
 fn is_other_verdict(text: &str, rule: Rule) -> bool {
     match verdict_word(text) {
-        Some(Word::Off) => true,
+        Some(Word::Off | Word::BanEnded) => true,
         Some(Word::Allow | Word::Harmless) => rule == Rule::Block,
         Some(Word::Block) => rule == Rule::Allow,
-        Some(Word::Other) => is_one_of(text, &["ignore", "ignored", "exclude", "excluded"]),
-        Some(Word::On | Word::Yes | Word::No) | None => false,
+        Some(Word::OtherAction | Word::AmbiguousAction | Word::On | Word::Yes | Word::No)
+        | None => false,
     }
 }
 

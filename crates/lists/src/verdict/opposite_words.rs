@@ -1,10 +1,10 @@
 //! The words by which a reason says the opposite of its list, in the languages of
-//! [`words`](super::words).
+//! [`vocabulary`](super::vocabulary).
 
 use std::collections::HashMap;
 use std::sync::LazyLock;
 
-use super::words::{Word, verdict_word};
+use super::vocabulary::{Word, verdict_word};
 
 /// The meaning of a word within a clause.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -349,7 +349,9 @@ pub(super) fn meaning_of(word: &str) -> Meaning {
         Some(Word::Allow) => Meaning::Allowance,
         Some(Word::Harmless) => Meaning::Harmless,
         Some(Word::Off) => Meaning::Ended,
-        Some(Word::Other | Word::On | Word::Yes | Word::No) | None => Meaning::Other,
+        Some(Word::BanEnded) => Meaning::Lifted,
+        Some(Word::OtherAction | Word::AmbiguousAction | Word::On | Word::Yes | Word::No)
+        | None => Meaning::Other,
     }
 }
 
@@ -369,4 +371,17 @@ pub(super) fn is_two_word_allowance(first: &str, second: &str) -> bool {
             | ("liste", "blanche")
             | ("lista", "blanca" | "bianca" | "branca")
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::normal_name::normal_name;
+
+    #[test]
+    fn each_word_is_its_own_normal_form() {
+        for word in WORDS.iter().flat_map(|(_, words)| words.iter()) {
+            assert_eq!(normal_name(word).as_str(), *word);
+        }
+    }
 }

@@ -238,3 +238,15 @@ pub(crate) fn is_place_name(name: &str) -> bool {
         .any(|begin| name.starts_with(begin))
         || name == "cc"
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_name_is_its_own_normal_form() {
+        for name in NAMES.iter().flat_map(|(_, names)| names.iter()) {
+            assert_eq!(normal_name(name).as_str(), *name);
+        }
+    }
+}

@@ -29,7 +29,7 @@ pub(super) fn intervals_of(listed: &[Listed<'_>], rule: Rule, is_v4: bool) -> Ve
         while let Some(holder) = holders.pop_if(|holder| holder.last < first) {
             out.extend_to(holder.last, holder.end);
         }
-        let mut end = listed.block.expires.unwrap_or(NEVER);
+        let mut end = listed.details.expires.unwrap_or(NEVER);
         match holders.last() {
             Some(holder) => {
                 if let Some(before) = first.checked_sub(1) {

@@ -18,7 +18,7 @@ pub struct Listed<'a> {
     /// The network.
     pub network: Network,
     /// The mirror's entry with its reason, origin and end.
-    pub block: &'a RuleDetails,
+    pub details: &'a RuleDetails,
 }
 
 /// Writes a list as of `now`, without entries that have ended. For plain, CSV and JSON lines pass
@@ -56,16 +56,16 @@ pub fn postfix_stale_at(listed: &[Listed<'_>], now: UnixMillis) -> Option<UnixMi
 /// The entries that have not ended, in order of address, wider networks first.
 fn live<'a>(listed: &[Listed<'a>], now: UnixMillis) -> Vec<Listed<'a>> {
     let mut live: Vec<Listed<'_>> =
-        listed.iter().copied().filter(|listed| !listed.block.is_expired(now)).collect();
+        listed.iter().copied().filter(|listed| !listed.details.is_expired(now)).collect();
     live.sort_by_key(|listed| (listed.network, listed.rule));
     live
 }
 
 fn csv(live: &[Listed<'_>], out: &mut impl Write) -> fmt::Result {
     writeln!(out, "{},{RULE}", FIELDS.join(","))?;
-    for Listed { rule, network, block } in live {
-        let expires = block.expires.map(|at| at.to_string()).unwrap_or_default();
-        let (reason, origin) = (quoted(block.reason()), quoted(block.origin()));
+    for Listed { rule, network, details } in live {
+        let expires = details.expires.map(|at| at.to_string()).unwrap_or_default();
+        let (reason, origin) = (quoted(details.reason()), quoted(details.origin()));
         writeln!(out, "{network},{reason},{origin},{expires},{}", word_of(*rule))?;
     }
     Ok(())
@@ -82,12 +82,12 @@ fn quoted(text: &str) -> String {
 /// Writes all fields of each entry, so that no reader takes a text for more than a text.
 fn json_lines(live: &[Listed<'_>], out: &mut impl Write) -> fmt::Result {
     let [network_key, reason_key, origin_key, expires_key] = FIELDS;
-    for Listed { rule, network, block } in live {
-        let expires = block.expires.map(|at| at.to_string());
+    for Listed { rule, network, details } in live {
+        let expires = details.expires.map(|at| at.to_string());
         let line = serde_json::json!({
             network_key: network,
-            reason_key: block.reason(),
-            origin_key: block.origin(),
+            reason_key: details.reason(),
+            origin_key: details.origin(),
             expires_key: expires,
             RULE: word_of(*rule),
         });
@@ -136,10 +136,10 @@ fn postfix(live: &[Listed<'_>], now: UnixMillis, out: &mut impl Write) -> fmt::R
         let is_allowed = l.rule == Rule::Allow;
         (!is_allowed, u8::MAX - l.network.prefix_len(), l.network)
     });
-    for Listed { rule, network, block } in lines {
+    for Listed { rule, network, details } in lines {
         match rule {
             Rule::Allow => writeln!(out, "{network} DUNNO")?,
-            Rule::Block => match reply(block.reason()) {
+            Rule::Block => match reply(details.reason()) {
                 reason if reason.is_empty() => writeln!(out, "{network} REJECT")?,
                 reason => writeln!(out, "{network} REJECT {reason}")?,
             },

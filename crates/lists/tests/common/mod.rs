@@ -26,8 +26,11 @@ pub(crate) fn imported_for(rule: Rule, text: &str) -> (Vec<String>, String) {
     assert_eq!(list.imported() + list.left_out.total(), list.units, "{text}");
     let mut networks: Vec<String> = list.entries.iter().map(|e| e.network.to_string()).collect();
     networks.sort();
-    let mut report: Vec<String> =
-        list.left_out.iter().map(|(reason, n)| format!("{n} {}", reason.name())).collect();
+    let mut report: Vec<String> = list
+        .left_out
+        .iter()
+        .map(|(reason, n)| format!("{n} {}", reason.name(list.rule())))
+        .collect();
     report.extend(list.bad.iter().map(|bad| format!("bad {}: {}", bad.line, bad.why)));
     report.extend(list.notes.iter().map(|note| format!("note {}: {}", note.line, note.what)));
     (networks, report.join("\n"))

@@ -31,8 +31,8 @@ enum Decision<'a> {
     /// The row is bad; wider entries must not block its networks.
     BadVerdict(String),
     /// The row allows what the list blocks, or blocks what it allows.
-    NotABan,
-    /// As `NotABan`; wider entries must not block the networks of the row.
+    OtherAction,
+    /// As `OtherAction`; wider entries must not block the networks of the row.
     LetIn,
     /// The row holds networks alone.
     Networks(Vec<ParsedNetwork>),
@@ -110,12 +110,12 @@ impl<'a> Unnamed<'a> {
                 list.refuse(line, EXCEPTION_BEHIND);
                 list.except_all_everywhere(excepted)
             }
-            Decision::NotABan => {
-                list.leave_out(Reason::NotABan);
+            Decision::OtherAction => {
+                list.leave_out(Reason::OtherAction);
                 Ok(())
             }
             Decision::LetIn => {
-                list.leave_out(Reason::NotABan);
+                list.leave_out(Reason::OtherAction);
                 list.except_all_by_longest_match(&self.networks)
             }
             Decision::Networks(networks) => Candidate::bare(line, networks).add(list),
@@ -222,7 +222,7 @@ impl<'a> Unnamed<'a> {
             Rule::Allow if means_no(self.reason) => {
                 Some(Decision::bad("its value may say that it is not let in: name the columns"))
             }
-            Rule::Allow => is_block_word(self.reason).then_some(Decision::NotABan),
+            Rule::Allow => is_block_word(self.reason).then_some(Decision::OtherAction),
             Rule::Block => means_not_blocked(self.reason).then_some(Decision::LetIn),
         }
     }

@@ -178,12 +178,12 @@ impl AccessRule<'_> {
     fn add_to(&self, list: &mut List) -> Result<(), ListError> {
         // `Allow: 192.0.2.7` belongs to another kind of list.
         if is_for_other_rule(self.daemons, list.rule()) {
-            list.leave_out(Reason::NotABan);
+            list.leave_out(Reason::OtherAction);
             return Ok(());
         }
         let other = if list.rule() == Rule::Block { "allow" } else { "deny" };
         if self.options.split(':').any(|option| clean(option).eq_ignore_ascii_case(other)) {
-            list.leave_out(Reason::NotABan);
+            list.leave_out(Reason::OtherAction);
             // The first match decides: later lines do not apply to these networks.
             let networks =
                 words(self.clients).filter_map(|client| network_of_client(client).ok().flatten());

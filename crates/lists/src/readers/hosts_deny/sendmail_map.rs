@@ -52,7 +52,7 @@ pub(super) fn read_line(list: &mut List, number: usize, rest: &str) -> Result<()
     let answer = clean(answer).trim_matches('"');
     if sendmail_rule(answer) != Some(list.rule()) {
         list.except_by_longest_match(parsed.network)?;
-        list.leave_out(Reason::NotABan);
+        list.leave_out(Reason::OtherAction);
         return Ok(());
     }
     Candidate { reason: answer, ..Candidate::bare(number, &[parsed]) }.add(list)

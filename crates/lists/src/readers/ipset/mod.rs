@@ -211,13 +211,13 @@ impl Element<'_> {
         };
         if self.options.contains(&"nomatch") {
             // `nomatch` excludes the element from wider networks of the set, wherever it stands.
-            list.leave_out(Reason::NotABan);
+            list.leave_out(Reason::OtherAction);
             return networks.iter().try_for_each(|parsed| list.except_everywhere(parsed.network));
         }
         // A timeout of 0 means no timeout, even if the set has one.
         let timeout = number_after(self.options, "timeout").or(set.timeout).filter(|t| *t > 0);
         if is_for_other_rule(self.name, list.rule()) {
-            list.leave_out(Reason::NotABan);
+            list.leave_out(Reason::OtherAction);
             return list.except_all_of_set(self.number, &networks, timeout);
         }
         let ends = timeout.map(Duration::from_secs).map_or(Ends::Never, Ends::After);

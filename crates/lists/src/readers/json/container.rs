@@ -162,7 +162,7 @@ impl<'a> Walk<'a> {
         let is_let_in = !holds_removed(key);
         for item in items(value) {
             self.locate(item);
-            self.list.leave_out_unit(Reason::NotABan);
+            self.list.leave_out_unit(Reason::OtherAction);
             if is_let_in {
                 self.except_networks_in(item)?;
             }

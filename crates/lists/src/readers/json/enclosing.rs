@@ -104,7 +104,7 @@ fn effect_of(key: &str, value: &str, rule: Rule) -> Option<Effect> {
         Some(Role::Action) => {
             // `remediation` of a CrowdSec alert says whether there is a remediation.
             let is_ours = value.is_empty() || is_true(value) || is_action_of(value, rule);
-            return if is_ours { None } else { Effect::left_out(Reason::NotABan) };
+            return if is_ours { None } else { Effect::left_out(Reason::OtherAction) };
         }
         Some(Role::Simulated) if is_true(value) => return Effect::left_out(Reason::Simulated),
         Some(Role::Simulated) if !is_false(value) => return Effect::unclear(key, value),
@@ -118,7 +118,7 @@ fn effect_of(key: &str, value: &str, rule: Rule) -> Option<Effect> {
     }
     match statement_of(key, value) {
         Some(Statement::Unclear) => Effect::unclear(key, value),
-        Some(statement) if statement.is_other(rule) => Effect::left_out(Reason::NotABan),
+        Some(statement) if statement.is_other(rule) => Effect::left_out(Reason::OtherAction),
         _ => effect_of_list_name(key, value, rule),
     }
 }
@@ -141,7 +141,7 @@ fn effect_of_list_name(key: &str, value: &str, rule: Rule) -> Option<Effect> {
             Effect::unclear(key, value)
         }
         name if name.ends_with("name") || LIST_NAMES.contains(&name) => {
-            Effect::left_out(Reason::NotABan)
+            Effect::left_out(Reason::OtherAction)
         }
         _ => None,
     }

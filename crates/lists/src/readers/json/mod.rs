@@ -219,7 +219,7 @@ impl<'a> Walk<'a> {
         let is_signed = clean(&text).starts_with(['!', '~']);
         let excepted = if is_signed { excepted(&text) } else { Vec::new() };
         if !excepted.is_empty() {
-            self.list.leave_out(Reason::NotABan);
+            self.list.leave_out(Reason::OtherAction);
             return self.list.except_all_everywhere(&excepted);
         }
         let mut record = Record::default();
@@ -246,9 +246,9 @@ impl<'a> Walk<'a> {
 
     fn without_decision(&mut self) -> Result<(), ListError> {
         if self.is_unit {
-            self.list.leave_out_unit(Reason::NotABan);
+            self.list.leave_out_unit(Reason::OtherAction);
         } else {
-            self.list.leave_out(Reason::NotABan);
+            self.list.leave_out(Reason::OtherAction);
         }
         Ok(())
     }

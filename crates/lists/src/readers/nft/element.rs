@@ -65,7 +65,7 @@ impl Set {
                 let does = if list.rule() == Rule::Block { "lets it in" } else { "drops it" };
                 list.note_set_for_other_rule(line, name, &format!("a rule of the text {does}"));
             }
-            list.leave_out(Reason::NotABan);
+            list.leave_out(Reason::OtherAction);
             if form == ElementForm::Counter || !rules.is_exception(name, list.rule()) {
                 return Ok(());
             }
@@ -73,7 +73,7 @@ impl Set {
         }
         if form == ElementForm::Counter {
             list.note_set_for_other_rule(line, name, "its elements count or limit");
-            list.leave_out(Reason::NotABan);
+            list.leave_out(Reason::OtherAction);
             return Ok(());
         }
         match element {

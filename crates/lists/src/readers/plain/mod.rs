@@ -191,7 +191,7 @@ fn add_line(
 ) -> Result<(), ListError> {
     if parsed_line.is_exception {
         // rbldnsd and Exim exclude the network, wherever in the list the line stands.
-        list.leave_out(Reason::NotABan);
+        list.leave_out(Reason::OtherAction);
         let mut networks = parsed_line.networks.iter();
         return networks.try_for_each(|parsed| list.except_everywhere(parsed.network));
     }
@@ -200,7 +200,7 @@ fn add_line(
         return Ok(());
     }
     if parsed_line.rule.is_some_and(|rule| rule != list.rule()) {
-        list.leave_out(Reason::NotABan);
+        list.leave_out(Reason::OtherAction);
         if parsed_line.is_by_longest {
             return list.except_all_by_longest_match(&parsed_line.networks);
         }

@@ -12,8 +12,13 @@ pub(crate) enum Word {
     Block,
     /// The address is let in.
     Allow,
-    /// An action that neither blocks nor allows: a captcha, a log line, the end of a ban.
-    Other,
+    /// The end of a ban: an action or its result.
+    BanEnded,
+    /// An action that neither blocks nor allows: a captcha, a place on a grey list.
+    OtherAction,
+    /// As `OtherAction`, by a word that also is a common reason for a block: only a column or key
+    /// of actions or verdicts gives it this meaning.
+    AmbiguousAction,
     /// The address does no harm.
     Harmless,
     /// The entry is in force.
@@ -25,7 +30,7 @@ pub(crate) enum Word {
 }
 
 /// In lower case, without punctuation and accents.
-const WORDS: [(Word, &[&str]); 8] = [
+const WORDS: [(Word, &[&str]); 10] = [
     (
         Word::Block,
         &[
@@ -206,40 +211,50 @@ const WORDS: [(Word, &[&str]); 8] = [
         ],
     ),
     (
-        Word::Other,
+        Word::BanEnded,
         &[
-            "captcha",
-            "dunno",
             "unban",
             "unbanned",
             "unblock",
             "unblocked",
+            "entsperren",
+            "entsperrt",
+            "freigeschaltet",
+            "debloquer",
+            "debloque",
+            "debloquee",
+            "desbloquear",
+            "desbloqueado",
+            "desbloqueada",
+            "sblocca",
+            "sbloccare",
+            "sbloccato",
+            "odblokuj",
+            "odblokowany",
+            "deblokkeren",
+            "gedeblokkeerd",
+        ],
+    ),
+    (
+        Word::OtherAction,
+        &[
+            "captcha",
+            "dunno",
             "challenge",
             "jschallenge",
             "managedchallenge",
-            "throttle",
-            "ratelimit",
-            "mfa",
-            "log",
-            "monitor",
-            "count",
             "simulate",
-            "slow",
-            "quarantine",
             "gray",
             "grey",
             "graylist",
             "greylist",
             "graylisted",
             "greylisted",
-            "entsperren",
-            "entsperrt",
-            "debloquer",
-            "desbloquear",
-            "sblocca",
-            "odblokuj",
-            "deblokkeren",
         ],
+    ),
+    (
+        Word::AmbiguousAction,
+        &["throttle", "ratelimit", "mfa", "log", "monitor", "count", "slow", "quarantine"],
     ),
     (
         Word::Harmless,
@@ -387,7 +402,39 @@ pub(crate) fn first_word(text: &str) -> &str {
     text.split(|c: char| !c.is_alphanumeric()).find(|word| !word.is_empty()).unwrap_or_default()
 }
 
-/// Whether a text is one of these words, whatever its case.
-pub(super) fn is_one_of(text: &str, words: &[&str]) -> bool {
-    words.iter().any(|word| text.eq_ignore_ascii_case(word))
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::verdict::{begins_with_other_verdict, is_allowance, may_be_other_verdict};
+    use mailmesh_events::Rule;
+
+    #[test]
+    fn each_word_is_its_own_normal_form_and_has_one_meaning() {
+        for (word, texts) in WORDS {
+            for text in texts {
+                assert_eq!(normal_name(text).as_str(), *text);
+                assert_eq!(verdict_word(text), Some(word), "{text}");
+            }
+        }
+    }
+
+    #[test]
+    fn words_of_one_meaning_have_the_same_effect_on_a_block() {
+        let is_no_column = |text: &str| may_be_other_verdict("purpose", text, Rule::Block);
+        for (word, texts) in WORDS {
+            for text in texts {
+                let (is_let_in, is_refused) = match word {
+                    Word::Allow => (true, !matches!(*text, "ok" | "pass" | "passed")),
+                    Word::BanEnded | Word::OtherAction => (true, true),
+                    Word::Harmless => (false, *text == "white"),
+                    _ => (false, false),
+                };
+                assert_eq!(is_allowance(text), is_let_in, "{text}");
+                assert_eq!(is_no_column(text), is_refused, "{text}");
+                if word == Word::BanEnded {
+                    assert!(begins_with_other_verdict(text, Rule::Block), "{text}");
+                }
+            }
+        }
+    }
 }
