@@ -200,7 +200,7 @@ pub(crate) async fn export(
             duration_text(first.since(now))
         );
     }
-    let with_end = listed.iter().filter(|listed| listed.block.expires.is_some()).count();
+    let with_end = listed.iter().filter(|listed| listed.details.expires.is_some()).count();
     if format == OutputFormat::Plain && with_end > 0 {
         note!(
             "a plain list has no ends, and {with_end} of {} entries have one: imported again, they \
