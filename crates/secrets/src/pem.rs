@@ -69,8 +69,9 @@ pub fn private_key(text: &[u8]) -> Result<Zeroizing<PrivateKeyDer<'static>>, Pem
 /// Checks that TLS can use the key, and that the key belongs to the first certificate.
 ///
 /// # Errors
-/// [`PemError::KeyKind`], [`PemError::NotACertificate`], [`PemError::Refused`],
-/// [`PemError::Mismatch`].
+/// As [`check_key`] for a key that TLS cannot use or load. [`PemError::Mismatch`] if the key
+/// belongs to another certificate, [`PemError::Empty`] if the chain has no certificate,
+/// [`PemError::NotACertificate`] or [`PemError::Refused`] if its first cannot be used.
 pub fn check_pair(
     chain: Vec<CertificateDer<'static>>,
     key: PrivateKeyDer<'static>,

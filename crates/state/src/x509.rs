@@ -86,7 +86,7 @@ pub fn read_certificate(
 ) -> Result<ReadCertificate, StateError> {
     let now = i64::try_from(now.0 / 1000).unwrap_or(i64::MAX);
     let identity = read_identity(chain, key, Some(now))?;
-    let dates = || identity.dates(now);
+    let dates = || identity.date_warnings(now);
     let certificate =
         certificate_from_identity(&identity).map_err(|error| match (error, dates().next()) {
             (StateError::NoNames { reason }, Some(expired @ PemWarning::LeafExpired { .. })) => {

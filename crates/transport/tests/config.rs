@@ -92,7 +92,8 @@ fn explain_says_which_end_of_a_tls_link_shows_a_certificate() {
         let config = format!(
             "{{ mode: 'client', connect: {{ endpoints: ['tls/mx1:7447{first}', \
              'tls/mx2:7447{second}'] }}, transport: {{ link: {{ tls: {{ enable_mtls: {shared}, \
-             root_ca_certificate: 'r', connect_certificate: 'c', connect_private_key: 'k' }} }} }} }}"
+             root_ca_certificate: 'r', connect_certificate: 'c', connect_private_key: 'k' \
+             }} }} }} }}"
         );
         let explained = Coordinator::parse(&config).unwrap().explain();
         let line = format!("links with TLS; {shown}\n");

@@ -96,7 +96,7 @@ pub fn identity(
 
 impl Identity {
     /// Warnings about members that have expired, or are not yet valid, `now` seconds after 1970.
-    pub fn dates(&self, now: i64) -> impl Iterator<Item = PemWarning> {
+    pub fn date_warnings(&self, now: i64) -> impl Iterator<Item = PemWarning> {
         self.members.iter().enumerate().filter_map(move |(index, member)| {
             let (subject, start, end) =
                 (member.subject.clone(), member.not_before, member.not_after);

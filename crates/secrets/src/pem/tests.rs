@@ -264,7 +264,7 @@ fn properties_that_clients_may_reject_are_reported() {
         let text = format!("{}{}", made.pem, middle.pem);
         let found = identity(text.as_bytes(), made.key_pem().as_bytes(), 16, None).unwrap();
         let now = 1_790_000_000; // In September 2026.
-        let all = found.warnings.iter().cloned().chain(found.dates(now));
+        let all = found.warnings.iter().cloned().chain(found.date_warnings(now));
         all.map(|warning| warning.to_string()).collect::<Vec<_>>().join("\n")
     };
     let with_cn = |name: &str| {
@@ -301,7 +301,8 @@ fn properties_that_clients_may_reject_are_reported() {
     let made = super::samples::leaf(&["mail.example.org"], &ended);
     let text = format!("{}{}{}", made.pem, ended.pem, middle.pem);
     let found = identity(text.as_bytes(), made.key_pem().as_bytes(), 16, None).unwrap();
-    let shown: Vec<_> = found.dates(1_790_000_000).map(|warning| warning.to_string()).collect();
+    let shown: Vec<_> =
+        found.date_warnings(1_790_000_000).map(|warning| warning.to_string()).collect();
     assert_eq!(found.chain.len(), 3);
     assert!(shown.concat().contains("CN=Ended Intermediate in the chain expired at 2026-02"));
 }

@@ -3,6 +3,7 @@
 use std::collections::HashSet;
 use std::net::IpAddr;
 
+use super::addresses::HostAddresses;
 use super::endpoint::Endpoint;
 use super::zenoh_settings::ZenohSettings;
 
@@ -24,6 +25,5 @@ pub(crate) fn names_for_links(settings: &ZenohSettings) -> Vec<String> {
 
 /// The addresses of this host; empty if the system does not report them.
 fn addresses() -> Vec<IpAddr> {
-    let interfaces = if_addrs::get_if_addrs().unwrap_or_default();
-    interfaces.iter().map(if_addrs::Interface::ip).collect()
+    HostAddresses::now().map_or_else(Vec::new, |host| host.on(None).collect())
 }

@@ -85,8 +85,8 @@ pub(super) fn check_opens(settings: &ZenohSettings) -> Result<(), ConfigError> {
             refused(error)
         }
         Err(RecvTimeoutError::Disconnected) => refused(
-            "it panics where its session is opened; compare with the example of \
-             docs/reference/configuration.md, and take settings out until it does not"
+            "it panics where its session is opened; compare with the example in the \
+             documentation, \"Configuration\", and take settings out until it does not"
                 .to_owned(),
         ),
     }

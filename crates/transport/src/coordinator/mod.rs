@@ -64,6 +64,7 @@ pub(crate) use display_text::escaped;
 pub(crate) use link_names::names_for_links;
 pub(crate) use listening::Listening;
 pub(crate) use readdress::depends_on_addresses;
+pub(crate) use tls::now;
 pub(crate) use zenoh_config::{introducing_config, zenoh_config};
 
 pub use error::{ConfigError, ConfigErrorKind, Place};

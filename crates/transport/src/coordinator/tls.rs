@@ -138,7 +138,7 @@ impl Credentials {
                     let (chain_text, key_text) = (certificate.read()?, key.read()?);
                     let found = read_pair((certificate, &chain_text), (key, &key_text))?;
                     let is_mended = !found.is_chain_portable(&chain_text);
-                    let all = found.warnings.iter().cloned().chain(found.dates(now()));
+                    let all = found.warnings.iter().cloned().chain(found.date_warnings(now()));
                     let all = all.filter(|warning| matters(warning, is_mended));
                     let (of_key, of_chain): (Vec<_>, Vec<_>) =
                         all.partition(|warning| warning.input() == Expected::PrivateKey);
@@ -269,7 +269,7 @@ fn replace(value: &mut Value, material: &Material, encoded: &str) {
 }
 
 /// Seconds since 1970.
-fn now() -> i64 {
+pub(crate) fn now() -> i64 {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     i64::try_from(since.as_secs()).unwrap_or(i64::MAX)
 }

@@ -1,14 +1,12 @@
 //! Says in words why there is no TLS link, and what the operator can do. Texts of a peer are
 //! escaped and cut: a stranger may choose the names of its certificate.
 
-use std::time::{SystemTime, UNIX_EPOCH};
-
 use mailmesh_secrets::pem::{CertificateInfo, LinkEnd, link_refusal, rfc3339};
 use rustls::{AlertDescription, CertificateError, Error, InvalidMessage};
 
 use super::REMAINING_CAUSES;
 use super::handshake::{HandshakeError, HandshakeReport};
-use crate::coordinator::{DialedTls, escaped};
+use crate::coordinator::{DialedTls, escaped, now};
 
 /// Maximum number of names of a certificate that a text has.
 const MAX_NAMES: usize = 4;
@@ -223,12 +221,6 @@ impl PeerCertificate<'_> {
         }
         format!("the authority of the certificate of {host} has expired: renew it on all nodes")
     }
-}
-
-/// Seconds since 1970.
-fn now() -> i64 {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    i64::try_from(since.as_secs()).unwrap_or(i64::MAX)
 }
 
 fn printable(text: &str) -> String {
