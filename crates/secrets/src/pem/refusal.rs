@@ -101,7 +101,7 @@ fn unknown_critical(der: &[u8]) -> Option<String> {
 
 /// Why a node that trusts `authorities` refuses the chain that the other end of a link shows, `now`
 /// seconds after 1970; `None` if it takes it. Names are not compared, and what has expired is left
-/// to [`Identity::dates`](super::Identity::dates).
+/// to [`Identity::date_warnings`](super::Identity::date_warnings).
 #[must_use]
 pub fn link_refusal(
     chain: &[CertificateDer<'static>],
