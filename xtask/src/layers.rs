@@ -68,7 +68,7 @@ pub(crate) fn run() -> Result<(), String> {
     Ok(())
 }
 
-/// What cargo knows about the packages of the workspace.
+/// The metadata that cargo has of the packages of the workspace.
 pub(crate) fn metadata() -> Result<Value, String> {
     let output = cargo(&["metadata", "--format-version", "1", "--no-deps"])
         .output()

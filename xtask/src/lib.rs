@@ -1,4 +1,4 @@
-//! What the tasks share with the trials of `lab/`: cargo commands, tables in documents, and the
+//! Code that the tasks share with the trials of `lab/`: cargo commands, tables in documents, and the
 //! check for network namespaces.
 
 pub mod markdown;

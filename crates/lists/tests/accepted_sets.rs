@@ -1,5 +1,5 @@
-//! What a ruleset lets in before it drops is cut out of what it drops, and the other way round for
-//! lists to let in.
+//! Networks that a ruleset lets in before it drops are cut out of those that it drops, and the other
+//! way round for lists to let in.
 
 #![allow(clippy::unwrap_used, missing_docs, reason = "tests fail by panicking")]
 

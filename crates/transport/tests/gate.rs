@@ -195,11 +195,10 @@ async fn nodes_that_dial_each_other_keep_one_link_to_each() {
         let mut before = links();
         loop {
             sleep(Duration::from_secs(3)).await;
-            let now = links();
-            if now == before {
+            if links() == before {
                 return;
             }
-            before = now;
+            before = links();
         }
     });
     assert!(settled.await.is_ok(), "links are reopened again and again: {:?}", links());

@@ -7,7 +7,7 @@ use mailmesh_events::Rule;
 use super::filled_sets::MAX_SETS;
 use crate::verdict::list_name::is_for_other_rule;
 
-/// What a rule does with the traffic of the sets that it names.
+/// The action of a rule on the traffic of the sets that it names.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum RuleEffect {
     /// The rule accepts traffic from the addresses.

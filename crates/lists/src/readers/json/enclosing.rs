@@ -78,7 +78,7 @@ impl Enclosing {
     }
 }
 
-/// What a key beside lists gives to their entries.
+/// The meaning that a key beside lists has for their entries.
 enum Effect {
     Verdict(Verdict),
     Ends(Ends),
