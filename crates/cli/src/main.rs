@@ -48,8 +48,8 @@ fn main() -> ExitCode {
 }
 
 /// Prints the help, or a usage error. clap prints arguments unescaped, scripts may pass text of
-/// others, and an argument may be a key. So the arguments are escaped and redacted, and parsed again
-/// to get the error.
+/// others, and an argument may be a key. So the arguments are escaped and redacted, and parsed
+/// again to get the error.
 fn report_usage(error: &clap::Error) -> ExitCode {
     if !error.use_stderr() {
         error.exit();
@@ -75,7 +75,8 @@ async fn run(args: Args) -> Result<ExitCode, Failure> {
         Command::Demo(options) => demo::run(options).await,
         #[cfg(not(feature = "demo"))]
         Command::Demo { .. } => Err(Failure::usage(
-            "this program was built without the demo; run `cargo demo` in a clone of the repository",
+            "this program was built without the demo; run `cargo demo` in a clone of the \
+             repository",
         )),
         Command::Check(options) => check::run(&options, socket.as_deref()),
         Command::Key(options) => key::run(options, socket).await,

@@ -79,15 +79,20 @@ mod tests {
 
     proptest! {
         #[test]
-        fn symbols_round_trip(symbols in prop::collection::vec((any::<u64>(), any::<u32>(), any::<i64>()), 0..50)) {
+        fn symbols_round_trip(
+            symbols in prop::collection::vec((any::<u64>(), any::<u32>(), any::<i64>()), 0..50),
+        ) {
             let symbol = |(sum, check, count)| CodedSymbol { sum, check, count };
             let symbols: Vec<_> = symbols.into_iter().map(symbol).collect();
             let bytes = encode_symbols(&symbols);
             prop_assert_eq!(decode_symbols(&bytes).unwrap(), symbols);
             for cut in 0..bytes.len() {
                 // A cut between two symbols leaves a shorter valid list.
-                prop_assert!(decode_symbols(&bytes[..cut]).is_ok_and(|read| encode_symbols(&read) == bytes[..cut])
-                    || decode_symbols(&bytes[..cut]).is_err());
+                prop_assert!(
+                    decode_symbols(&bytes[..cut])
+                        .is_ok_and(|read| encode_symbols(&read) == bytes[..cut])
+                        || decode_symbols(&bytes[..cut]).is_err()
+                );
             }
         }
     }

@@ -31,7 +31,9 @@ fn decode_all(bytes: &[u8]) {
 
 proptest! {
     #[test]
-    fn arbitrary_bytes_stay_within_the_bound(bytes in prop::collection::vec(any::<u8>(), 0..2_000)) {
+    fn arbitrary_bytes_stay_within_the_bound(
+        bytes in prop::collection::vec(any::<u8>(), 0..2_000),
+    ) {
         decode_all(&bytes);
     }
 
@@ -60,7 +62,8 @@ proptest! {
         cut: prop::sample::Index,
         damage in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 0..6),
     ) {
-        let message = SyncMessage::Part { round: 1, share: Share::default(), part: 0, changes, more: false };
+        let share = Share::default();
+        let message = SyncMessage::Part { round: 1, share, part: 0, changes, more: false };
         let body = encode_direct(&message.into()).unwrap();
         let (kind, incarnation) = (FrameKind::Direct, [1; 16]);
         let header = Header { kind, lane: 2, incarnation, to: None, first: 1, count: 0 };

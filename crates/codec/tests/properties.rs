@@ -26,7 +26,8 @@ proptest! {
 
     #[test]
     fn sync_messages_round_trip(
-        round: u32, part: u16, bits in 0u8..=16, index: u16, changes in prop::collection::vec(any_change(), 0..20), more: bool,
+        round: u32, part: u16, bits in 0u8..=16, index: u16,
+        changes in prop::collection::vec(any_change(), 0..20), more: bool,
         items in prop::collection::vec(any::<u64>(), 0..40),
     ) {
         let share = Share { bits, index: u32::from(index) % (1 << bits) };
@@ -50,7 +51,8 @@ proptest! {
 
     #[test]
     fn sealed_frames_round_trip(
-        key: [u8; 32], incarnation: [u8; 16], first: u32, body in prop::collection::vec(any::<u8>(), 0..500),
+        key: [u8; 32], incarnation: [u8; 16], first: u32,
+        body in prop::collection::vec(any::<u8>(), 0..500),
     ) {
         let key = ClusterKey::from_bytes(&key);
         let header = header(incarnation, first.into(), 1);

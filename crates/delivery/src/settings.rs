@@ -269,7 +269,8 @@ impl Settings {
             ),
             s if s.relay_after >= s.failure_timeout => fail(
                 "relay_after",
-                "it is not shorter than `failure_timeout`, so a peer fails before another relays it",
+                "it is not shorter than `failure_timeout`, so a peer fails before another \
+                 relays it",
             ),
             s if s.former_peer_report_time < s.failure_timeout * 2 => fail(
                 "former_peer_report_time",

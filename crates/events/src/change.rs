@@ -190,7 +190,11 @@ mod tests {
         let json = serde_json::to_string(&change).unwrap();
         assert_eq!(
             json,
-            r#"{"rule":"allow","network":"192.0.2.0/24","stamp":"1970-01-01T00:00:00Z+3 by 0000000000000004","block":{"reason":"spam","origin":"imap","added":1,"expires":null}}"#
+            concat!(
+                r#"{"rule":"allow","network":"192.0.2.0/24","#,
+                r#""stamp":"1970-01-01T00:00:00Z+3 by 0000000000000004","#,
+                r#""block":{"reason":"spam","origin":"imap","added":1,"expires":null}}"#,
+            )
         );
     }
 }

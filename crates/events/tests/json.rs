@@ -40,7 +40,10 @@ fn json_of_a_cache_invalidation_is_checked() {
 fn json_within_the_limits_round_trips() {
     for json in [
         r#"{"kind":"custom","event":{"kind":"acme.x","payload":[1,2]}}"#,
-        r#"{"kind":"email-push","event":{"account":1,"email":2,"change":3,"received":4,"size":5,"mailboxes":[6]}}"#,
+        concat!(
+            r#"{"kind":"email-push","event":{"account":1,"email":2,"change":3,"#,
+            r#""received":4,"size":5,"mailboxes":[6]}}"#,
+        ),
         r#"{"kind":"cache","event":{"cache":"dns","scope":{"ids":[7]}}}"#,
         r#"{"kind":"cache","event":{"cache":{"other":99},"scope":"negative"}}"#,
     ] {

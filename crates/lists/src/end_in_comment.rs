@@ -201,8 +201,8 @@ static NAMES_OF_ENDS: LazyLock<Vec<&str>> = LazyLock::new(|| {
     names
 });
 
-/// Whether a text without digits says that its entry ends: `temporary ban`, `one week ban`, `expires
-/// tomorrow`.
+/// Whether a text without digits says that its entry ends: `temporary ban`, `one week ban`,
+/// `expires tomorrow`.
 fn is_end_in_words(text: &str) -> bool {
     /// Upper bound on the words that are examined.
     const MAX_WORDS: usize = 64;

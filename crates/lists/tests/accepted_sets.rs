@@ -1,5 +1,5 @@
-//! Networks that a ruleset lets in before it drops are cut out of those that it drops, and the other
-//! way round for lists to let in.
+//! Networks that a ruleset lets in before it drops are cut out of those that it drops, and the
+//! other way round for lists to let in.
 
 #![allow(clippy::unwrap_used, missing_docs, reason = "tests fail by panicking")]
 
@@ -13,9 +13,9 @@ const WITHOUT_9: [&str; 3] = ["192.0.2.10/31", "192.0.2.12/30", "192.0.2.8"];
 /// A ruleset of nft with these rules in a chain.
 fn nft(rules: &str) -> String {
     format!(
-        "table inet f {{\n set good {{\n type ipv4_addr\n elements = {{ 192.0.2.9 }}\n }}\n set bad \
-         {{\n type ipv4_addr\n flags interval\n elements = {{ 192.0.2.8/29 }}\n }}\n chain c \
-         {{\n{rules}\n }}\n}}\n"
+        "table inet f {{\n set good {{\n type ipv4_addr\n elements = {{ 192.0.2.9 }}\n }}\n \
+         set bad {{\n type ipv4_addr\n flags interval\n elements = {{ 192.0.2.8/29 }}\n }}\n \
+         chain c {{\n{rules}\n }}\n}}\n"
     )
 }
 
@@ -62,7 +62,8 @@ fn a_set_that_is_accepted_before_the_drop_is_cut_out() {
                 \"expr\":[{\"match\":{\"op\":\"==\",\"left\":{\"payload\":{\"protocol\":\"ip\",\
                 \"field\":\"saddr\"}},\"right\":\"@good\"}},{\"accept\":null}]}},{\"rule\":{\
                 \"chain\":\"c\",\"expr\":[{\"match\":{\"op\":\"==\",\"left\":{\"payload\":{\
-                \"protocol\":\"ip\",\"field\":\"saddr\"}},\"right\":\"@bad\"}},{\"drop\":null}]}}]}";
+                \"protocol\":\"ip\",\"field\":\"saddr\"}},\"right\":\"@bad\"}},\
+                {\"drop\":null}]}}]}";
     check(&[(json, &WITHOUT_9, &["not a ban"])]);
     let direct =
         json.replace("\"@good\"", "{\"set\":[{\"prefix\":{\"addr\":\"192.0.2.9\",\"len\":32}}]}");

@@ -147,7 +147,9 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(500))]
 
     #[test]
-    fn exports_block_the_addresses_that_the_mirror_blocks(puts in prop::collection::vec(put(), 0..14)) {
+    fn exports_block_the_addresses_that_the_mirror_blocks(
+        puts in prop::collection::vec(put(), 0..14),
+    ) {
         let mirror = mirror_of(&puts);
         let (script, _) = export(&mirror, OutputFormat::Nftables);
         let sets = Sets::read(&script);

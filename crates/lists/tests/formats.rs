@@ -91,13 +91,28 @@ fn spamhaus_drop_is_read_as_json_lines() {
 
 #[test]
 fn decisions_of_crowdsec_are_read() {
-    let decisions = r#"[{"duration":"3h59m57.49s","id":7,"origin":"crowdsec","scenario":"crowdsecurity/ssh-bf","scope":"Ip","type":"ban","value":"192.0.2.7"},
-        {"duration":"24h","origin":"cscli","scenario":"manual","scope":"Range","type":"ban","value":"198.51.100.0/24"},
-        {"duration":"1h","origin":"lists","scenario":"x","scope":"Country","type":"ban","value":"AQ"},
-        {"duration":"1h","origin":"lists","scenario":"x","scope":"Ip","type":"captcha","value":"192.0.2.8"},
-        {"duration":"-3m","origin":"lists","scenario":"x","scope":"Ip","type":"ban","value":"192.0.2.9"},
-        {"duration":"1h","origin":"lists","scenario":"x","scope":"Ip","type":"ban","value":"somewhere"},
-        {"duration":"some days","origin":"lists","scenario":"x","scope":"Ip","type":"ban","value":"192.0.2.1"}]"#;
+    let decisions = concat!(
+        r#"[{"duration":"3h59m57.49s","id":7,"origin":"crowdsec","#,
+        r#""scenario":"crowdsecurity/ssh-bf","scope":"Ip","type":"ban","value":"192.0.2.7"},"#,
+        "\n",
+        r#"        {"duration":"24h","origin":"cscli","scenario":"manual","#,
+        r#""scope":"Range","type":"ban","value":"198.51.100.0/24"},"#,
+        "\n",
+        r#"        {"duration":"1h","origin":"lists","scenario":"x","#,
+        r#""scope":"Country","type":"ban","value":"AQ"},"#,
+        "\n",
+        r#"        {"duration":"1h","origin":"lists","scenario":"x","#,
+        r#""scope":"Ip","type":"captcha","value":"192.0.2.8"},"#,
+        "\n",
+        r#"        {"duration":"-3m","origin":"lists","scenario":"x","#,
+        r#""scope":"Ip","type":"ban","value":"192.0.2.9"},"#,
+        "\n",
+        r#"        {"duration":"1h","origin":"lists","scenario":"x","#,
+        r#""scope":"Ip","type":"ban","value":"somewhere"},"#,
+        "\n",
+        r#"        {"duration":"some days","origin":"lists","scenario":"x","#,
+        r#""scope":"Ip","type":"ban","value":"192.0.2.1"}]"#,
+    );
     let alerts = format!(
         r#"[{{"id":1,"decisions":{decisions},"machine_id":"m"}},{{"id":2,"decisions":null}}]"#
     );

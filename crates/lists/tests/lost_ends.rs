@@ -356,7 +356,11 @@ fn faults_state_the_error_and_the_remedy() {
         ("[192.0.2.1]\n", &["192.0.2.1"], &[]),
         ("[null]\n", &[], &["1 bad"]),
         (
-            r#"{"type":"bundle","objects":[{"type":"indicator","pattern":"[ipv4-addr:value = '192.0.2.5']"},{"type":"ipv4-addr","value":"192.0.2.6"}]}"#,
+            concat!(
+                r#"{"type":"bundle","objects":[{"type":"indicator","#,
+                r#""pattern":"[ipv4-addr:value = '192.0.2.5']"},"#,
+                r#"{"type":"ipv4-addr","value":"192.0.2.6"}]}"#,
+            ),
             &[],
             &["2 bad", "pattern of STIX"],
         ),

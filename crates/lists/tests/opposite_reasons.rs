@@ -106,7 +106,8 @@ fn lists(text: &str) -> Vec<String> {
             "[{{\"ip\":\"203.0.113.0/24\"}},{{\"ip\":\"203.0.113.7\",\"comment\":\"{json}\"}}]"
         ),
         format!(
-            "{{\"ip\":\"203.0.113.0/24\"}}\n{{\"network\":\"203.0.113.7\",\"reason\":\"{json}\",\"expires\":null}}\n"
+            "{{\"ip\":\"203.0.113.0/24\"}}\n\
+             {{\"network\":\"203.0.113.7\",\"reason\":\"{json}\",\"expires\":null}}\n"
         ),
         format!("create b hash:net\nadd b 203.0.113.0/24\nadd b 203.0.113.7 comment \"{text}\"\n"),
         format!("add element f b {{ 203.0.113.0/24, 203.0.113.7 comment \"{text}\" }}\n"),

@@ -176,7 +176,10 @@ fn rows_that_this_crate_does_not_write_are_read_as_those_of_others() {
             &["1 not a ban"],
         ),
         (
-            r#"{"network":"192.0.2.7","reason":"x","origin":"2026-12-31T00:00:00Z","expires":null}"#,
+            concat!(
+                r#"{"network":"192.0.2.7","reason":"x","#,
+                r#""origin":"2026-12-31T00:00:00Z","expires":null}"#,
+            ),
             &[],
             &["1 bad", "2026-12-31"],
         ),

@@ -48,8 +48,8 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     }
     let (seconds, published) = (begun.elapsed().as_secs_f64(), publisher.await??);
     println!(
-        "published in {:.2} s; after {seconds:.2} s {delivered} delivered, {missed} reported missed; \
-         {:.0} events a second",
+        "published in {:.2} s; after {seconds:.2} s {delivered} delivered, {missed} reported \
+         missed; {:.0} events a second",
         published.as_secs_f64(),
         delivered as f64 / seconds
     );

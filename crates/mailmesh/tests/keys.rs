@@ -46,12 +46,15 @@ async fn over_zenoh(names: &[&str], dir: &Path, key: &ClusterKey) -> Vec<Node> {
         let endpoints = match n {
             0 => format!("listen: {{endpoints: ['tcp/127.0.0.1:{port}']}}"),
             _ => format!(
-                "listen: {{endpoints: ['tcp/127.0.0.1:0']}}, connect: {{endpoints: ['tcp/127.0.0.1:{port}']}}"
+                "listen: {{endpoints: ['tcp/127.0.0.1:0']}}, \
+                 connect: {{endpoints: ['tcp/127.0.0.1:{port}']}}"
             ),
         };
         let config = serde_json::json!({
             "@type": "Zenoh",
-            "config": format!("{{mode: 'peer', scouting: {{multicast: {{enabled: false}}}}, {endpoints}}}"),
+            "config": format!(
+                "{{mode: 'peer', scouting: {{multicast: {{enabled: false}}}}, {endpoints}}}"
+            ),
             "mesh": {"key": {"@type": "File", "filePath": file}},
         });
         let coordinator = Coordinator::parse(&config.to_string()).unwrap();

@@ -47,7 +47,9 @@ async fn over_zenoh(name: &str, dir: &Path, keys: &Keyring, port: u16) -> Node {
     };
     let config = serde_json::json!({
         "@type": "Zenoh",
-        "config": format!("{{mode: 'peer', scouting: {{multicast: {{enabled: false}}}}, {endpoints}}}"),
+        "config": format!(
+            "{{mode: 'peer', scouting: {{multicast: {{enabled: false}}}}, {endpoints}}}"
+        ),
         "mesh": {"key": {"@type": "File", "filePath": key_file(dir, name, keys)}},
     });
     let coordinator = Coordinator::parse(&config.to_string()).unwrap();

@@ -68,7 +68,9 @@ mod tests {
 
     proptest! {
         #[test]
-        fn stamps_grow_whatever_the_wall_clock_does(steps in prop::collection::vec((any::<u32>(), any::<bool>()), 1..100)) {
+        fn stamps_grow_whatever_the_wall_clock_does(
+            steps in prop::collection::vec((any::<u32>(), any::<bool>()), 1..100),
+        ) {
             let mut clock = HybridClock::new(NodeId(1));
             let mut last = Stamp::default();
             for (millis, foreign) in steps {

@@ -49,7 +49,8 @@ pub enum StateError {
     },
     /// The entry to set has already expired.
     #[error(
-        "the entry for {} would expire at {end}, which is in the past; give a later time, or remove it",
+        "the entry for {} would expire at {end}, which is in the past; give a later time, or \
+         remove it",
         Printable(.key)
     )]
     AlreadyExpired {
@@ -68,14 +69,18 @@ pub enum StateError {
     },
     /// The private key is not that of the certificate.
     #[error(
-        "the private key does not belong to the certificate for {names}; give the key it was made with"
+        "the private key does not belong to the certificate for {names}; give the key it \
+         was made with"
     )]
     KeyMismatch {
         /// The names of the certificate.
         names: DomainNames,
     },
     /// The certificate has no DNS name.
-    #[error("the certificate has no name that a server could present it for: {}", Printable(.reason))]
+    #[error(
+        "the certificate has no name that a server could present it for: {}",
+        Printable(.reason)
+    )]
     NoNames {
         /// The names that it has instead, and what to request from the authority.
         reason: String,
@@ -93,7 +98,8 @@ pub enum StateError {
     },
     /// The certificate has expired, or its dates are inconsistent.
     #[error(
-        "the certificate was valid from {not_before} until {not_after}, which is in the past; renew it"
+        "the certificate was valid from {not_before} until {not_after}, which is in the past; \
+         renew it"
     )]
     CertificateExpired {
         /// `notBefore` of the certificate.
@@ -103,7 +109,8 @@ pub enum StateError {
     },
     /// The stamp is in the year 10,000 or later.
     #[error(
-        "the change is stamped {stamped}, which no correct clock shows; set the clock of its node (NTP)"
+        "the change is stamped {stamped}, which no correct clock shows; set the clock \
+         of its node (NTP)"
     )]
     InvalidStamp {
         /// The time of the stamp.

@@ -210,7 +210,8 @@ mod tests {
             let symbol = |(sum, check, count)| CodedSymbol { sum, check, count };
             let mut theirs: Vec<CodedSymbol> = forged.into_iter().map(symbol).collect();
             // Each looks like a symbol with a single item, also at indices that the item is not in.
-            theirs.extend([CodedSymbol { sum: item, check: item_hasher().check(item) as u32, count: 1 }; 8]);
+            let check = item_hasher().check(item) as u32;
+            theirs.extend([CodedSymbol { sum: item, check, count: 1 }; 8]);
             let ours = sketch(items(0, 10), theirs.len());
             decode(&item_hasher(), &theirs, ours.symbols());
         }

@@ -73,9 +73,9 @@ impl TryFrom<&Certificate> for CertificateDetails {
 }
 
 /// Reads a certificate from PEM texts: the chain in any order, and the leaf's private key. Both may
-/// be the same text. The leaf is the certificate that belongs to the key; of several, the first that
-/// is valid at `now`. Warnings report what was repaired or left out, and which certificates are
-/// expired or not valid yet at `now`.
+/// be the same text. The leaf is the certificate that belongs to the key; of several, the first
+/// that is valid at `now`. Warnings report what was repaired or left out, and which certificates
+/// are expired or not valid yet at `now`.
 ///
 /// # Errors
 /// As [`certificate_from_pem`].
@@ -342,11 +342,13 @@ fn no_names_reason(facts: &CertificateInfo) -> String {
         ),
         (_, Some(address)) => format!(
             "it names an address ({address}) but no DNS name, and a client asks for a certificate \
-             by name; {ADVICE} the name of the host in its subjectAltName, like DNS:mail.example.org"
+             by name; {ADVICE} the name of the host in its subjectAltName, \
+             like DNS:mail.example.org"
         ),
         (None, None) => {
             format!(
-                "it names no host; {ADVICE} its names in the subjectAltName, like DNS:mail.example.org"
+                "it names no host; {ADVICE} its names in the subjectAltName, like \
+                 DNS:mail.example.org"
             )
         }
     }

@@ -99,7 +99,8 @@ proptest! {
         };
         steps.iter().take(batch).for_each(one);
         // The rest as one batch per rule.
-        let rest: Vec<Step> = steps.iter().skip(batch).filter(|s| s.change.is_some()).cloned().collect();
+        let changes = steps.iter().skip(batch).filter(|s| s.change.is_some());
+        let rest: Vec<Step> = changes.cloned().collect();
         for rule in [Rule::Block, Rule::Allow] {
             let of_rule = rest.iter().filter(|step| step.rule == rule);
             let networks = of_rule.map(|step| {
@@ -115,7 +116,8 @@ proptest! {
         let networks: Vec<IpAddr> = steps.iter().map(|step| step.network.address()).collect();
         for address in addresses.into_iter().chain(networks) {
             let expected = expected(&steps, address, now);
-            prop_assert_eq!(mirror.is_blocked(address, now), matches!(expected, Some((Rule::Block, _))), "{}", address);
+            let is_blocked = matches!(expected, Some((Rule::Block, _)));
+            prop_assert_eq!(mirror.is_blocked(address, now), is_blocked, "{}", address);
             let found = match mirror.lookup(address, now) {
                 Verdict::Clear => None,
                 Verdict::Blocked(entry) => Some((Rule::Block, entry.network)),

@@ -68,7 +68,10 @@ fn the_seeds_example_is_read_as_printed_and_the_bare_word_is_repaired() {
 fn a_zenoh_configuration_alone_and_an_embedded_object_are_read_too() {
     for text in [
         "// plain Zenoh\n{ mode: 'client', connect: { endpoints: ['tcp/127.0.0.1:7447'] } }",
-        r#"{ "@type": "Zenoh", "config": { "mode": "client", "connect": { "endpoints": ["tcp/127.0.0.1:7447"] } } }"#,
+        concat!(
+            r#"{ "@type": "Zenoh", "config": "#,
+            r#"{ "mode": "client", "connect": { "endpoints": ["tcp/127.0.0.1:7447"] } } }"#,
+        ),
     ] {
         let explained = Coordinator::parse(text).unwrap().explain();
         assert!(
@@ -234,12 +237,38 @@ fn preflight_finds_ports_files_and_interfaces_that_zenoh_cannot_use() {
     let taken = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = taken.local_addr().unwrap();
     let cases = [
-        ("port in use", format!("{{ listen: {{ endpoints: ['tcp/{address}'] }} }}"), "another process listens there"),
-        ("address of another machine", "{ listen: { endpoints: ['tcp/192.0.2.1:7447'] } }".into(), "no interface here has this address"),
-        ("TLS file missing", "{ listen: { endpoints: ['tls/127.0.0.1:0'] }, transport: { link: { tls: { listen_certificate: '/no/cert.pem', listen_private_key: '/no/key.pem' } } } }".into(), "cannot read /no/cert.pem"),
-        ("the same port twice", "{ listen: { endpoints: ['tcp/127.0.0.1:47461', 'tcp/localhost:47461'] } }".into(), "tcp/127.0.0.1:47461 of the same list is there already"),
-        ("an endpoint's interface missing", "{ listen: { endpoints: ['tcp/127.0.0.1:0#iface=eth77'] } }".into(), "no interface `eth77` here; there are"),
-        ("interface missing", "{ scouting: { multicast: { interface: 'eth77' } } }".into(), "no interface `eth77` here; there are"),
+        (
+            "port in use",
+            format!("{{ listen: {{ endpoints: ['tcp/{address}'] }} }}"),
+            "another process listens there",
+        ),
+        (
+            "address of another machine",
+            "{ listen: { endpoints: ['tcp/192.0.2.1:7447'] } }".into(),
+            "no interface here has this address",
+        ),
+        (
+            "TLS file missing",
+            "{ listen: { endpoints: ['tls/127.0.0.1:0'] }, transport: { link: { tls: { \
+             listen_certificate: '/no/cert.pem', listen_private_key: '/no/key.pem' } } } }"
+                .into(),
+            "cannot read /no/cert.pem",
+        ),
+        (
+            "the same port twice",
+            "{ listen: { endpoints: ['tcp/127.0.0.1:47461', 'tcp/localhost:47461'] } }".into(),
+            "tcp/127.0.0.1:47461 of the same list is there already",
+        ),
+        (
+            "an endpoint's interface missing",
+            "{ listen: { endpoints: ['tcp/127.0.0.1:0#iface=eth77'] } }".into(),
+            "no interface `eth77` here; there are",
+        ),
+        (
+            "interface missing",
+            "{ scouting: { multicast: { interface: 'eth77' } } }".into(),
+            "no interface `eth77` here; there are",
+        ),
     ];
     for (what, config, words) in cases {
         let error = Coordinator::parse(&zenoh(&config)).unwrap().preflight().unwrap_err();
@@ -311,8 +340,16 @@ fn a_secret_is_shown_in_no_error_and_no_warning() {
         assert!(shown.contains("***") && !shown.contains("TOPSECRET"), "{shown}");
     }
     for text in [
-        r#"{ "@type": "Zenoh", "config": "{}", "mesh": { "key": "TOPSECRET", "nmae": "a" } }"#.to_owned(),
-        r#"{ "@type": "Zenoh", "config": "{}", "mesh": { "key": { "@type": "Value", "secret": "TOPSECRET", "x": 1 } } }"#.to_owned(),
+        concat!(
+            r#"{ "@type": "Zenoh", "config": "{}", "#,
+            r#""mesh": { "key": "TOPSECRET", "nmae": "a" } }"#,
+        )
+        .to_owned(),
+        concat!(
+            r#"{ "@type": "Zenoh", "config": "{}", "#,
+            r#""mesh": { "key": { "@type": "Value", "secret": "TOPSECRET", "x": 1 } } }"#,
+        )
+        .to_owned(),
         zenoh(&format!("{{ connect: {{ endpoints: ['{endpoint}', 'tcp/b'] }} }}")),
         zenoh("{ transport: { auth: { usrpwd: { user: 'u', password: 'TOPSECRET', x: 1 } } } }"),
     ] {
@@ -376,7 +413,8 @@ fn shown_texts_are_short_and_escape_control_characters() {
             ),
             format!(r#"{{ "@type": "Zenoh", "config": "{{}}", "mesh": {{ "name": "{text}" }} }}"#),
             format!(
-                r#"{{ "@type": "Zenoh", "config": "{{}}", "mesh": {{ "{text}": 1, "{text}": 2 }} }}"#
+                "{{ \"@type\": \"Zenoh\", \"config\": \"{{}}\", \
+                 \"mesh\": {{ \"{text}\": 1, \"{text}\": 2 }} }}"
             ),
         ] {
             let error = Coordinator::parse(&config).unwrap_err();
@@ -414,7 +452,10 @@ mod any_text {
         fn a_damaged_configuration_never_panics_and_its_error_has_one_line(
             at in 0usize..400, len in 0usize..12, junk in "[{}\\[\\],:'\"a-z0-9 \n]{0,4}",
         ) {
-            let config = "{\n mode: peer,\n scouting: {\n multicast: {\n enabled: true,\n address: \"224.0.0.224:7446\",\n autoconnect: { router: [], peer: [\"router\", \"peer\"] },\n },\n },\n}";
+            let config = "{\n mode: peer,\n scouting: {\n multicast: {\n enabled: true,\n \
+                          address: \"224.0.0.224:7446\",\n \
+                          autoconnect: { router: [], peer: [\"router\", \"peer\"] },\n \
+                          },\n },\n}";
             let start = at.min(config.len());
             let end = (start + len).min(config.len());
             let damaged = format!("{}{junk}{}", &config[..start], &config[end..]);

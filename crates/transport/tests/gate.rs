@@ -189,8 +189,8 @@ async fn nodes_that_dial_each_other_keep_one_link_to_each() {
     let expected: Vec<_> = nodes.iter().map(|node| (node, 3)).collect();
     members(&expected).await;
     let links = || nodes.iter().map(|node| node.gate.now().links).collect::<Vec<_>>();
-    // Of two links that cross one is closed, on a loaded machine also after the nodes have met. Then
-    // the links stay.
+    // Of two links that cross one is closed, on a loaded machine also after the nodes have met.
+    // Then the links stay.
     let settled = timeout(TIMEOUT, async {
         let mut before = links();
         loop {

@@ -11,8 +11,8 @@ use super::harness::{PROGRAM, Site};
 
 const BOOK: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs");
 
-/// Definitions for the shell before the first block. `settled` waits until all running nodes know each
-/// other and have equal mirrors.
+/// Definitions for the shell before the first block. `settled` waits until all running nodes know
+/// each other and have equal mirrors.
 const PRELUDE: &str = r#"
 set -eu -o pipefail
 trap 'kill -9 $(jobs -p) 2>/dev/null || true' EXIT

@@ -7,10 +7,19 @@ use super::harness::{Site, until};
 /// Events of each publishable kind, as JSON.
 fn events() -> Vec<Value> {
     vec![
-        json!({"kind": "state-change", "event": {"account": 70_000, "change": 1_u64 << 40, "types": ["Email", "Mailbox", "Thread"]}}),
-        json!({"kind": "email-push", "event": {"account": 7, "email": 5, "change": 43, "received": 1_795_000_000_000_u64, "size": 2_048, "mailboxes": [1, 300]}}),
-        json!({"kind": "calendar-alert", "event": {"account": 7, "event": 77, "alert": 1, "due": 1_800_000_000_000_u64}}),
-        json!({"kind": "push-subscription", "event": {"account": 7, "subscription": 4, "change": "removed"}}),
+        json!({"kind": "state-change", "event": {
+            "account": 70_000, "change": 1_u64 << 40, "types": ["Email", "Mailbox", "Thread"],
+        }}),
+        json!({"kind": "email-push", "event": {
+            "account": 7, "email": 5, "change": 43, "received": 1_795_000_000_000_u64,
+            "size": 2_048, "mailboxes": [1, 300],
+        }}),
+        json!({"kind": "calendar-alert", "event": {
+            "account": 7, "event": 77, "alert": 1, "due": 1_800_000_000_000_u64,
+        }}),
+        json!({"kind": "push-subscription", "event": {
+            "account": 7, "subscription": 4, "change": "removed",
+        }}),
         json!({"kind": "cache", "event": {"cache": "domain", "scope": {"ids": [8, 9]}}}),
         json!({"kind": "cache", "event": {"cache": "dns", "scope": "negative"}}),
         json!({"kind": "cache", "event": {"cache": {"other": 9}, "scope": "all"}}),

@@ -22,7 +22,8 @@ pub(super) struct Heading {
     end: Option<StatedEnd>,
     /// A line with content follows the comments: the next comment begins another heading.
     is_complete: bool,
-    /// The comments are the head of a list of Spamhaus: their `Expires` says when to fetch it again.
+    /// The comments are the head of a list of Spamhaus: their `Expires` says when to fetch it
+    /// again.
     is_of_spamhaus: bool,
 }
 

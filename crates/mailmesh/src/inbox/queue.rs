@@ -1,4 +1,5 @@
-//! The bounded queue behind an inbox: it drops its oldest entries, and counts them by sender and lane.
+//! The bounded queue behind an inbox: it drops its oldest entries, and counts them by sender and
+//! lane.
 
 use std::collections::VecDeque;
 use std::sync::Arc;

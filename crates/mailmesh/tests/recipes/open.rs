@@ -38,7 +38,8 @@ async fn nodes_with_fixed_endpoints_meet_and_find_no_node_by_multicast() {
     let b = start("mx2", &at_ports(&scouting(false), 1, ports)).await;
     meet(&[&a, &b]).await;
     let seeker = format!(
-        "{{ listen: {{ endpoints: ['tcp/localhost:0'] }}, scouting: {{ multicast: {{ {on_lo} }} }} }}"
+        "{{ listen: {{ endpoints: ['tcp/localhost:0'] }}, \
+         scouting: {{ multicast: {{ {on_lo} }} }} }}"
     );
     let (stranger, other) = (start("stranger", &seeker).await, start("other", &seeker).await);
     meet(&[&stranger, &other]).await;
@@ -61,7 +62,8 @@ async fn a_node_with_fixed_endpoints_links_to_no_node_learned_by_gossip() {
         meet(&[&a, &b]).await;
         // No list names the guest; its own list names one node.
         let guest = format!(
-            "{{ listen: {{ endpoints: ['tcp/localhost:0'] }}, connect: {{ endpoints: ['tcp/localhost:{}'] }}, \
+            "{{ listen: {{ endpoints: ['tcp/localhost:0'] }}, \
+             connect: {{ endpoints: ['tcp/localhost:{}'] }}, \
              scouting: {{ multicast: {{ enabled: false }} }} }}",
             ports[0]
         );

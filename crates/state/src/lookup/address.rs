@@ -177,7 +177,8 @@ mod tests {
             prop_assert_eq!(v4.prefix(len).prefix_len(), len);
             prop_assert_eq!(v6.prefix(long).prefix_len(), long);
             prop_assert_eq!((v4 ^ v4.prefix(len)).leading_zeros().min(len.into()), u32::from(len));
-            prop_assert_eq!((v6 ^ v6.prefix(long)).leading_zeros().min(long.into()), u32::from(long));
+            let common = (v6 ^ v6.prefix(long)).leading_zeros().min(long.into());
+            prop_assert_eq!(common, u32::from(long));
             // Bits after the prefix do not matter.
             let tail = !0_u32 >> len;
             prop_assert_eq!((v4 ^ tail).prefix(len), v4.prefix(len));

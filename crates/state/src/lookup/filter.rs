@@ -1,7 +1,7 @@
 //! The first stage of a lookup, and for most addresses the last: a block-local Bloom filter, in
-//! which a query reads one or two words (Putze, Sanders, Singler, "Cache-, Hash- and Space-Efficient
-//! Bloom Filters", 2007). It answers two questions at once: whether the address itself may be listed,
-//! and whether a prefix that contains it may be.
+//! which a query reads one or two words (Putze, Sanders, Singler, "Cache-, Hash- and
+//! Space-Efficient Bloom Filters", 2007). It answers two questions at once: whether the address
+//! itself may be listed, and whether a prefix that contains it may be.
 //!
 //! The filter is read independently of the tables. At any moment it has no false negatives for the
 //! networks in the tables; it has false positives.

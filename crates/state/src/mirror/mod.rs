@@ -418,9 +418,9 @@ impl Mirror {
     }
 
     /// The entry that decides about `address`. An allowed network wins over a blocked one; within a
-    /// rule the longest prefix wins; the loopback is never blocked. Allocates nothing.
-    /// Waits for a writer only if a network matches the address: for some dozen changes, also during
-    /// an import of a million; longer while the tables grow or a batch is published.
+    /// rule the longest prefix wins; the loopback is never blocked. Allocates nothing. Waits for a
+    /// writer only if a network matches the address: for some dozen changes, also during an import
+    /// of a million; longer while the tables grow or a batch is published.
     pub fn lookup(&self, address: IpAddr, now: UnixMillis) -> Verdict {
         if self.networks.deciding_network(address, now, |_, _| true).is_none() {
             return Verdict::Clear;

@@ -286,7 +286,9 @@ pub(crate) fn bad_configs() -> Vec<Bad> {
         ),
         (
             "autoconnect of an older Zenoh",
-            zenoh("{ scouting: { multicast: { autoconnect: { router: '', peer: 'router|peer' } } } }"),
+            zenoh(
+                "{ scouting: { multicast: { autoconnect: { router: '', peer: 'router|peer' } } } }",
+            ),
             &["before 1.0", "write lists", "peer: [\"router\", \"peer\"]", "router: []"],
             Some((1, 41)),
         ),
@@ -298,7 +300,10 @@ pub(crate) fn bad_configs() -> Vec<Bad> {
         ),
         (
             "TLS of an older Zenoh",
-            zenoh("{ transport: { link: { tls: {\n  server_certificate: 'c',\n  server_private_key: 'k', client_auth: true } } } }"),
+            zenoh(
+                "{ transport: { link: { tls: {\n  server_certificate: 'c',\n  \
+                 server_private_key: 'k', client_auth: true } } } }",
+            ),
             &[
                 "before 1.0",
                 "`server_certificate` is now `listen_certificate`",
@@ -347,32 +352,49 @@ pub(crate) fn bad_configs() -> Vec<Bad> {
         ),
         (
             "TOML of an older server, dotted",
-            "cluster.coordinator=\"p2p\"\nstore.p2p.type = \"zenoh\"\nstore.p2p.config = '''\n{}'''\n"
+            "cluster.coordinator=\"p2p\"\nstore.p2p.type = \"zenoh\"\n\
+             store.p2p.config = '''\n{}'''\n"
                 .into(),
             &["TOML", "older mail server"],
             Some((1, 1)),
         ),
         (
             "mTLS without an authority",
-            zenoh("{ listen: { endpoints: ['tls/127.0.0.1:0'] }, transport: { link: { tls: { listen_certificate: 'c', listen_private_key: 'k', enable_mtls: true } } } }"),
+            zenoh(
+                "{ listen: { endpoints: ['tls/127.0.0.1:0'] }, transport: { link: { tls: { \
+                 listen_certificate: 'c', listen_private_key: 'k', enable_mtls: true } } } }",
+            ),
             &["`transport.link.tls.enable_mtls`", "`root_ca_certificate`"],
             Some((1, 138)),
         ),
         (
             "mTLS without a certificate to show",
-            zenoh("{ connect: { endpoints: ['tls/mx1:7447'] }, transport: { link: { tls: { root_ca_certificate: 'c', enable_mtls: true } } } }"),
-            &["`transport.link.tls.enable_mtls`", "`connect_certificate` and `connect_private_key`"],
+            zenoh(
+                "{ connect: { endpoints: ['tls/mx1:7447'] }, transport: { link: { tls: { \
+                 root_ca_certificate: 'c', enable_mtls: true } } } }",
+            ),
+            &[
+                "`transport.link.tls.enable_mtls`",
+                "`connect_certificate` and `connect_private_key`",
+            ],
             Some((1, 112)),
         ),
         (
             "mTLS of an endpoint without an authority",
-            zenoh("{ listen: { endpoints: ['tls/127.0.0.1:0#enable_mtls=true'] }, transport: { link: { tls: { listen_certificate: 'c', listen_private_key: 'k' } } } }"),
+            zenoh(
+                "{ listen: { endpoints: ['tls/127.0.0.1:0#enable_mtls=true'] }, \
+                 transport: { link: { tls: { \
+                 listen_certificate: 'c', listen_private_key: 'k' } } } }",
+            ),
             &["`listen.endpoints.0`", "`root_ca_certificate`"],
             Some((1, 25)),
         ),
         (
             "a path and base64",
-            zenoh("{ transport: { link: { tls: { listen_certificate: 'c', listen_certificate_base64: 'QQ==' } } } }"),
+            zenoh(
+                "{ transport: { link: { tls: { \
+                 listen_certificate: 'c', listen_certificate_base64: 'QQ==' } } } }",
+            ),
             &["`listen_certificate` and `listen_certificate_base64`", "take one out"],
             Some((1, 83)),
         ),

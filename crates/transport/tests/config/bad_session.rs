@@ -20,7 +20,8 @@ pub(crate) fn bad_sessions() -> Vec<Bad> {
         (
             "protocols without that of an endpoint",
             zenoh(
-                "{ listen: { endpoints: ['tcp/127.0.0.1:0'] },\n transport: { link: { protocols: ['tls'] } } }",
+                "{ listen: { endpoints: ['tcp/127.0.0.1:0'] },\n \
+                 transport: { link: { protocols: ['tls'] } } }",
             ),
             &[
                 "`listen.endpoints.0`",
@@ -38,7 +39,8 @@ pub(crate) fn bad_sessions() -> Vec<Bad> {
         (
             "protocols without that of an endpoint that is dialed",
             zenoh(
-                "{ mode: 'client', connect: { endpoints: ['tls/mx1:7447'] },\n transport: { link: { protocols: ['tcp'] } } }",
+                "{ mode: 'client', connect: { endpoints: ['tls/mx1:7447'] },\n \
+                 transport: { link: { protocols: ['tcp'] } } }",
             ),
             &["`connect.endpoints.0`", "has no \"tls\""],
             Some((1, 42)),
@@ -115,7 +117,9 @@ pub(crate) fn bad_sessions() -> Vec<Bad> {
         (
             "a list of downsampling with an id twice",
             zenoh(
-                "{ downsampling: [\n{ id: 'd', messages: ['put'], rules: [{ key_expr: 'a', freq: 1.0 }] },\n{ id: 'd', messages: ['put'], rules: [{ key_expr: 'a', freq: 1.0 }] }] }",
+                "{ downsampling: [\n\
+                 { id: 'd', messages: ['put'], rules: [{ key_expr: 'a', freq: 1.0 }] },\n\
+                 { id: 'd', messages: ['put'], rules: [{ key_expr: 'a', freq: 1.0 }] }] }",
             ),
             &["`downsampling.1.id`", "\"d\" stands twice"],
             Some((3, 7)),

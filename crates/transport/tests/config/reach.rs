@@ -77,7 +77,8 @@ fn tls_links_to_an_address_with_a_zone_are_refused_before_the_start() {
     ] {
         let config = |links: &str| {
             format!(
-                r#"{{ "@type": "Zenoh", "config": {{ {endpoints} }}, "mesh": {{ "links": "{links}" }} }}"#
+                "{{ \"@type\": \"Zenoh\", \"config\": {{ {endpoints} }}, \
+                 \"mesh\": {{ \"links\": \"{links}\" }} }}"
             )
         };
         assert!(
@@ -110,11 +111,13 @@ fn a_node_that_never_meets_another_is_warned_of() {
         ("listen: { endpoints: [] },", "can never be linked"),
         ("listen: { endpoints: ['tcp/127.0.0.1:7447', 'tcp/[::1]:7447'] },", "of the loopback"),
         (
-            "listen: { endpoints: ['tcp/localhost:7447'] }, connect: { endpoints: ['tcp/localhost:7447'] },",
+            "listen: { endpoints: ['tcp/localhost:7447'] }, \
+             connect: { endpoints: ['tcp/localhost:7447'] },",
             "of the loopback",
         ),
         (
-            "listen: { endpoints: ['tcp/127.0.0.1:7447'] }, connect: { endpoints: ['tcp/127.0.0.1:7448'] },",
+            "listen: { endpoints: ['tcp/127.0.0.1:7447'] }, \
+             connect: { endpoints: ['tcp/127.0.0.1:7448'] },",
             "",
         ),
         ("listen: { endpoints: ['tcp/192.0.2.1:7447'] },", ""),
@@ -134,9 +137,10 @@ fn a_node_that_never_meets_another_is_warned_of() {
 fn check_warns_of_names_that_do_not_resolve() {
     let name = no_name();
     let config = format!(
-        "{{ listen: {{ endpoints: ['tcp/127.0.0.1:0'] }}, scouting: {{ multicast: {{ enabled: false }} }}, \
-         connect: {{ endpoints: ['tcp/{name}:7447', 'tcp/{name}:7447#iface=lo', 'tcp/localhost:7447', \
-         'tcp/192.0.2.1:7447', 'tcp/[fe80::1%lo]:7447'] }} }}"
+        "{{ listen: {{ endpoints: ['tcp/127.0.0.1:0'] }}, \
+         scouting: {{ multicast: {{ enabled: false }} }}, \
+         connect: {{ endpoints: ['tcp/{name}:7447', 'tcp/{name}:7447#iface=lo', \
+         'tcp/localhost:7447', 'tcp/192.0.2.1:7447', 'tcp/[fe80::1%lo]:7447'] }} }}"
     );
     let coordinator = Coordinator::parse(&zenoh(&config)).unwrap();
     let said = coordinator.check_machine(false).unwrap();

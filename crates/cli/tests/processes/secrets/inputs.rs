@@ -183,7 +183,8 @@ fn tls(planted: &Planted, files: &mut Files<'_>, each: &mut dyn FnMut(Case)) {
             let endpoint = format!("endpoints: [{}]", quoted(endpoint.as_bytes()));
             let (before, after) = (
                 format!("{{ {section}: {{ "),
-                " }, transport: { link: { tls: { listen_certificate: 'c', listen_private_key: 'k' } } } }",
+                " }, transport: { link: { tls: { \
+                 listen_certificate: 'c', listen_private_key: 'k' } } } }",
             );
             zenoh(each, input, form, (&before, &endpoint, after));
         }

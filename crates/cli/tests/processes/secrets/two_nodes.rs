@@ -36,8 +36,8 @@ fn no_output_or_file_of_two_nodes_contains_a_secret() {
     // The same key as a value, in a configuration with a mistake on the next line.
     let inline = site.path("inline.json");
     let config = format!(
-        "{{\"@type\": \"Zenoh\", \"config\": \"{{}}\",\n \"mesh\": {{\"cluster\": \"mail\", \"key\": \
-         {{\"@type\": \"Value\", \"secret\": \"{}\"}},\n \"nmae\": 1}}}}",
+        "{{\"@type\": \"Zenoh\", \"config\": \"{{}}\",\n \"mesh\": {{\"cluster\": \"mail\", \
+         \"key\": {{\"@type\": \"Value\", \"secret\": \"{}\"}},\n \"nmae\": 1}}}}",
         text.trim()
     );
     std::fs::write(&inline, config).unwrap();

@@ -254,8 +254,8 @@ impl<'a> Unnamed<'a> {
         Some(Decision::Entry { reason: self.reason, ends })
     }
 
-    /// A number that may be a moment where a reason or an end is expected; as an end, the time since
-    /// 1970 is read.
+    /// A number that may be a moment where a reason or an end is expected; as an end, the time
+    /// since 1970 is read.
     fn unclear_moment(&self) -> Option<&'a str> {
         let is_unclear = |text: &str| parse_end(text, BareNumber::Moment).is_err();
         let until = Some(self.until).filter(|until| is_unclear(until));

@@ -3,8 +3,8 @@
 use super::spans::{members, structure, text_of};
 use crate::MAX_LINE;
 
-/// Whether the begin of a text has an apostrophe outside of strings: JSON has none there, and Python
-/// quotes with apostrophes.
+/// Whether the begin of a text has an apostrophe outside of strings: JSON has none there, and
+/// Python quotes with apostrophes.
 pub(crate) fn has_apostrophe_outside_of_strings(text: &str) -> bool {
     let mut examined = structure(text).take_while(|(at, _)| *at < MAX_LINE);
     examined.any(|(_, byte)| byte == b'\'')
