@@ -286,7 +286,7 @@ pub(crate) async fn status(json: bool, socket: Option<PathBuf>) -> Result<ExitCo
             }
             (_, value) => value_text(value),
         };
-        say!("{:<23} {shown}", key.replace('_', " "));
+        say!("{:<19} {shown}", key.replace('_', " "));
     }
     if status["locked_out"] == true {
         say::labelled(33, "warning", crate::key::LOCKED_OUT_WARNING);
